@@ -1,0 +1,122 @@
+"""Fold repeats: alerts with the same detection on the same entities within the same window are one finding.
+
+Pure and order-independent but for text shown to people (the first message seen stays).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from countersign.model.alerts import ENTITIES_MAX, Alert
+from countersign.model.entities import Entity, EntityType
+from countersign.model.findings import FOLD_WINDOW_MS, Finding, main_host
+
+_T = TypeVar("_T")
+
+_KEYED = frozenset({EntityType.HOST, EntityType.USER, EntityType.IP, EntityType.MAIL})
+"""Entity types that tell findings apart; domains, URLs, hashes and the like vary per event and are merged instead."""
+
+
+def fold_key(alert: Alert) -> tuple[object, ...]:
+    """Two alerts with equal keys are repeats of one finding."""
+    window = alert.time_ms - alert.time_ms % FOLD_WINDOW_MS
+    return (alert.source, alert.product, alert.rule, window, keyed_entities(alert.entities))
+
+
+def keyed_entities(entities: tuple[Entity, ...]) -> frozenset[Entity]:
+    """The entities that identify a finding."""
+    return frozenset(entity for entity in entities if entity.type in _KEYED)
+
+
+def finding_id(alert: Alert) -> str:
+    """``F-`` and 16 hex digits over the fold key; the same in every process."""
+    source, product, rule, window, entities = fold_key(alert)
+    parts = sorted(f"{e.role.value}={e.key}" for e in entities)  # type: ignore[attr-defined]
+    text = "\x1f".join([str(source), str(product), str(rule), str(window), *parts])
+    return "F-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def start(alert: Alert, ident: str) -> Finding:
+    """A finding of one alert."""
+    return Finding(
+        id=ident,
+        source=alert.source,
+        product=alert.product,
+        rule=alert.rule,
+        title=alert.title,
+        severity=alert.severity,
+        window_ms=alert.time_ms - alert.time_ms % FOLD_WINDOW_MS,
+        first_seen_ms=alert.time_ms,
+        last_seen_ms=alert.time_ms,
+        count=1,
+        tactics=alert.tactics,
+        techniques=alert.techniques,
+        entities=alert.entities[:ENTITIES_MAX],
+        facets=alert.facets,
+        tainted=alert.tainted,
+        message=alert.message,
+        labels=(alert.label,) if alert.label else (),
+    )
+
+
+def merge(old: Finding, new: Finding) -> Finding:
+    """Two parts of the same finding as one: counts add, times span, severity is the highest, sets unite."""
+    return msgspec.structs.replace(
+        old,
+        severity=max(old.severity, new.severity),
+        first_seen_ms=min(old.first_seen_ms, new.first_seen_ms),
+        last_seen_ms=max(old.last_seen_ms, new.last_seen_ms),
+        count=old.count + new.count,
+        tactics=_union(old.tactics, new.tactics),
+        techniques=_union(old.techniques, new.techniques),
+        entities=_union(old.entities, new.entities)[:ENTITIES_MAX],
+        tainted=_union(old.tainted, new.tainted),
+        labels=_union(old.labels, new.labels),
+    )
+
+
+def fold(alerts: Sequence[Alert]) -> tuple[list[Finding], list[list[int]]]:
+    """Findings in order of first appearance, and for each the indices of its alerts."""
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for i, alert in enumerate(alerts):
+        groups.setdefault(fold_key(alert), []).append(i)
+    found = [_fold_group([alerts[i] for i in members]) for members in groups.values()]
+    return found, list(groups.values())
+
+
+def _fold_group(members: Iterable[Alert]) -> Finding:
+    ordered = list(members)
+    first = ordered[0]
+    ident = finding_id(first)
+    seen: set[tuple[object, ...]] = set()
+    total = start(first, ident)
+    count, low, high = 0, first.time_ms, first.time_ms
+    for alert in ordered:
+        count += 1
+        low, high = min(low, alert.time_ms), max(high, alert.time_ms)
+        shape = (alert.severity, alert.entities, alert.techniques, alert.tactics, alert.tainted, alert.label)
+        if shape not in seen:
+            seen.add(shape)
+            total = merge(total, start(alert, ident))
+    return msgspec.structs.replace(total, count=count, first_seen_ms=low, last_seen_ms=high)
+
+
+def _union(left: tuple[_T, ...], right: tuple[_T, ...]) -> tuple[_T, ...]:
+    if left == right or not right:
+        return left
+    return left + tuple(item for item in right if item not in set(left))
+
+
+def pattern(finding: Finding) -> str:
+    """(source, rule, entity roles, categorical facets): what people verify once and the gate then knows."""
+    roles = sorted({f"{e.type.value}/{e.role.value}" for e in finding.entities})
+    facets = [f"{k}={v}" for k, v in finding.facets]
+    text = "\x1f".join([finding.source, finding.product, finding.rule, *roles, *facets])
+    return "P-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+__all__ = ["fold", "fold_key", "finding_id", "main_host", "merge", "pattern", "start"]

@@ -1,0 +1,46 @@
+"""Who and what an alert speaks of: observables in a role (OCSF observables)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class EntityType(StrEnum):
+    """Kinds of observable that are correlated and looked up."""
+
+    HOST = "host"
+    USER = "user"
+    IP = "ip"
+    DOMAIN = "domain"
+    URL = "url"
+    HASH = "hash"
+    PROCESS = "process"
+    FILE = "file"
+    MAIL = "mail"
+
+
+class Role(StrEnum):
+    """What the entity does in the alert."""
+
+    ACTOR = "actor"
+    TARGET = "target"
+    OBSERVED = "observed"
+
+
+class Entity(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """One observable in one role. ``value`` is normalised by the source (hosts, domains, mail, hashes in lower case)."""
+
+    type: EntityType
+    value: str
+    role: Role
+
+    @property
+    def key(self) -> str:
+        """Identity across roles and tools, e.g. ``host:web-1``."""
+        return f"{self.type.value}:{self.value}"
+
+
+PERSONAL = frozenset({EntityType.USER, EntityType.MAIL})
+"""Types that name a person: never in clear in a ledger entry."""

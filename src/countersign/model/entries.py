@@ -1,0 +1,54 @@
+"""Ledger entries: typed kinds and the envelope (governance: canonical JSON, integers and strings only)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+ENTRY_BYTES_MAX = 65_535
+"""C2SP tlog-tiles entry bundles carry a 16-bit length."""
+
+
+class Kind(StrEnum):
+    """Every kind of entry, ``noun.verb``."""
+
+    LEDGER_OPENED = "ledger.opened"
+    ALERT_RECEIVED = "alert.received"
+    ALERT_QUARANTINED = "alert.quarantined"
+    ALERT_RESUBMITTED = "alert.resubmitted"
+    FINDING_DECIDED = "finding.decided"
+    CASE_MERGED = "case.merged"
+    CASE_DISPOSED = "case.disposed"
+    CASE_REOPENED = "case.reopened"
+    CASE_ASSIGNED = "case.assigned"
+    INVENTORY_IMPORTED = "inventory.imported"
+    LEASE_ISSUED = "lease.issued"
+    MODEL_ACTIVATED = "model.activated"
+    POLICY_ACTIVATED = "policy.activated"
+    AUTONOMY_STOPPED = "autonomy.stopped"
+    AUTONOMY_RESUMED = "autonomy.resumed"
+    TOKEN_ISSUED = "token.issued"  # noqa: S105 - a kind of entry, not a secret
+
+
+class Actor(msgspec.Struct, frozen=True):
+    """Who did it: ``agent``, ``human`` or ``system``; a human's id is a keyed pseudonym."""
+
+    type: str
+    id: str
+    lease: str = ""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One record. time: milliseconds since the epoch. subject: what it is about (case or finding id …).
+    trigger: index of the entry that caused it as text, or the front door's name. body: JSON of integers and strings."""
+
+    kind: Kind
+    time: int
+    actor: Actor
+    subject: str
+    trigger: str
+    body: dict[str, Any]
+    tenant: str = "default"
+    v: int = 1

@@ -1,0 +1,62 @@
+"""A finding: normalised alert with its repeats folded in (OCSF Detection Finding 2004)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from countersign.model.alerts import Severity
+from countersign.model.entities import Entity, EntityType, Role
+
+FOLD_WINDOW_MS = 300_000
+"""Repeats within the same five minutes fold into one finding."""
+
+
+class Finding(msgspec.Struct, frozen=True, gc=False):
+    """One detection on one set of entities within one window; ``count`` raw alerts stand behind it.
+
+    id: ``F-`` and 16 hex digits of the fold key's SHA-256.  window_ms: start of the folding window.
+    labels: imported labels seen, sorted.  tainted: union over the folded alerts, sorted.
+    """
+
+    id: str
+    source: str
+    product: str
+    rule: str
+    title: str
+    severity: Severity
+    window_ms: int
+    first_seen_ms: int
+    last_seen_ms: int
+    count: int
+    tactics: tuple[str, ...] = ()
+    techniques: tuple[str, ...] = ()
+    entities: tuple[Entity, ...] = ()
+    facets: tuple[tuple[str, str], ...] = ()
+    tainted: tuple[str, ...] = ()
+    message: str = ""
+    labels: tuple[str, ...] = ()
+
+    @property
+    def rule_key(self) -> str:
+        """The rule across sources, e.g. ``wazuh/86601``."""
+        return f"{self.source}/{self.rule}"
+
+    @property
+    def host(self) -> str:
+        """Value of the main host: the target host, else any host, else the target IP, else ""."""
+        return main_host(self.entities)
+
+
+def main_host(entities: tuple[Entity, ...]) -> str:
+    """The host (or, failing that, the target address) that an alert is about; "" when it names none."""
+    best, rank = "", 9
+    for entity in entities:
+        if entity.type is EntityType.HOST:
+            here = 0 if entity.role is Role.TARGET else 1
+        elif entity.type is EntityType.IP and entity.role is Role.TARGET:
+            here = 2
+        else:
+            continue
+        if here < rank:
+            best, rank = entity.value, here
+    return best

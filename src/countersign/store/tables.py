@@ -1,0 +1,271 @@
+"""Tables of the one SQL database that is queue, state and outbox (SQLite and PostgreSQL through the same definitions).
+
+Everything marked *projection* is derived from the ledger and the evidence and is recreated by ``countersign rebuild``.
+Times are integers: milliseconds since the epoch, UTC.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+Rowid = BigInteger().with_variant(Integer, "sqlite")
+
+# --- the way in -------------------------------------------------------------------------------------------------
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", Rowid, primary_key=True, autoincrement=True),
+    Column("source", String, nullable=False),
+    Column("blob", String(64), nullable=False),  # evidence.digest of the zstd'ed Delivery
+    Column("n", Integer, nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+    Column("trigger", String, nullable=False),  # "file", "http", or the entry that resubmitted it
+    sqlite_autoincrement=True,
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("key", LargeBinary(16), primary_key=True),  # what has been accepted once
+    sqlite_with_rowid=False,
+)
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("digest", String(64), primary_key=True),  # SHA-256(salt ‖ bytes), hex: the commitment in the ledger
+    Column("kind", String, nullable=False),  # delivery | records | inventory
+    Column("salt", LargeBinary(16), nullable=False),
+    Column("bytes", LargeBinary, nullable=False),
+)
+
+quarantine = Table(  # projection, but for ``state``
+    "quarantine",
+    metadata,
+    Column("id", Rowid, primary_key=True, autoincrement=False),  # index of its ledger entry
+    Column("source", String, nullable=False),
+    Column("origin", String, nullable=False),
+    Column("position", BigInteger, nullable=False),  # line or record number, 1-based
+    Column("blob", String(64), nullable=False),
+    Column("item", Integer, nullable=False),  # place within the blob, 0-based
+    Column("sha256", String(64), nullable=False),
+    Column("field", String, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+    Column("state", String, nullable=False),  # waiting | resubmitted
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("hash", String(64), primary_key=True),  # SHA-256 of the token, hex
+    Column("source", String, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+)
+
+# --- the ledger -------------------------------------------------------------------------------------------------
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("idx", Rowid, primary_key=True, autoincrement=False),
+    Column("kind", String, nullable=False),
+    Column("subject", String, nullable=False),
+    Column("case_id", String, nullable=False),  # "" when it concerns no case
+    Column("time_ms", BigInteger, nullable=False),
+    Column("bytes", LargeBinary, nullable=False),
+    Index("entries_case", "case_id", "idx"),
+)
+
+ledger_head = Table(
+    "ledger_head",
+    metadata,
+    Column("id", Integer, primary_key=True),  # always 1: the row whose lock orders commits
+    Column("size", BigInteger, nullable=False),
+    Column("next_case", BigInteger, nullable=False),
+)
+
+pseudonyms = Table(  # the key table beside the log: deleting a row is the erasure
+    "pseudonyms",
+    metadata,
+    Column("value", String, primary_key=True),  # entity key, or person:NAME
+    Column("pseudonym", String, nullable=False, unique=True),
+)
+
+# --- projections ------------------------------------------------------------------------------------------------
+
+findings = Table(
+    "findings",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("case_id", String, nullable=False, index=True),
+    Column("source", String, nullable=False),
+    Column("product", String, nullable=False),
+    Column("rule", String, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("severity", Integer, nullable=False),
+    Column("host", String, nullable=False),
+    Column("pattern", String, nullable=False),
+    Column("scope", String, nullable=False),
+    Column("first_seen_ms", BigInteger, nullable=False),
+    Column("last_seen_ms", BigInteger, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("label", String, nullable=False),  # verdicts.Label
+    Column("pico", BigInteger, nullable=False),
+    Column("p0_ppm", Integer, nullable=False),
+    Column("p1_ppm", Integer, nullable=False),
+    Column("action", String, nullable=False),  # decisions.Action
+    Column("advice", String, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("entry", BigInteger, nullable=False),  # index of the latest finding.decided
+    Column("decided_ms", BigInteger, nullable=False),
+    Column("record", LargeBinary, nullable=False),  # msgpack FindingRecord (alerts left empty)
+)
+
+finding_alerts = Table(
+    "finding_alerts",
+    metadata,
+    Column("finding_id", String, primary_key=True),
+    Column("entry", BigInteger, primary_key=True),
+    Column("refs", LargeBinary, nullable=False),  # msgpack [(blob digest, position)]
+)
+
+cases = Table(
+    "cases",
+    metadata,
+    Column("id", String, primary_key=True),  # C-1001 …
+    Column("status", String, nullable=False),  # cases.CaseStatus
+    Column("title", Text, nullable=False),  # of its top finding
+    Column("severity", Integer, nullable=False),  # highest
+    Column("host", String, nullable=False),  # of its top finding
+    Column("products", String, nullable=False),  # comma-separated, sorted
+    Column("tactics", String, nullable=False),  # comma-separated ids in kill-chain order
+    Column("techniques", String, nullable=False),
+    Column("findings", Integer, nullable=False),
+    Column("alerts", BigInteger, nullable=False),
+    Column("first_seen_ms", BigInteger, nullable=False),
+    Column("last_seen_ms", BigInteger, nullable=False),
+    Column("opened_ms", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+    Column("top_finding", String, nullable=False),
+    Column("scope", String, nullable=False),
+    Column("label", String, nullable=False),
+    Column("pico", BigInteger, nullable=False),  # of the top finding: the queue's order
+    Column("p0_ppm", Integer, nullable=False),
+    Column("p1_ppm", Integer, nullable=False),
+    Column("advice", String, nullable=False),  # close only when every finding's advice is close
+    Column("why", Text, nullable=False),
+    Column("owner", String, nullable=False),
+    Column("disposition", String, nullable=False),  # cases.Disposition or ""
+    Column("reason", Text, nullable=False),
+    Column("disposed_by", String, nullable=False),  # pseudonym
+    Column("disposed_ms", BigInteger, nullable=False),
+    Column("merged_into", String, nullable=False),
+    Column("entry", BigInteger, nullable=False),  # last entry that changed it: the ETag
+    Index("cases_queue", "status", "pico"),
+)
+
+entity_index = Table(
+    "entity_index",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("case_id", String, nullable=False, index=True),
+    Column("finding_id", String, nullable=False),
+    Column("last_seen_ms", BigInteger, nullable=False),
+    Column("findings", Integer, nullable=False),
+)
+
+rules = Table(
+    "rules",
+    metadata,
+    Column("rule_key", String, primary_key=True),
+    Column("firings", BigInteger, nullable=False),  # findings
+    Column("hosts", Integer, nullable=False),
+    Column("first_seen_ms", BigInteger, nullable=False),
+    Column("last_seen_ms", BigInteger, nullable=False),
+    Column("benign", Integer, nullable=False),  # human dispositions
+    Column("threat", Integer, nullable=False),
+    Index("rules_recent", "last_seen_ms"),
+)
+
+pairs = Table(
+    "pairs",
+    metadata,
+    Column("host", String, primary_key=True),
+    Column("rule_key", String, primary_key=True),
+    Column("firings", BigInteger, nullable=False),
+    Column("first_seen_ms", BigInteger, nullable=False),
+    Column("last_seen_ms", BigInteger, nullable=False),
+    Index("pairs_recent", "host", "last_seen_ms"),
+)
+
+activity = Table(
+    "activity",
+    metadata,
+    Column("host", String, primary_key=True),  # "*" is the site
+    Column("window_ms", BigInteger, primary_key=True),
+    Column("alerts", BigInteger, nullable=False),
+    Column("findings", BigInteger, nullable=False),
+)
+
+patterns = Table(
+    "patterns",
+    metadata,
+    Column("pattern", String, primary_key=True),
+    Column("benign", Integer, nullable=False),
+    Column("threat", Integer, nullable=False),
+    Column("newest_ms", BigInteger, nullable=False),
+    Column("rarities", LargeBinary, nullable=False),  # msgpack [int]: nonconformity of its reviewed findings
+)
+
+inventory = Table(
+    "inventory",
+    metadata,
+    Column("kind", String, primary_key=True),  # asset | identity
+    Column("name", String, primary_key=True),
+    Column("doc", LargeBinary, nullable=False),  # JSON of model.inventory.Asset / Identity
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+switches = Table(
+    "switches",
+    metadata,
+    Column("name", String, primary_key=True),  # kill:* or kill:SCOPE
+    Column("value", String, nullable=False),
+    Column("entry", BigInteger, nullable=False),
+)
+
+PROJECTIONS = (
+    quarantine,
+    findings,
+    finding_alerts,
+    cases,
+    entity_index,
+    rules,
+    pairs,
+    activity,
+    patterns,
+    inventory,
+    counters,
+    switches,
+)
