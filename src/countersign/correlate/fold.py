@@ -119,4 +119,4 @@ def pattern(finding: Finding) -> str:
     return "P-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-__all__ = ["fold", "fold_key", "finding_id", "main_host", "merge", "pattern", "start"]
+__all__ = ["finding_id", "fold", "fold_key", "main_host", "merge", "pattern", "start"]

@@ -13,7 +13,8 @@ from countersign.model.verdicts import Verdict
 
 class FindingRecord(msgspec.Struct, frozen=True, gc=False):
     """A finding as it stood after one micro-batch. features: values in the order of ``triage.features.FEATURES``.
-    alerts: (blob digest hex, position) of the raw alerts that this batch added. first: True when the batch created it."""
+    rarity: nonconformity within its pattern in milli-nats. gate: msgpack of the gate's whole input, so that the decision replays. alerts: (blob digest hex, place) of the raw
+    alerts that this batch added. first: True when the batch created it."""
 
     finding: Finding
     pattern: str
@@ -21,7 +22,9 @@ class FindingRecord(msgspec.Struct, frozen=True, gc=False):
     links: tuple[Link, ...]
     evidence: tuple[Evidence, ...]
     features: tuple[int | str, ...]
+    rarity: int
     verdict: Verdict
     decision: Decision
+    gate: bytes
     alerts: tuple[tuple[str, int], ...]
     first: bool

@@ -89,6 +89,7 @@ entries = Table(
     Column("time_ms", BigInteger, nullable=False),
     Column("bytes", LargeBinary, nullable=False),
     Index("entries_case", "case_id", "idx"),
+    Index("entries_kind", "kind", "idx"),
 )
 
 ledger_head = Table(
@@ -121,10 +122,13 @@ findings = Table(
     Column("host", String, nullable=False),
     Column("pattern", String, nullable=False),
     Column("scope", String, nullable=False),
+    Column("tactics", String, nullable=False),  # comma-separated ids
+    Column("techniques", String, nullable=False),
     Column("first_seen_ms", BigInteger, nullable=False),
     Column("last_seen_ms", BigInteger, nullable=False),
     Column("count", BigInteger, nullable=False),
     Column("label", String, nullable=False),  # verdicts.Label
+    Column("rarity", Integer, nullable=False),  # milli-nats within its pattern
     Column("pico", BigInteger, nullable=False),
     Column("p0_ppm", Integer, nullable=False),
     Column("p1_ppm", Integer, nullable=False),
@@ -134,6 +138,7 @@ findings = Table(
     Column("entry", BigInteger, nullable=False),  # index of the latest finding.decided
     Column("decided_ms", BigInteger, nullable=False),
     Column("record", LargeBinary, nullable=False),  # msgpack FindingRecord (alerts left empty)
+    Index("findings_host", "host", "last_seen_ms", "label"),
 )
 
 finding_alerts = Table(

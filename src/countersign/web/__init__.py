@@ -1,0 +1,1 @@
+"""The console: server-rendered pages, live by server-sent events. A thin door; no rule lives here."""

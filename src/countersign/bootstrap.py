@@ -1,0 +1,211 @@
+"""The only place that knows concrete classes: it opens a data directory and puts the rooms together."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from countersign import __version__
+from countersign.authority import lease as leases
+from countersign.authority.agents import Operation
+from countersign.config import Config, data_dir, load
+from countersign.enrich import RESOURCE, Enricher, SiteData, make_enricher
+from countersign.enrich.facts import surroundings
+from countersign.errors import EnvironmentFault
+from countersign.judge import Judge
+from countersign.model.entities import Entity
+from countersign.model.entries import Kind
+from countersign.model.evidence import Evidence
+from countersign.policy.gate import CONDITIONS
+from countersign.ports import Clock
+from countersign.sources import make_source
+from countersign.store import inventory, keys, ledger, migrate, opening, switches
+from countersign.store.batch import Tools
+from countersign.store.commands import Commands
+from countersign.store.engine import make_engine, writing
+from countersign.store.hotpath import HotPath
+from countersign.store.sealer import Sealer
+from countersign.store.tiles import TileDir
+from countersign.triage.model import Model
+
+LEASE_MS = 60_000
+POLICY = f"builtin-gate/{__version__}/{len(CONDITIONS)}"
+AGENT_KEY = "keys/agents.key"
+SESSION_KEY = "keys/session.key"
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch, UTC."""
+        return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True)
+class Site:
+    """One opened data directory: configuration, database, keys, and the rooms built on them."""
+
+    data: Path
+    config: Config
+    engine: Engine
+    log_key: keys.LogKey
+    agent_key: bytes
+    clock: Clock
+    model: Model
+
+    @cached_property
+    def tiles(self) -> TileDir:
+        """The published log."""
+        return TileDir(self.data / "tlog")
+
+    @cached_property
+    def sealer(self) -> Sealer:
+        """Makes tiles and checkpoints out of committed entries."""
+        return Sealer(self.engine, self.tiles, self.log_key)
+
+    @cached_property
+    def commands(self) -> Commands:
+        """What people do."""
+        return Commands(self.engine, self.clock, os.environ.get("USER", "operator"))
+
+    @cached_property
+    def hot_path(self) -> HotPath:
+        """Works the inbox off."""
+        return HotPath(self.engine, self.clock, Gear(self).tools())
+
+    @property
+    def session_key(self) -> bytes:
+        """Key that signs console sessions."""
+        return secret_file(self.data / SESSION_KEY)
+
+    def seal(self) -> None:
+        """Cover every committed entry with a signed checkpoint."""
+        self.sealer.seal()
+
+    def close(self) -> None:
+        """Let the database go."""
+        self.engine.dispose()
+
+
+class Gear:
+    """The tools that the hot path is handed: leases, lookups that follow the inventory, judge, switches."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._public = leases.public_key(site.agent_key)
+        self._imported = -2
+        self._enricher: Enricher
+        self._judge: Judge
+
+    def tools(self) -> Tools:
+        """What ``store.batch`` asks for."""
+        return Tools(
+            source=lru_cache(maxsize=64)(_source),
+            lease=self.lease,
+            answer=self.answer,
+            judge=lambda batch: self._judge(batch),
+            killed=switches.stopped,
+            prepare=self.prepare,
+            policy=POLICY,
+        )
+
+    def prepare(self, conn: Connection) -> None:
+        """Follow the inventory: rebuild the lookups when an import came since the last batch."""
+        imported = ledger.last_index(conn, Kind.INVENTORY_IMPORTED)
+        if imported == self._imported:
+            return
+        self._enricher = make_enricher(SiteData(inventory.load(conn), self._site.data))
+        self._judge = Judge(
+            self._site.model, surroundings, self._enricher.required, self._site.config.utc_offset_minutes
+        )
+        self._imported = imported
+
+    def lease(self, task: str, alerts: int, now_ms: int) -> tuple[leases.VerifiedLease, dict[str, Any]]:
+        """A lease for the lookups of one micro-batch, checked once, with the body of its entry."""
+        minted = leases.mint(
+            self._site.agent_key,
+            agent="enricher",
+            task=task,
+            operations=[Operation.LOOKUP],
+            resources=[RESOURCE],
+            now_ms=now_ms,
+            expires_ms=now_ms + LEASE_MS,
+        )
+        verified = leases.verify(
+            minted,
+            self._public,
+            task=task,
+            operation=Operation.LOOKUP,
+            resource=RESOURCE,
+            now_ms=now_ms,
+            revoked=leases.Revocations(frozenset(), now_ms),
+        )
+        body = {
+            "agent": verified.agent,
+            "task": task,
+            "operations": [Operation.LOOKUP.value],
+            "resources": [RESOURCE],
+            "expires": verified.expires_ms,
+            "alerts": alerts,
+        }
+        return verified, body
+
+    def answer(self, entities: Sequence[Entity], lease: leases.VerifiedLease) -> tuple[Evidence, ...]:
+        """Evidence under the batch's lease."""
+        return self._enricher.answer(entities, lease)
+
+
+def _source(name: str, header: bytes, mapping: str) -> Any:  # noqa: ANN401 - narrowed by Tools
+    return make_source(name, header=header, mapping=mapping)
+
+
+def open_site(chosen: Path | None = None, *, clock: Clock | None = None) -> Site:
+    """Open a data directory, creating what is missing: directory, keys, schema, the ledger's first entry."""
+    data = data_dir(chosen)
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise EnvironmentFault(f"data directory cannot be made ({error.strerror})", where=str(data)) from error
+    config = load(data)
+    engine = make_engine(config.database or f"sqlite:///{data / 'countersign.sqlite'}")
+    migrate.upgrade(engine)
+    site = Site(
+        data=data,
+        config=config,
+        engine=engine,
+        log_key=keys.load_or_create(data, config.ledger.origin),
+        agent_key=secret_file(data / AGENT_KEY),
+        clock=clock or SystemClock(),
+        model=Model.load_prior(),
+    )
+    with writing(engine) as conn:
+        opening.open_ledger(conn, site.log_key.name, str(site.log_key.vkey), __version__, site.clock.now_ms())
+        opening.activate(conn, site.model.id, _prior_bytes(), POLICY, CONDITIONS, site.clock.now_ms())
+    return site
+
+
+def _prior_bytes() -> bytes:
+    return (Path(__file__).parent / "triage" / "prior.json").read_bytes()
+
+
+def secret_file(path: Path) -> bytes:
+    """32 random bytes kept in a file of mode 0600; made on first use."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        if path.stat().st_mode & 0o077:
+            raise EnvironmentFault("key is open to others", where=str(path), todo=f"run chmod 600 {path}") from None
+        return bytes.fromhex(path.read_text("ascii").strip())
+    with os.fdopen(handle, "w") as file:
+        file.write(secrets.token_hex(32) + "\n")
+    return bytes.fromhex(path.read_text("ascii").strip())

@@ -1,0 +1,58 @@
+"""What every command shares: the data directory, JSON on stdout, tables for people, progress on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from countersign.config import ENV_DATA
+
+if TYPE_CHECKING:
+    from countersign.bootstrap import Site
+
+DataOption = Annotated[Path | None, typer.Option("--data", envvar=ENV_DATA, help="Data directory.", show_default=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+@contextmanager
+def opened(data: Path | None) -> Iterator[Site]:
+    """The site of a data directory, closed afterwards."""
+    from countersign.bootstrap import open_site  # noqa: PLC0415 - keeps `--help` quick
+
+    site = open_site(data)
+    try:
+        yield site
+    finally:
+        site.close()
+
+
+def emit(document: Any) -> None:  # noqa: ANN401 - any JSON value
+    """Print one JSON document."""
+    sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
+
+
+def visible(value: object) -> Text:
+    """Text for a terminal: no markup, and control characters shown rather than obeyed."""
+    return Text("".join(c if c.isprintable() else f"⟦U+{ord(c):04X}⟧" for c in str(value)))
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "") -> None:
+    """Print a table."""
+    made = Table(*columns, title=title or None, title_justify="left", box=None, pad_edge=False)
+    for row in rows:
+        made.add_row(*(visible(cell) for cell in row))
+    Console().print(made)
+
+
+def note(text: str) -> None:
+    """A line for a person, on stderr."""
+    sys.stderr.write(text + "\n")

@@ -1,0 +1,90 @@
+"""``countersign ingest``: feed alerts from files, and process them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from countersign.cli.common import DataOption, JsonOption, emit, note, opened, table
+from countersign.errors import UsageError
+from countersign.feed import Feeder, Summary
+from countersign.sources import make_source
+from countersign.sources.reader import input_files, read_deliveries, read_stream
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(ingest)
+
+
+def ingest(
+    file: Annotated[str, typer.Argument(help="File, directory, or - for standard input.", metavar="FILE|DIR|-")],
+    source: Annotated[str, typer.Option(help="Name of the source; `countersign sources` lists them.")],
+    mapping: Annotated[Path | None, typer.Option(help="Mapping file (TOML) of the generic source.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Keep reading what is appended.")] = False,
+    data: DataOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Take alerts in and process them: prints what became of every line."""
+    start = time.perf_counter()
+    text = _mapping(mapping)
+    make_source(source, mapping=text)
+    with opened(data) as site, _progress(quiet=json) as tick:
+        feeder = Feeder(site, tick)
+        try:
+            _feed(feeder, file, source, text, follow=follow)
+        finally:
+            summary = feeder.finish()
+    summary.seconds = time.perf_counter() - start
+    if json:
+        emit(summary.document())
+    else:
+        _print(summary)
+
+
+def _feed(feeder: Feeder, file: str, source: str, mapping: str, *, follow: bool) -> None:
+    if file == "-":
+        feeder.feed(read_stream(sys.stdin.buffer, source, origin="-", mapping=mapping), chain=False)
+        return
+    paths = input_files(Path(file))
+    if follow and len(paths) != 1:
+        raise UsageError("only one file can be followed", where=file, todo="name the file itself")
+    for path in paths:
+        feeder.feed(read_deliveries(path, source, mapping=mapping, follow=follow))
+
+
+def _mapping(path: Path | None) -> str:
+    if path is None:
+        return ""
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError("mapping cannot be read", where=str(path), todo="check the path and that it is UTF-8") from error
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[Callable[[int], None]]:
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield lambda _lines: None
+        return
+    columns = (SpinnerColumn(), TextColumn("alerts"), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("alerts", total=None)
+        yield lambda lines: progress.update(task, completed=lines)
+
+
+def _print(summary: Summary) -> None:
+    names = ("lines", "accepted", "duplicates", "ignored", "quarantined", "findings", "cases", "escalated", "closed")
+    table(("what", "count"), [(name, f"{getattr(summary, name):,}") for name in names])
+    note(f"{summary.seconds:.1f} s; ledger holds {summary.size:,} entries")
+    if summary.quarantined:
+        note("some messages could not be read: `countersign quarantine list` shows where and why")

@@ -1,0 +1,120 @@
+"""``countersign verify`` and ``countersign proof``: check the record, or let others check one entry of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from countersign import config
+from countersign.errors import UsageError
+from countersign.ledger.note import VerifierKey, parse_vkey
+from countersign.ledger.proof import format_proof, make_proof
+from countersign.ledger.record import RecordReader
+from countersign.ledger.verify import Report
+from countersign.ledger.verify import verify as verify_log
+from countersign.store.keys import VKEY_FILE
+from countersign.store.ledger_rows import open_record
+from countersign.store.tiles import TileDir
+
+LOG_DIR = "tlog"
+DATABASE_FILE = "countersign.sqlite"
+
+Data = Annotated[Path | None, typer.Option(envvar=config.ENV_DATA, help="Data directory.")]
+Key = Annotated[str, typer.Option(help="Verifier key (name+hash+base64) or a file that holds it; default: log.vkey.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("verify")(verify)
+    app.command("proof")(proof)
+
+
+def verify(
+    path: Annotated[Path | None, typer.Argument(help="Data directory, or a bare directory of tiles.")] = None,
+    key: Key = "",
+    since: Annotated[Path | None, typer.Option(help="An older checkpoint that this log must extend.")] = None,
+    as_json: AsJson = False,
+    data: Data = None,
+) -> None:
+    """Check signature, every entry, both roots, and the database beside the log; exit 1 when anything is wrong."""
+    log, keys, record = _open(path, data, key)
+    older = _read(since, "an older checkpoint") if since is not None else None
+    with _progress() as progress:
+        report = verify_log(log, keys, record=record, since=older, progress=progress)
+    typer.echo(msgspec.json.encode(report).decode() if as_json else _text(report))
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+def proof(
+    index: Annotated[int, typer.Argument(help="Index of the entry.")],
+    path: Annotated[Path | None, typer.Argument(help="Data directory, or a bare directory of tiles.")] = None,
+    key: Key = "",
+    as_json: AsJson = False,
+    data: Data = None,
+) -> None:
+    """Print the proof that one entry is in the log (c2sp.org/tlog-proof@v1), for use without the log."""
+    log, keys, _ = _open(path, data, key)
+    made, entry = make_proof(log, index, keys)
+    text = format_proof(made)
+    if as_json:
+        text = msgspec.json.encode({"index": index, "entry": entry.decode(), "proof": text}).decode() + "\n"
+    typer.echo(text, nl=False)
+
+
+def _open(path: Path | None, data: Path | None, key: str) -> tuple[TileDir, list[VerifierKey], RecordReader | None]:
+    """A data directory with its database, or, when ``path`` holds no ``tlog``, tiles alone."""
+    directory = path or config.data_dir(data)
+    if not directory.is_dir():
+        raise UsageError("no such directory", where=str(directory), todo="name a data directory or a tile directory")
+    if path is not None and not (path / LOG_DIR).is_dir():
+        if not key:
+            raise UsageError("a key is needed to check tiles alone", where=str(path), todo="give --key")
+        return TileDir(path), [_key(key)], None
+    log_key = _key(key) if key else _key(str(directory / VKEY_FILE))
+    database = config.load(directory).database or f"sqlite:///{directory / DATABASE_FILE}"
+    return TileDir(directory / LOG_DIR), [log_key], open_record(database)
+
+
+def _key(text: str) -> VerifierKey:
+    """A verifier key given as itself or as a file."""
+    if text.count("+") < 2 or Path(text).is_file():
+        text = _read(Path(text), "a verifier key").decode("utf-8", errors="replace").strip()
+    return parse_vkey(text)
+
+
+def _read(path: Path, what: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        todo = f"name a file that holds {what}"
+        raise UsageError(f"cannot be read ({error.strerror})", where=str(path), todo=todo) from error
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("entries", total=None)
+        yield lambda done, size: bar.update(task, completed=done, total=size)
+
+
+def _text(report: Report) -> str:
+    counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in report.checked.items())
+    head = "verified" if report.ok else f"NOT VERIFIED: {len(report.problems)} problem(s)"
+    lines = [f"{head}: log of {report.size} entries, root {report.root or 'unknown'}", f"checked: {counts}"]
+    for problem in report.problems:
+        lines.append(f"  {'log' if problem.index is None else f'entry {problem.index}'}: {problem.what}")
+    return "\n".join(lines)

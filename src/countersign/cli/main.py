@@ -1,0 +1,73 @@
+"""The command line: a thin door. Exit codes: 0 done, 1 a check failed, 2 wrong use or bad input, 3 environment."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+
+import structlog
+import typer
+
+from countersign import __version__
+from countersign.errors import CountersignError
+
+GROUPS = (
+    "demo",
+    "setup",
+    "ingest",
+    "serve",
+    "inventory",
+    "plugged",
+    "lookups",
+    "cases",
+    "quarantine",
+    "autonomy",
+    "ledger",
+    "record",
+    "learn",
+    "bench",
+)
+"""Modules of this room with commands, in the order of `--help`."""
+
+app = typer.Typer(
+    help="Countersign: a governed AI SOC.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", help="Print the version."),
+) -> None:
+    if version:
+        typer.echo(f"countersign {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        raise typer.Exit(2)
+
+
+for _name in GROUPS:
+    importlib.import_module(f"countersign.cli.{_name}").register(app)
+
+
+def main() -> None:
+    """Entry point: errors of ours are one line on stderr and the exit code that the contract names."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    try:
+        app()
+    except CountersignError as error:
+        sys.stderr.write(f"countersign: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("countersign: interrupted; what was accepted is on disk and will be processed\n")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)

@@ -1,0 +1,67 @@
+"""``countersign quarantine``: what could not be read, where and why, and another try after a fix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlalchemy import select
+
+from countersign.cli.common import DataOption, JsonOption, emit, opened, table
+from countersign.errors import UsageError
+from countersign.feed import Feeder
+from countersign.store import tables as t
+from countersign.store.engine import reading
+from countersign.store.quarantine import WAITING
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command group."""
+    group = typer.Typer(help="Messages that could not be read.", no_args_is_help=True)
+    group.command("list")(show)
+    group.command("replay")(replay)
+    app.add_typer(group, name="quarantine")
+
+
+def show(data: DataOption = None, json: JsonOption = False, limit: Annotated[int, typer.Option(min=1)] = 100) -> None:
+    """List what waits, with file, line, field and error."""
+    with opened(data) as site, reading(site.engine) as conn:
+        statement = select(t.quarantine).where(t.quarantine.c.state == WAITING).order_by(t.quarantine.c.id).limit(limit)
+        rows = [dict(row) for row in conn.execute(statement).mappings()]
+    if json:
+        emit(rows)
+        return
+    where = [f"{row['origin']}:{row['position']}" + (f": {row['field']}" if row["field"] else "") for row in rows]
+    table(
+        ("number", "source", "where", "error"),
+        [(row["id"], row["source"], place, row["error"]) for row, place in zip(rows, where, strict=True)],
+    )
+
+
+def replay(
+    number: Annotated[list[int] | None, typer.Argument(help="Numbers; see `quarantine list`.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Everything that waits.")] = False,
+    mapping: Annotated[Path | None, typer.Option(help="Corrected mapping file of the generic source.")] = None,
+    data: DataOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Put messages back into the inbox and process them; those that still fail are quarantined again."""
+    text = mapping.read_text("utf-8") if mapping else None
+    with opened(data) as site:
+        numbers = list(number or [])
+        if all_:
+            with reading(site.engine) as conn:
+                statement = select(t.quarantine.c.id).where(t.quarantine.c.state == WAITING).order_by(t.quarantine.c.id)
+                numbers = list(conn.execute(statement).scalars())
+        if not numbers and not all_:
+            raise UsageError("nothing named", todo="give numbers, or --all")
+        for one in numbers:
+            site.commands.resubmit(one, mapping=text)
+        report = site.hot_path.drain()
+        Feeder(site).finish()
+    done = {"resubmitted": len(numbers), "accepted": report.accepted, "quarantined": report.quarantined}
+    if json:
+        emit(done)
+    else:
+        table(("what", "count"), list(done.items()))

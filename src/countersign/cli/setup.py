@@ -1,0 +1,77 @@
+"""``countersign init``, ``doctor`` and ``token``: set a site up and see whether it is well."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from countersign.cli.common import DataOption, JsonOption, emit, note, opened, table
+from countersign.config import FILE, TEMPLATE, data_dir
+from countersign.errors import UsageError
+from countersign.sources import SOURCES
+from countersign.store import inbox, ledger
+from countersign.store.engine import reading
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(init)
+    app.command()(doctor)
+    app.command()(token)
+
+
+def init(data: DataOption = None) -> None:
+    """Write an annotated countersign.toml, and make keys and database."""
+    folder = data_dir(data)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / FILE
+    if path.exists():
+        note(f"{path} is there already and stays as it is")
+    else:
+        path.write_text(TEMPLATE, "utf-8")
+    with opened(data) as site:
+        site.seal()
+        typer.echo(f"data directory  {folder}\nlog key         {site.log_key.vkey}")
+
+
+def token(
+    source: Annotated[str, typer.Argument(help="Source that may be posted to with it.")],
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Days until it expires.")] = 365,
+    data: DataOption = None,
+) -> None:
+    """Issue a token for POST /intake/SOURCE; it is shown once."""
+    if source not in SOURCES:
+        raise UsageError(f"unknown source {source!r}", todo=f"use one of {', '.join(SOURCES)}")
+    with opened(data) as site:
+        typer.echo(site.commands.issue_token(source, days))
+        site.seal()
+
+
+def doctor(data: DataOption = None, json: JsonOption = False) -> None:
+    """Say whether the site is well: database, keys, inbox, ledger."""
+    with opened(data) as site:
+        with reading(site.engine) as conn:
+            size, waiting = ledger.size(conn), inbox.waiting(conn)
+        sealed = site.sealer.checkpoint()
+        facts: dict[str, str | int] = {
+            "data": str(site.data),
+            "database": site.engine.url.render_as_string(hide_password=True),
+            "configuration": str(site.data / FILE) if (site.data / FILE).exists() else "defaults",
+            "log": str(site.log_key.vkey),
+            "entries": size,
+            "sealed": sealed.size if sealed else 0,
+            "waiting": waiting,
+            "model": site.model.id,
+            "writable": int(os.access(_existing(site.data), os.W_OK)),
+        }
+    if json:
+        emit(facts)
+    else:
+        table(("what", "is"), list(facts.items()))
+
+
+def _existing(path: Path) -> Path:
+    return path if path.exists() else path.parent

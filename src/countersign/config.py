@@ -1,0 +1,145 @@
+"""``countersign.toml``: every key optional, typed and documented; an unknown key or a bad value names its line and key.
+
+Each key can be overridden by an environment variable: ``COUNTERSIGN_`` and the dotted key in upper case with underscores
+(``COUNTERSIGN_DATABASE``, ``COUNTERSIGN_SERVER_PORT``).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import msgspec
+import platformdirs
+
+from countersign.errors import ConfigError
+
+FILE = "countersign.toml"
+ENV_DATA = "COUNTERSIGN_DATA_DIR"
+_PREFIX = "COUNTERSIGN_"
+
+
+class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """host and port of console, API and intake. body_bytes_max: largest request body that intake takes."""
+
+    host: str = "127.0.0.1"
+    port: int = 8440
+    body_bytes_max: int = 16 * 1024 * 1024
+
+
+class Geo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Paths of MaxMind DB files for country and ASN; empty: what ships with the product, if anything."""
+
+    country: str = ""
+    asn: str = ""
+
+
+class Ledger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """origin: name of the log in its checkpoints; chosen once, when the log is created. seal_ms: longest time between
+    an entry's commit and the checkpoint that covers it."""
+
+    origin: str = ""
+    seal_ms: int = 1000
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """database: SQLAlchemy address, empty for SQLite in the data directory. utc_offset_minutes: the site's offset from
+    UTC, for office hours."""
+
+    database: str = ""
+    utc_offset_minutes: int = 0
+    server: Server = Server()
+    geo: Geo = Geo()
+    ledger: Ledger = Ledger()
+
+
+def data_dir(chosen: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
+    """``--data``, else ``COUNTERSIGN_DATA_DIR``, else the platform's user data directory."""
+    if chosen is not None:
+        return chosen
+    if environ.get(ENV_DATA):
+        return Path(environ[ENV_DATA])
+    return Path(platformdirs.user_data_dir("countersign", appauthor=False))
+
+
+def load(directory: Path, environ: Mapping[str, str] = os.environ) -> Config:
+    """Configuration of a data directory. Raises ConfigError with file, line and key."""
+    path = directory / FILE
+    text = path.read_text("utf-8") if path.is_file() else ""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(str(error), where=str(path), todo="correct the TOML") from error
+    _check_keys(raw, Config, path, text, "")
+    _override(raw, Config, environ, ())
+    try:
+        return msgspec.convert(raw, Config)
+    except msgspec.ValidationError as error:
+        what, _, place = str(error).partition(" - at `$.")
+        key = place.rstrip("`")
+        raise ConfigError(what, where=f"{path}:{_line(text, key)}: {key}", todo="see docs/reference/configuration.md") from error
+
+
+def _check_keys(raw: dict[str, Any], kind: type, path: Path, text: str, prefix: str) -> None:
+    hints = get_type_hints(kind)
+    for key, value in raw.items():
+        name = f"{prefix}{key}"
+        if key not in hints:
+            known = ", ".join(sorted(hints))
+            raise ConfigError("unknown key", where=f"{path}:{_line(text, name)}: {name}", todo=f"known here: {known}")
+        if isinstance(value, dict) and isinstance(hints[key], type) and issubclass(hints[key], msgspec.Struct):
+            _check_keys(value, hints[key], path, text, f"{name}.")
+
+
+def _override(raw: dict[str, Any], kind: type, environ: Mapping[str, str], parents: tuple[str, ...]) -> None:
+    for key, hint in get_type_hints(kind).items():
+        if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+            _override(raw.setdefault(key, {}), hint, environ, (*parents, key))
+            continue
+        name = _PREFIX + "_".join((*parents, key)).upper()
+        if name not in environ:
+            continue
+        try:
+            raw[key] = msgspec.convert(environ[name], hint, strict=False)
+        except msgspec.ValidationError as error:
+            raise ConfigError(str(error), where=name, todo="correct the environment variable") from error
+
+
+def _line(text: str, dotted: str) -> int:
+    """Line of a key, 1-based; 1 when it stands nowhere literally."""
+    last = dotted.rpartition(".")[2].split("[")[0]
+    pattern = re.compile(rf"^\s*\[?\s*(?:[\w.]+\.)?{re.escape(last)}\s*[=\]]")
+    return next((i for i, line in enumerate(text.splitlines(), 1) if pattern.match(line)), 1)
+
+
+TEMPLATE = """\
+# Countersign. Every key is optional; what stands here is the default.
+
+# Where queue, state and record live. Empty: SQLite in this directory.
+# PostgreSQL: "postgresql+psycopg://user@host/name" (give the password in PGPASSWORD or ~/.pgpass, not here)
+database = ""
+
+# The site's offset from UTC in minutes, for office hours.
+utc_offset_minutes = 0
+
+[server]
+host = "127.0.0.1"
+port = 8440
+# Largest request body that intake takes, in bytes.
+body_bytes_max = 16777216
+
+[geo]
+# MaxMind DB files; empty: what ships with the product.
+country = ""
+asn = ""
+
+[ledger]
+# Name of the log in its checkpoints. Chosen once, when the log is created; empty: a random local name.
+origin = ""
+# Longest time between an entry's commit and the checkpoint that covers it, in milliseconds.
+seal_ms = 1000
+"""

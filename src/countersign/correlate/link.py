@@ -1,0 +1,185 @@
+"""Link findings into cases, with a reason code per link.
+
+Two kinds of link. The *pattern* link gathers recurrences of one detection on one host, so that routine noise is one case
+and not a thousand. *Entity* links tie different detections together (same hash, domain, mail, address, user, host), and
+count only between notable findings: medium severity or more, or, where the tool gives no severity, rare on that host.
+Only entity links merge cases. Pure; the database adapter loads the rows of ``Index`` that a micro-batch can touch.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from countersign.model.alerts import Severity
+from countersign.model.cases import Link, LinkReason
+from countersign.model.entities import Entity, EntityType
+from countersign.model.findings import Finding
+
+HOUR_MS = 3_600_000
+CASE_FINDINGS_MAX = 200
+"""A case larger than this is no longer one matter; later findings open a new one."""
+HUB_FINDINGS_MAX = 60
+"""An entity in more findings than this is infrastructure (proxy, resolver, scanner) and links nothing."""
+RARE_FIRINGS_MAX = 3
+KEYS_MAX = 24
+"""Most link keys per finding."""
+
+_REASONS: dict[EntityType, tuple[LinkReason, int]] = {
+    EntityType.HASH: (LinkReason.SAME_ARTEFACT, 24 * HOUR_MS),
+    EntityType.URL: (LinkReason.SAME_ARTEFACT, 24 * HOUR_MS),
+    EntityType.DOMAIN: (LinkReason.SAME_DOMAIN, 24 * HOUR_MS),
+    EntityType.MAIL: (LinkReason.SAME_MAIL, 12 * HOUR_MS),
+    EntityType.IP: (LinkReason.SAME_ADDRESS, 12 * HOUR_MS),
+    EntityType.USER: (LinkReason.SAME_USER, 4 * HOUR_MS),
+    EntityType.HOST: (LinkReason.SAME_HOST, HOUR_MS),
+}
+_PATTERN = (LinkReason.SAME_PATTERN, 24 * HOUR_MS)
+
+
+@dataclass(slots=True)
+class Row:
+    """Where a link key was seen last. ``findings`` counts since the key was last idle for longer than its window."""
+
+    case: str
+    finding: str
+    last_seen_ms: int
+    findings: int
+
+
+@dataclass(slots=True)
+class Index:
+    """Working set of link keys and of the sizes of the open cases they lead to; ``changed`` must be written back."""
+
+    rows: dict[str, Row] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    merged: dict[str, str] = field(default_factory=dict)
+    changed: set[str] = field(default_factory=set)
+
+    def resolve(self, case: str) -> str:
+        """The case that ``case`` was merged into, or itself."""
+        while case in self.merged:
+            case = self.merged[case]
+        return case
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where a finding went: its case, why, whether the case is new, and cases merged into it on the way."""
+
+    case: str
+    links: tuple[Link, ...]
+    opened: bool
+    merged: tuple[str, ...]
+
+
+def notable(finding: Finding, pair_firings: int) -> bool:
+    """Whether the finding may tie different detections together."""
+    if finding.severity is Severity.UNKNOWN:
+        return pair_firings < RARE_FIRINGS_MAX
+    return finding.severity >= Severity.MEDIUM
+
+
+def pattern_key(pattern: str, host: str) -> str:
+    """Link key of recurrences."""
+    return f"{pattern}@{host}"
+
+
+def link_keys(finding: Finding, pattern: str, *, is_notable: bool) -> list[str]:
+    """Every key under which this finding can be found, strongest first; bounded."""
+    keys = [pattern_key(pattern, finding.host)]
+    if is_notable:
+        ranked = sorted(linking(finding.entities), key=lambda e: (_rank(e), e.key))
+        keys.extend(dict.fromkeys(e.key for e in ranked))
+    return keys[:KEYS_MAX]
+
+
+def linking(entities: Iterable[Entity]) -> list[Entity]:
+    """Entities that can tie findings together; loopback and broadcast addresses never do."""
+    return [e for e in entities if e.type in _REASONS and not (e.type is EntityType.IP and _meaningless(e.value))]
+
+
+def place(finding: Finding, keys: list[str], index: Index, next_case: str) -> Placed:
+    """Choose the case of a new finding and record its keys in the index."""
+    hits = _hits(finding, keys, index)
+    tied = [hit for hit in hits if hit.reason is not LinkReason.SAME_PATTERN]
+    targets = list(dict.fromkeys(hit.case for hit in tied)) or [hit.case for hit in hits[:1]]
+    opened = not targets
+    case, merged = (next_case, ()) if opened else _join(targets, index)
+    links = tuple(hit for hit in (tied or hits) if hit.case == case or hit.case in merged)
+    if opened:
+        index.sizes[case] = 0
+        links = (Link(finding=finding.id, case=case, reason=LinkReason.FIRST, entity=""),)
+    index.sizes[case] += 1
+    remember(finding, keys, case, index)
+    return Placed(case=case, links=links, opened=opened, merged=merged)
+
+
+def remember(finding: Finding, keys: Iterable[str], case: str, index: Index) -> None:
+    """Note that ``finding`` of ``case`` carries ``keys``."""
+    for key in keys:
+        row = index.rows.get(key)
+        window = _window(key)[1]
+        index.changed.add(key)
+        if row is None or finding.last_seen_ms - row.last_seen_ms > window:
+            index.rows[key] = Row(case, finding.id, finding.last_seen_ms, 1)
+            continue
+        row.findings += row.finding != finding.id
+        row.case, row.finding = case, finding.id
+        row.last_seen_ms = max(row.last_seen_ms, finding.last_seen_ms)
+
+
+def _hits(finding: Finding, keys: list[str], index: Index) -> list[Link]:
+    found = []
+    for key in keys:
+        row = index.rows.get(key)
+        if row is None or (row.findings > HUB_FINDINGS_MAX and not key.startswith("P-")):
+            continue
+        reason, window = _window(key)
+        case = index.resolve(row.case)
+        near = abs(finding.first_seen_ms - row.last_seen_ms) <= window
+        if near and index.sizes.get(case, CASE_FINDINGS_MAX) < CASE_FINDINGS_MAX:
+            found.append(Link(finding=finding.id, case=case, reason=reason, entity=key))
+    return found
+
+
+def _join(targets: list[str], index: Index) -> tuple[str, tuple[str, ...]]:
+    """The oldest target takes in the others as long as it stays one matter."""
+    ordered = sorted(targets, key=case_number)
+    survivor, merged = ordered[0], []
+    for other in ordered[1:]:
+        if index.sizes[survivor] + index.sizes[other] >= CASE_FINDINGS_MAX:
+            continue
+        index.sizes[survivor] += index.sizes.pop(other)
+        index.merged[other] = survivor
+        merged.append(other)
+    return survivor, tuple(merged)
+
+
+def case_number(case: str) -> int:
+    """Number of a case id, so that C-999 comes before C-1000."""
+    return int(case.rpartition("-")[2])
+
+
+def _window(key: str) -> tuple[LinkReason, int]:
+    kind = key.partition(":")[0]
+    return _BY_PREFIX.get(kind, _PATTERN)
+
+
+_BY_PREFIX: Mapping[str, tuple[LinkReason, int]] = {kind.value: rule for kind, rule in _REASONS.items()}
+_ORDER = {kind: rank for rank, kind in enumerate(_REASONS)}
+
+
+def _rank(entity: Entity) -> int:
+    return _ORDER[entity.type]
+
+
+@lru_cache(maxsize=65_536)
+def _meaningless(value: str) -> bool:
+    try:
+        address = ipaddress.ip_address(value)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_multicast or address.is_unspecified or value == "255.255.255.255"

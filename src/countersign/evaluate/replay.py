@@ -1,0 +1,111 @@
+"""Replay: recompute every verdict and decision from its record and compare the bytes with the ledger's (P8)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from countersign.errors import CountersignError, VerificationError
+from countersign.ledger import bodies
+from countersign.ledger.canonical import encode
+from countersign.model.entries import Entry, Kind
+from countersign.model.records import FindingRecord
+from countersign.policy.gate import GateInput, decide
+from countersign.store import evidence, ledger
+from countersign.store import tables as t
+from countersign.triage.model import Model, probability_ppm
+
+PROBLEMS_MAX = 100
+_gate = msgspec.msgpack.Decoder(GateInput)
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """An entry that did not replay, and what differs."""
+
+    index: int
+    what: str
+
+
+class Result(msgspec.Struct, frozen=True):
+    """How many decisions were replayed, and how many gave the same bytes."""
+
+    replayed: int
+    same: int
+    problems: tuple[Problem, ...]
+
+
+def replay(conn: Connection, ident: str = "") -> Result:
+    """Replay all decisions, or those of one finding or case. Raises VerificationError when there is nothing of that name."""
+    replayer = _Replayer(conn)
+    replayed = 0
+    problems: list[Problem] = []
+    for index, entry in ledger.stream(conn):
+        if entry.kind is not Kind.FINDING_DECIDED or (ident and ident not in {entry.subject, entry.body["case"]}):
+            continue
+        replayed += 1
+        what = replayer.differs(entry)
+        if what and len(problems) < PROBLEMS_MAX:
+            problems.append(Problem(index, what))
+    if ident and not replayed:
+        raise VerificationError("no decision in the ledger is about it", where=ident, todo="check the id")
+    return Result(replayed, replayed - len(problems), tuple(problems))
+
+
+class _Replayer:
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+        self._models: dict[str, Model] = {}
+        self._blob: tuple[str, list[FindingRecord]] = ("", [])
+        self._pseudonyms: Mapping[str, str] = {
+            row.value: row.pseudonym for row in conn.execute(select(t.pseudonyms.c.value, t.pseudonyms.c.pseudonym))
+        }
+
+    def differs(self, entry: Entry) -> str:
+        """What differs between the entry and its recomputation, "" when nothing does."""
+        try:
+            record = self._record(entry.body["record"])
+            again = self._again(record, entry)
+        except CountersignError as error:
+            return str(error)
+        if encode(again) == encode(entry):
+            return ""
+        fields = [name for name in entry.body if entry.body[name] != again.body.get(name)]
+        return ", ".join(fields) or "body"
+
+    def _again(self, record: FindingRecord, entry: Entry) -> Entry:
+        model = self._model(record.verdict.model)
+        given = _gate.decode(record.gate)
+        missing = bool(given.sources_unavailable)
+        verdict = model.verdict(record.features, novelty_ppm=given.novelty_ppm, missing=missing)
+        asked = dataclasses.replace(
+            given, label=verdict.label, p1_ppm=verdict.p1_ppm, probability_ppm=probability_ppm(verdict)
+        )
+        fresh = msgspec.structs.replace(record, verdict=verdict, decision=decide(asked))
+        where = entry.body["record"]
+        body = bodies.finding_decided(
+            fresh,
+            blob=where["blob"],
+            place=where["place"],
+            policy=entry.body["policy"],
+            pseudonyms=self._pseudonyms,
+        )
+        return msgspec.structs.replace(entry, body=body)
+
+    def _record(self, where: Mapping[str, int | str]) -> FindingRecord:
+        blob = str(where["blob"])
+        if self._blob[0] != blob:
+            self._blob = (blob, evidence.get(self._conn, blob, list[FindingRecord]))
+        return self._blob[1][int(where["place"])]
+
+    def _model(self, ident: str) -> Model:
+        if ident not in self._models:
+            for _, entry in ledger.stream_kind(self._conn, Kind.MODEL_ACTIVATED):
+                if entry.subject == ident:
+                    data = evidence.get(self._conn, entry.body["blob"], bytes)
+                    self._models[ident] = Model.from_bytes(data)
+            if ident not in self._models:
+                raise VerificationError("the model that scored it is not in the ledger", where=ident[:16])
+        return self._models[ident]

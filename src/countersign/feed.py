@@ -1,0 +1,134 @@
+"""Feed files to the inbox and work it off: what ``countersign ingest`` and the demo do."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import select
+
+from countersign.bootstrap import Site
+from countersign.model.alerts import Delivery
+from countersign.model.entries import Kind
+from countersign.store import inbox, ledger
+from countersign.store import tables as t
+from countersign.store.batch import Report
+from countersign.store.engine import reading, writing
+
+CHUNKS_PER_COMMIT = 8
+SEAL_EVERY_S = 1.0
+
+
+@dataclass(slots=True)
+class Summary:
+    """What one feeding did: ``accepted + duplicates + ignored + quarantined == lines``."""
+
+    lines: int = 0
+    accepted: int = 0
+    duplicates: int = 0
+    ignored: int = 0
+    findings: int = 0
+    cases: int = 0
+    closed: int = 0
+    escalated: int = 0
+    quarantined: int = 0
+    seconds: float = 0.0
+    size: int = 0
+    checkpoint: str = ""
+    stages: dict[str, float] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """The JSON document of the command's contract."""
+        names = "lines accepted duplicates ignored findings cases closed escalated quarantined".split()
+        ledger_state = {"size": self.size, "checkpoint": self.checkpoint}
+        return {name: getattr(self, name) for name in names} | {"seconds": round(self.seconds, 3), "ledger": ledger_state}
+
+
+class Feeder:
+    """One feeding of a site. ``tick`` is told the lines handled so far."""
+
+    def __init__(self, site: Site, tick: Callable[[int], None] | None = None) -> None:
+        self._site = site
+        self._tick = tick or (lambda _lines: None)
+        self._run = f"file:{secrets.token_hex(6)}"
+        self._sealed = time.monotonic()
+        self.summary = Summary()
+        with reading(site.engine) as conn:
+            self._start = ledger.size(conn)
+
+    def feed(self, deliveries: Iterator[Delivery], *, chain: bool = True) -> None:
+        """Accept one file's deliveries (a chunk of them per commit) and process the inbox as it fills."""
+        places: inbox.FileChain | None = None
+        while some := list(islice(deliveries, CHUNKS_PER_COMMIT)):
+            if chain and places is None:
+                places = inbox.FileChain(some[0].source, some[0].mapping)
+            self._accept(some, places)
+            self.work()
+
+    def _accept(self, some: list[Delivery], places: inbox.FileChain | None) -> None:
+        fresh: list[Delivery] = []
+        keys: list[bytes] = []
+        with writing(self._site.engine) as conn:
+            for delivery in some:
+                self.summary.lines += len(delivery.raws)
+                rest: Delivery | None = delivery
+                if places is not None:
+                    rest, before, key = places.step(conn, delivery)
+                    self.summary.duplicates += before
+                    keys.append(key)
+                if rest is not None:
+                    fresh.append(rest)
+            inbox.accept(conn, fresh, keys, trigger=self._run, now_ms=self._site.clock.now_ms())
+
+    def work(self) -> None:
+        """Process what waits, sealing about once a second."""
+        self._site.hot_path.drain(self._after_batch)
+
+    def _after_batch(self, report: Report) -> None:
+        for stage, seconds in report.seconds.items():
+            self.summary.stages[stage] = self.summary.stages.get(stage, 0.0) + seconds
+        self._tick(self.summary.lines)
+        if time.monotonic() - self._sealed > SEAL_EVERY_S:
+            self._site.seal()
+            self._sealed = time.monotonic()
+
+    def finish(self) -> Summary:
+        """Wait until nothing of this feeding waits, seal, and add up what the ledger says became of it."""
+        while True:
+            self.work()
+            with reading(self._site.engine) as conn:
+                if not inbox.waiting(conn, self._run):
+                    break
+            time.sleep(0.05)  # another worker has the rest in hand
+        self._site.seal()
+        self._count()
+        return self.summary
+
+    def _count(self) -> None:
+        summary = self.summary
+        mine: set[str] = set()
+        cases: set[str] = set()
+        known: set[str] = set()
+        with reading(self._site.engine) as conn:
+            for index, entry in ledger.stream(conn, self._start):
+                body = entry.body
+                if entry.kind is Kind.ALERT_RECEIVED and entry.trigger == self._run:
+                    mine.add(str(index))
+                    for name in ("accepted", "duplicates", "quarantined"):
+                        setattr(summary, name, getattr(summary, name) + body[name])
+                    summary.ignored += sum(body["ignored"].values())
+                elif entry.kind is Kind.FINDING_DECIDED:
+                    summary.findings += body["first"]
+                    summary.closed += body["action"] == "close"
+                    summary.escalated += body["action"] != "close"
+                    cases.add(body["case"])
+            opened = select(t.cases.c.id).where(t.cases.c.entry >= self._start, t.cases.c.merged_into == "")
+            known = set(conn.execute(opened).scalars())
+        summary.cases = len(cases & known)
+        checkpoint = self._site.sealer.checkpoint()
+        if checkpoint is not None:
+            summary.size, summary.checkpoint = checkpoint.size, checkpoint.root.hex()

@@ -1,0 +1,227 @@
+"""The hall: one micro-batch walks alert → finding → evidence → case → verdict → decision.
+
+Pure steps over values; ``store.hotpath`` calls them inside one transaction, and ``replay`` calls the same ones on what a
+record holds. Nothing here knows a database, a clock or a network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from countersign.correlate import fold, link
+from countersign.correlate.history import History, Past
+from countersign.errors import SourceError
+from countersign.model.alerts import Alert, Delivery, Ignored
+from countersign.model.cases import Link
+from countersign.model.decisions import Decision
+from countersign.model.entities import Entity
+from countersign.model.evidence import Evidence
+from countersign.model.findings import Finding
+from countersign.model.records import FindingRecord
+from countersign.model.verdicts import Label, Verdict
+from countersign.ports import Source
+from countersign.triage.novelty import PatternRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One readable alert and where its raw bytes are."""
+
+    alert: Alert
+    blob: str
+    place: int
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """One raw message that could not be read: ``place`` within the delivery, and why."""
+
+    place: int
+    field: str
+    error: str
+
+
+@dataclass(slots=True)
+class Reading:
+    """A delivery, read: every raw message is in exactly one of ``items``, ``ignored`` and ``bad``."""
+
+    digests: list[bytes] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+    bad: list[Bad] = field(default_factory=list)
+
+
+def read(delivery: Delivery, blob: str, source: Source, skip: frozenset[int] = frozenset()) -> Reading:
+    """Parse every raw message of a delivery; what cannot be read is named, never dropped. ``skip``: places known to fail."""
+    reading = Reading()
+    for place, raw in enumerate(delivery.raws):
+        digest = hashlib.sha256(raw).digest()
+        reading.digests.append(digest)
+        if place in skip:
+            reading.bad.append(Bad(place, "", "could not be processed (internal error; see the service's log)"))
+            continue
+        try:
+            parsed = source.parse(raw)
+        except SourceError as error:
+            reading.bad.append(Bad(place, error.where, _one_line(error)))
+            continue
+        if isinstance(parsed, Ignored):
+            reading.ignored[parsed.reason] += 1
+        else:
+            reading.items.append(Item(parsed, blob, place, digest))
+    return reading
+
+
+def _one_line(error: SourceError) -> str:
+    text = f"{error.what}; {error.todo}" if error.todo else error.what
+    return " ".join(text.split())[:500]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What this batch adds to one finding: the folded finding, its pattern and its raw alerts."""
+
+    finding: Finding
+    pattern: str
+    refs: tuple[tuple[str, int], ...]
+
+
+def gather(items: Sequence[Item]) -> list[Part]:
+    """Fold the alerts of one batch."""
+    findings, members = fold.fold([item.alert for item in items])
+    return [
+        Part(finding, fold.pattern(finding), tuple((items[i].blob, items[i].place) for i in places))
+        for finding, places in zip(findings, members, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A finding with its repeats folded in, its evidence, its past and its case."""
+
+    finding: Finding
+    pattern: str
+    refs: tuple[tuple[str, int], ...]
+    first: bool
+    past: Past
+    evidence: tuple[Evidence, ...]
+    case: str
+    links: tuple[Link, ...]
+
+
+@dataclass(slots=True)
+class Correlated:
+    """Result of correlating one batch. ``merged`` maps a case to the one that took it in, in order."""
+
+    placed: list[Placed]
+    opened: list[str]
+    merged: dict[str, str]
+    next_case: int
+
+
+def correlate(
+    parts: Sequence[Part],
+    known: Mapping[str, FindingRecord],
+    history: History,
+    index: link.Index,
+    answer: Callable[[Sequence[Entity]], tuple[Evidence, ...]],
+    next_case: int,
+) -> Correlated:
+    """Fold into what is known, take evidence, count the past, and place each finding in a case."""
+    result = Correlated([], [], index.merged, next_case)
+    for part in parts:
+        old = known.get(part.finding.id)
+        finding = fold.merge(old.finding, part.finding) if old else part.finding
+        past = history.past(finding, first=old is None)
+        history.observe(finding, added=part.finding.count, first=old is None)
+        case, links = _place(finding, part.pattern, past, old, index, result)
+        evidence = answer(finding.entities)
+        result.placed.append(Placed(finding, part.pattern, part.refs, old is None, past, evidence, case, links))
+    return result
+
+
+def _place(
+    finding: Finding, pattern: str, past: Past, old: FindingRecord | None, index: link.Index, result: Correlated
+) -> tuple[str, tuple[Link, ...]]:
+    keys = link.link_keys(finding, pattern, is_notable=link.notable(finding, past.pair_firings))
+    if old is not None:
+        case = index.resolve(old.case)
+        if case in index.sizes:  # a closed case takes repeats of its own findings, but attracts nothing new
+            link.remember(finding, keys, case, index)
+        return case, old.links
+    placed = link.place(finding, keys, index, f"C-{result.next_case}")
+    if placed.opened:
+        result.next_case += 1
+        result.opened.append(placed.case)
+    return placed.case, placed.links
+
+
+@dataclass(slots=True)
+class CaseState:
+    """What triage must know of an open case: its tactics, its size, and the label of each finding that is not benign."""
+
+    tactics: frozenset[str] = frozenset()
+    findings: int = 0
+    unsettled: dict[str, Label] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What judging one micro-batch needs. unsettled_hosts: per host, findings of the last hour that are insufficient and
+    threats, in number. killed: names of scopes whose kill switch is on, ``*`` for all."""
+
+    placed: Sequence[Placed]
+    cases: Mapping[str, CaseState]
+    patterns: Mapping[str, PatternRecord]
+    unsettled_hosts: Mapping[str, Mapping[Label, int]]
+    killed: frozenset[str]
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Features, verdict and decision of one finding; ``gate`` is msgpack of the gate's input."""
+
+    features: tuple[int | str, ...]
+    rarity: int
+    verdict: Verdict
+    decision: Decision
+    gate: bytes
+
+
+def records(found: Correlated, judged: Sequence[Judged]) -> list[FindingRecord]:
+    """Everything about each finding of the batch, in one value each; cases are the surviving ones."""
+    return [
+        FindingRecord(
+            finding=p.finding,
+            pattern=p.pattern,
+            case=_survivor(p.case, found.merged),
+            links=p.links,
+            evidence=p.evidence,
+            features=j.features,
+            rarity=j.rarity,
+            verdict=j.verdict,
+            decision=j.decision,
+            gate=j.gate,
+            alerts=p.refs,
+            first=p.first,
+        )
+        for p, j in zip(found.placed, judged, strict=True)
+    ]
+
+
+def _survivor(case: str, merged: Mapping[str, str]) -> str:
+    while case in merged:
+        case = merged[case]
+    return case
+
+
+def without_refs(record: FindingRecord) -> FindingRecord:
+    """The record as it is kept in the findings table: raw references stand in their own table."""
+    return msgspec.structs.replace(record, alerts=())

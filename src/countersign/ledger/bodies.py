@@ -1,0 +1,110 @@
+"""Bodies of the entries: what each kind says, in integers and strings, with no person's identifier in clear.
+
+Pure functions of values, so that replay builds the same bytes from a record that the hot path built from an alert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from countersign.model.cases import Link
+from countersign.model.entities import PERSONAL
+from countersign.model.records import FindingRecord
+
+_PERSONAL_PREFIXES = tuple(f"{kind.value}:" for kind in PERSONAL)
+
+
+def is_personal(key: str) -> bool:
+    """Whether an entity key names a person."""
+    return key.startswith(_PERSONAL_PREFIXES)
+
+
+def personal_keys(record: FindingRecord) -> set[str]:
+    """Entity keys in the record that may enter a ledger entry only as pseudonyms."""
+    keys = {link.entity for link in record.links} | {item.query for item in record.evidence}
+    return {key for key in keys if is_personal(key)}
+
+
+def alert_received(
+    *, source: str, origin: str, blob: str, digests: Sequence[bytes], ignored: Mapping[str, int], duplicates: int, bad: int
+) -> dict[str, Any]:
+    """One delivery, read. ``sha256`` lists every raw message in order, whatever became of it."""
+    return {
+        "source": source,
+        "origin": origin,
+        "blob": blob,
+        "lines": len(digests),
+        "accepted": len(digests) - sum(ignored.values()) - duplicates - bad,
+        "ignored": dict(sorted(ignored.items())),
+        "duplicates": duplicates,
+        "quarantined": bad,
+        "sha256": [digest.hex() for digest in digests],
+    }
+
+
+def alert_quarantined(
+    *, source: str, origin: str, position: int, blob: str, item: int, sha256: bytes, field: str, error: str
+) -> dict[str, Any]:
+    """One raw message that could not be read, where it stands and why."""
+    return {
+        "source": source,
+        "origin": origin,
+        "position": position,
+        "blob": blob,
+        "item": item,
+        "sha256": sha256.hex(),
+        "field": field,
+        "error": error,
+    }
+
+
+def finding_decided(
+    record: FindingRecord, *, blob: str, place: int, policy: str, pseudonyms: Mapping[str, str]
+) -> dict[str, Any]:
+    """One verdict and decision, with everything that they rest on. ``record`` points to the whole matter."""
+    finding, verdict, decision = record.finding, record.verdict, record.decision
+    return {
+        "case": record.case,
+        "first": int(record.first),
+        "pattern": record.pattern,
+        "rule": finding.rule_key,
+        "title": finding.title,
+        "host": finding.host,
+        "severity": int(finding.severity),
+        "techniques": list(finding.techniques),
+        "alerts": {"added": len(record.alerts), "total": finding.count},
+        "seen": [finding.first_seen_ms, finding.last_seen_ms],
+        "tainted": list(finding.tainted),
+        "links": [_link(link, pseudonyms) for link in record.links],
+        "record": {"blob": blob, "place": place},
+        "sources": [
+            [item.source, pseudonyms.get(item.query, item.query), item.status.value, item.digest]
+            for item in record.evidence
+        ],
+        "features": list(record.features),
+        "rarity": record.rarity,
+        "model": verdict.model,
+        "label": verdict.label.value,
+        "pico": verdict.pico,
+        "intercept": verdict.intercept_pico,
+        "p_ppm": [verdict.p0_ppm, verdict.p1_ppm],
+        "contributions": [[item.feature, item.value, item.pico] for item in verdict.contributions],
+        "counterfactual": {
+            "possible": int(verdict.counterfactual.possible),
+            "changes": [[c.feature, c.old, c.new, c.pico] for c in verdict.counterfactual.changes],
+            "pico": verdict.counterfactual.pico,
+        },
+        "novelty_ppm": verdict.novelty_ppm,
+        "policy": policy,
+        "scope": decision.scope,
+        "stage": decision.stage,
+        "conditions": [[c.name, c.outcome.value, c.have, c.need] for c in decision.conditions],
+        "action": decision.action.value,
+        "advice": decision.advice.value,
+        "why": decision.why,
+    }
+
+
+def _link(link: Link, pseudonyms: Mapping[str, str]) -> list[str]:
+    return [link.case, link.reason.value, pseudonyms.get(link.entity, link.entity)]

@@ -1,0 +1,50 @@
+"""MITRE ATT&CK names and ids as tools write them: ``Defense Evasion``, ``defense-evasion``, ``Defense_Evasion``, ``TA0005``."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+_TACTICS = {
+    "reconnaissance": "TA0043",
+    "resourcedevelopment": "TA0042",
+    "initialaccess": "TA0001",
+    "execution": "TA0002",
+    "persistence": "TA0003",
+    "privilegeescalation": "TA0004",
+    "defenseevasion": "TA0005",
+    "defenceevasion": "TA0005",
+    "credentialaccess": "TA0006",
+    "discovery": "TA0007",
+    "lateralmovement": "TA0008",
+    "collection": "TA0009",
+    "exfiltration": "TA0010",
+    "commandandcontrol": "TA0011",
+    "c2": "TA0011",
+    "impact": "TA0040",
+}
+_TACTIC_ID = re.compile(r"TA\d{4}", re.ASCII)
+_TECHNIQUE_ID = re.compile(r"T\d{4}(?:\.\d{3})?", re.ASCII)
+_NOT_LETTERS = re.compile(r"[^a-z0-9]")
+_MOST = 32
+_CHARS_MAX = 200
+
+
+@lru_cache(maxsize=4096)
+def tactic_ids(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Tactic ids of names or ids, each once, in order; names that ATT&CK does not know are left out."""
+    found = (_tactic(name[:_CHARS_MAX]) for name in names[:_MOST])
+    return tuple(dict.fromkeys(ident for ident in found if ident))
+
+
+def _tactic(name: str) -> str:
+    if match := _TACTIC_ID.search(name.upper()):
+        return match.group()
+    return _TACTICS.get(_NOT_LETTERS.sub("", name.lower()), "")
+
+
+@lru_cache(maxsize=4096)
+def technique_ids(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Technique ids (``T1110.001``) found in the texts, each once, in order."""
+    found = (match for name in names[:_MOST] for match in _TECHNIQUE_ID.findall(name[:_CHARS_MAX].upper()))
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,70 @@
+"""Content-addressed matter beside the ledger: zstd-compressed msgpack, named by a salted commitment.
+
+The name is SHA-256(salt ‖ bytes). The ledger holds only the name, so deleting the row erases the matter while the log
+stays whole and verifiable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import sys
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from countersign.errors import NotFoundError, VerificationError
+from countersign.store import tables as t
+from countersign.store.sql import insert_new
+
+if TYPE_CHECKING or sys.version_info < (3, 14):
+    from backports import zstd
+else:
+    from compression import zstd
+
+LEVEL = 1
+PLAIN_BYTES_MAX = 256 * 1024 * 1024
+_T = TypeVar("_T")
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Blob(msgspec.Struct, frozen=True):
+    """Matter ready to be stored: its commitment, salt and compressed bytes."""
+
+    digest: str
+    kind: str
+    salt: bytes
+    data: bytes
+
+
+def pack(kind: str, value: object) -> Blob:
+    """Compress and name a value (any msgspec type)."""
+    data = zstd.compress(_encode(value), level=LEVEL)
+    salt = secrets.token_bytes(16)
+    return Blob(digest=commitment(salt, data), kind=kind, salt=salt, data=data)
+
+
+def commitment(salt: bytes, data: bytes) -> str:
+    """SHA-256(salt ‖ data), hex."""
+    return hashlib.sha256(salt + data).hexdigest()
+
+
+def put(conn: Connection, blobs: list[Blob]) -> None:
+    """Store blobs; one that is there already stays."""
+    insert_new(conn, t.evidence, [{"digest": b.digest, "kind": b.kind, "salt": b.salt, "bytes": b.data} for b in blobs])
+
+
+def get(conn: Connection, digest: str, kind: type[_T]) -> _T:
+    """Load, check against the commitment and decode. Raises NotFoundError (erased) or VerificationError (changed)."""
+    row = conn.execute(select(t.evidence.c.salt, t.evidence.c.bytes).where(t.evidence.c.digest == digest)).first()
+    if row is None:
+        raise NotFoundError("evidence is not in the store", where=digest, todo="it may have been erased")
+    return unpack(digest, row.salt, row.bytes, kind)
+
+
+def unpack(digest: str, salt: bytes, data: bytes, kind: type[_T]) -> _T:
+    """Check and decode one stored row."""
+    if commitment(salt, data) != digest:
+        raise VerificationError("evidence does not match its commitment", where=digest, todo="restore it from a backup")
+    return msgspec.msgpack.decode(zstd.decompress(data), type=kind)

@@ -1,0 +1,82 @@
+"""The hot path: claim, read, correlate, judge, write, in one transaction per micro-batch (at most 500 alerts).
+
+A batch that fails for a reason nobody foresaw is taken apart: every alert is tried by itself, the ones that fail are
+quarantined with the error, and the rest go through. Nothing is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+
+from countersign.errors import CountersignError
+from countersign.ports import Clock
+from countersign.store import inbox, ledger
+from countersign.store.batch import Batch, Report, Tools
+from countersign.store.engine import writing
+
+log = structlog.get_logger()
+
+
+class HotPath:
+    """Works the inbox off, one micro-batch at a time."""
+
+    def __init__(self, engine: Engine, clock: Clock, tools: Tools) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._tools = tools
+
+    def drain(self, tick: Callable[[Report], None] | None = None) -> Report:
+        """Process until the inbox is empty; ``tick`` sees each batch's report."""
+        total = Report()
+        while (report := self.step()) is not None:
+            total.add(report)
+            if tick is not None:
+                tick(report)
+        return total
+
+    def step(self) -> Report | None:
+        """Process one micro-batch; None when nothing waits."""
+        try:
+            return self._attempt()
+        except (CountersignError, OperationalError):
+            raise
+        except Exception:
+            log.exception("micro-batch failed; taking it apart")
+            return self._apart()
+
+    def _attempt(self, *, only: int | None = None, skip: frozenset[int] = frozenset()) -> Report | None:
+        with writing(self._engine) as conn:
+            head = ledger.lock_head(conn)
+            claimed = inbox.claim(conn, only=only)
+            if not claimed:
+                return None
+            return Batch(conn, self._tools, self._clock.now_ms(), head).run(claimed, skip)
+
+    def _apart(self) -> Report | None:
+        """Find the alerts of the oldest row that cannot be processed even alone, and go on without them."""
+        with writing(self._engine) as conn:
+            claimed = inbox.claim(conn, most=1)
+        if not claimed:
+            return None
+        row = claimed[0]
+        culprits = frozenset(place for place in range(row.n) if not self._survives(row, place))
+        return self._attempt(only=row.id, skip=culprits)
+
+    def _survives(self, row: inbox.Claimed, place: int) -> bool:
+        others = frozenset(range(row.n)) - {place}
+        conn = self._engine.connect()
+        try:
+            transaction = conn.begin()
+            head = ledger.lock_head(conn)
+            Batch(conn, self._tools, self._clock.now_ms(), head).run([row], others)
+            transaction.rollback()
+        except Exception as error:  # the point is to learn which alert breaks things, whatever the error
+            log.error("alert cannot be processed", place=place, error=type(error).__name__)
+            return False
+        finally:
+            conn.close()
+        return True

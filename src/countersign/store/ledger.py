@@ -1,0 +1,94 @@
+"""Append entries in the transaction that made them true.
+
+The row of ``ledger_head`` hands out indices. Its lock orders commits, so the log has no gaps and its order is the commit
+order. Tiles and checkpoints are made from committed rows by the sealer.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from countersign.ledger.canonical import decode, encode
+from countersign.model.entries import Entry, Kind
+from countersign.store import tables as t
+from countersign.store.sql import chunks, insert_new
+
+FIRST_CASE = 1001
+
+
+def lock_head(conn: Connection) -> tuple[int, int]:
+    """(size, next case number); holds the head until commit."""
+    statement = select(t.ledger_head.c.size, t.ledger_head.c.next_case).where(t.ledger_head.c.id == 1).with_for_update()
+    row = conn.execute(statement).one()
+    return row.size, row.next_case
+
+
+def size(conn: Connection) -> int:
+    """Number of committed entries."""
+    return int(conn.execute(select(t.ledger_head.c.size)).scalar_one())
+
+
+def last_index(conn: Connection, kind: Kind) -> int:
+    """Index of the newest entry of a kind, -1 when there is none."""
+    found = conn.execute(select(func.max(t.entries.c.idx)).where(t.entries.c.kind == kind.value)).scalar()
+    return -1 if found is None else int(found)
+
+
+def append(conn: Connection, entries: Sequence[tuple[Entry, str]], *, next_case: int | None = None) -> int:
+    """Append (entry, case id or "") pairs; returns the index of the first. Must be the last writes before commit."""
+    first, _ = lock_head(conn)
+    rows = [
+        {
+            "idx": first + i,
+            "kind": entry.kind.value,
+            "subject": entry.subject,
+            "case_id": case,
+            "time_ms": entry.time,
+            "bytes": encode(entry),
+        }
+        for i, (entry, case) in enumerate(entries)
+    ]
+    if rows:
+        conn.execute(insert(t.entries), rows)
+    values = {"size": first + len(rows)} | ({"next_case": next_case} if next_case is not None else {})
+    conn.execute(update(t.ledger_head).where(t.ledger_head.c.id == 1).values(values))
+    return first
+
+
+def stream(conn: Connection, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, Entry]]:
+    """Committed entries in order, a page at a time."""
+    page = 1000
+    while True:
+        statement = select(t.entries.c.idx, t.entries.c.bytes).where(t.entries.c.idx >= start)
+        if stop is not None:
+            statement = statement.where(t.entries.c.idx < stop)
+        rows = conn.execute(statement.order_by(t.entries.c.idx).limit(page)).all()
+        yield from ((row.idx, decode(row.bytes)) for row in rows)
+        if len(rows) < page:
+            return
+        start = rows[-1].idx + 1
+
+
+def stream_kind(conn: Connection, kind: Kind) -> Iterator[tuple[int, Entry]]:
+    """Committed entries of one kind in order; for kinds of which there are few."""
+    statement = select(t.entries.c.idx, t.entries.c.bytes).where(t.entries.c.kind == kind.value).order_by(t.entries.c.idx)
+    for row in conn.execute(statement):
+        yield row.idx, decode(row.bytes)
+
+
+def pseudonyms(conn: Connection, values: Iterable[str]) -> dict[str, str]:
+    """Pseudonym of each value (an entity key of a person, or ``person:NAME``); unknown ones are given one.
+
+    Pseudonyms are random, so nothing leads back from them but the key table: deleting its row is the erasure.
+    """
+    wanted = sorted(set(values))
+    known: dict[str, str] = {}
+    for part in chunks(wanted):
+        statement = select(t.pseudonyms.c.value, t.pseudonyms.c.pseudonym).where(t.pseudonyms.c.value.in_(part))
+        known.update((row.value, row.pseudonym) for row in conn.execute(statement))
+    new = [{"value": v, "pseudonym": f"{v.partition(':')[0]}~{secrets.token_hex(6)}"} for v in wanted if v not in known]
+    insert_new(conn, t.pseudonyms, new)
+    return known | {row["value"]: row["pseudonym"] for row in new}

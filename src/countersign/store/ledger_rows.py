@@ -1,0 +1,77 @@
+"""The database as the verifier reads it: entries by index, evidence with its salt, both streamed.
+
+It only reads: no schema is made, nothing is migrated, and a database file that is not there is not created.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, Select, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DatabaseError
+
+from countersign.errors import VerificationError
+from countersign.ledger.record import NoRecord, RecordReader, Row
+from countersign.store import tables as t
+from countersign.store.engine import make_engine, reading
+
+PAGE_ROWS = 1024
+EVIDENCE_PAGE_ROWS = 64
+"""Evidence may be megabytes a piece."""
+
+
+def open_record(url: str) -> RecordReader:
+    """The database at a SQLAlchemy address, or the empty record when it is a SQLite file that is not there."""
+    engine = make_engine(url)
+    file = make_url(url).database if engine.dialect.name == "sqlite" else None
+    if file and file != ":memory:" and not Path(file).is_file():
+        return NoRecord()
+    return LedgerRows(engine)
+
+
+class LedgerRows:
+    """``RecordReader`` over the site's database. Pages by key, so no long transaction is held open."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def head(self) -> int | None:
+        """Size in ``ledger_head``; None when that row is not there."""
+        found = self._read(select(t.ledger_head.c.size).where(t.ledger_head.c.id == 1))
+        return int(found[0][0]) if found else None
+
+    def rows(self) -> Iterator[Row]:
+        """All rows of ``entries`` by index."""
+        e = t.entries.c
+        columns = select(e.idx, e.kind, e.subject, e.time_ms, e.bytes).order_by(e.idx).limit(PAGE_ROWS)
+        page = self._read(columns)
+        while page:
+            for index, kind, subject, time, data in page:
+                yield Row(index, kind, subject, time, _raw(data))
+            page = self._read(columns.where(e.idx > page[-1][0]))
+
+    def evidence(self) -> Iterator[tuple[str, bytes, bytes]]:
+        """(digest, salt, bytes) of all evidence."""
+        e = t.evidence.c
+        columns = select(e.digest, e.salt, e.bytes).order_by(e.digest).limit(EVIDENCE_PAGE_ROWS)
+        page = self._read(columns)
+        while page:
+            for digest, salt, data in page:
+                yield digest, _raw(salt), _raw(data)
+            page = self._read(columns.where(e.digest > page[-1][0]))
+
+    def _read(self, statement: Select[Any]) -> Sequence[Sequence[Any]]:
+        try:
+            with reading(self._engine) as conn:
+                return conn.execute(statement).all()
+        except DatabaseError as error:
+            reason = str(error.orig).splitlines()[0] if error.orig else type(error).__name__
+            raise VerificationError(f"database is damaged ({reason})", todo="restore it from a backup") from error
+
+
+def _raw(value: object) -> bytes:
+    """Bytes of a blob; SQLite lets a tamperer put text there."""
+    return bytes(value) if isinstance(value, bytes | memoryview) else str(value).encode(errors="replace")

@@ -1,0 +1,195 @@
+"""Rows of the read side, as pure functions of records and entries, and the SQL that keeps cases in step with findings.
+
+The hot path and ``rebuild`` write through these same functions, which is why they give the same rows.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, case, delete, func, select, update
+
+from countersign.correlate.link import case_number
+from countersign.flow import without_refs
+from countersign.model.cases import CaseStatus
+from countersign.model.decisions import Action
+from countersign.model.records import FindingRecord
+from countersign.store import tables as t
+from countersign.store.sql import chunks, upsert
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def finding_row(record: FindingRecord, entry: int, time_ms: int) -> dict[str, Any]:
+    """Row of ``findings``."""
+    finding, verdict, decision = record.finding, record.verdict, record.decision
+    return {
+        "id": finding.id,
+        "case_id": record.case,
+        "source": finding.source,
+        "product": finding.product,
+        "rule": finding.rule,
+        "title": finding.title,
+        "severity": int(finding.severity),
+        "host": finding.host,
+        "pattern": record.pattern,
+        "scope": decision.scope,
+        "tactics": ",".join(finding.tactics),
+        "techniques": ",".join(finding.techniques),
+        "first_seen_ms": finding.first_seen_ms,
+        "last_seen_ms": finding.last_seen_ms,
+        "count": finding.count,
+        "label": verdict.label.value,
+        "rarity": record.rarity,
+        "pico": verdict.pico,
+        "p0_ppm": verdict.p0_ppm,
+        "p1_ppm": verdict.p1_ppm,
+        "action": decision.action.value,
+        "advice": decision.advice.value,
+        "why": decision.why,
+        "entry": entry,
+        "decided_ms": time_ms,
+        "record": _encode(without_refs(record)),
+    }
+
+
+def refs_row(record: FindingRecord, entry: int) -> dict[str, Any]:
+    """Row of ``finding_alerts``."""
+    return {"finding_id": record.finding.id, "entry": entry, "refs": _encode(record.alerts)}
+
+
+def write_findings(conn: Connection, decided: Sequence[tuple[int, int, FindingRecord]]) -> None:
+    """Write (entry index, entry time, record) triples; the last of a finding stands."""
+    upsert(conn, t.findings, [finding_row(record, entry, time) for entry, time, record in decided])
+    upsert(conn, t.finding_alerts, [refs_row(record, entry) for entry, _, record in decided])
+
+
+def merge_case(conn: Connection, merged: str, survivor: str, entry: int, time_ms: int) -> None:
+    """Everything of ``merged`` belongs to ``survivor`` from now on."""
+    for table in (t.findings, t.entity_index):
+        conn.execute(update(table).where(table.c.case_id == merged).values(case_id=survivor))
+    values = {"status": CaseStatus.MERGED.value, "merged_into": survivor, "entry": entry, "updated_ms": time_ms}
+    conn.execute(update(t.cases).where(t.cases.c.id == merged).values(values))
+
+
+def forget_links(conn: Connection, case_id: str) -> None:
+    """A case that is closed attracts no new findings."""
+    conn.execute(delete(t.entity_index).where(t.entity_index.c.case_id == case_id))
+
+
+def refresh_cases(conn: Connection, touched: Mapping[str, tuple[int, int]], opened: Mapping[str, int]) -> None:
+    """Recompute cases from their findings. touched: case → (last entry, its time). opened: new case → its opening time."""
+    for part in chunks(sorted(touched, key=case_number), 200):
+        old = {row.id: row for row in conn.execute(select(t.cases).where(t.cases.c.id.in_(part)))}
+        totals = _totals(conn, part)
+        tops = _tops(conn, part)
+        sets = _sets(conn, part)
+        rows = []
+        for case_id in part:
+            if case_id not in totals:
+                continue
+            state = _state(old.get(case_id), opened.get(case_id, 0))
+            entry, time_ms = touched[case_id]
+            rows.append(
+                {"id": case_id, **state, **totals[case_id], **tops[case_id], **sets[case_id]}
+                | {"entry": entry, "updated_ms": time_ms}
+            )
+        upsert(conn, t.cases, rows)
+
+
+_STATE = ("status", "opened_ms", "owner", "disposition", "reason", "disposed_by", "disposed_ms", "merged_into")
+
+
+def _state(old: Row[Any] | None, opened_ms: int) -> dict[str, Any]:
+    if old is not None:
+        return {name: getattr(old, name) for name in _STATE}
+    blank: dict[str, Any] = dict.fromkeys(_STATE, "")
+    return blank | {"status": CaseStatus.OPEN.value, "opened_ms": opened_ms, "disposed_ms": 0}
+
+
+def _totals(conn: Connection, ids: Collection[str]) -> dict[str, dict[str, Any]]:
+    f = t.findings.c
+    escalated = func.sum(case((f.advice == Action.CLOSE.value, 0), else_=1))
+    statement = (
+        select(
+            f.case_id,
+            func.count().label("findings"),
+            func.sum(f.count).label("alerts"),
+            func.min(f.first_seen_ms).label("first_seen_ms"),
+            func.max(f.last_seen_ms).label("last_seen_ms"),
+            func.max(f.severity).label("severity"),
+            escalated.label("escalated"),
+        )
+        .where(f.case_id.in_(ids))
+        .group_by(f.case_id)
+    )
+    totals = {}
+    for row in conn.execute(statement).mappings():
+        values = {key: int(value) for key, value in row.items() if key not in {"case_id", "escalated"}}
+        advice = Action.ESCALATE if row["escalated"] else Action.CLOSE
+        totals[row["case_id"]] = values | {"advice": advice.value}
+    return totals
+
+
+_TOP = ("title", "host", "scope", "label", "pico", "p0_ppm", "p1_ppm", "why")
+
+
+def _tops(conn: Connection, ids: Collection[str]) -> dict[str, dict[str, Any]]:
+    f = t.findings.c
+    place = func.row_number().over(partition_by=f.case_id, order_by=(f.pico.desc(), f.id)).label("place")
+    ranked = select(f.case_id, f.id.label("top_finding"), *(f[name] for name in _TOP), place)
+    ranked = ranked.where(f.case_id.in_(ids)).subquery()
+    rows = conn.execute(select(ranked).where(ranked.c.place == 1)).mappings()
+    return {row["case_id"]: {name: row[name] for name in ("top_finding", *_TOP)} for row in rows}
+
+
+def _sets(conn: Connection, ids: Collection[str]) -> dict[str, dict[str, str]]:
+    f = t.findings.c
+    found: dict[str, tuple[set[str], set[str], set[str]]] = defaultdict(lambda: (set(), set(), set()))
+    statement = select(f.case_id, f.product, f.tactics, f.techniques).where(f.case_id.in_(ids)).distinct()
+    for case_id, product, tactics, techniques in conn.execute(statement):
+        products_of, tactics_of, techniques_of = found[case_id]
+        products_of.add(product)
+        tactics_of.update(filter(None, tactics.split(",")))
+        techniques_of.update(filter(None, techniques.split(",")))
+    return {
+        case_id: {
+            "products": ",".join(sorted(products)),
+            "tactics": ",".join(sorted(tactics, key=tactic_order)),
+            "techniques": ",".join(sorted(techniques)),
+        }
+        for case_id, (products, tactics, techniques) in found.items()
+    }
+
+
+_KILL_CHAIN = [
+    "TA0043",
+    "TA0042",
+    "TA0001",
+    "TA0002",
+    "TA0003",
+    "TA0004",
+    "TA0005",
+    "TA0006",
+    "TA0007",
+    "TA0008",
+    "TA0009",
+    "TA0011",
+    "TA0010",
+    "TA0040",
+]
+
+
+def tactic_order(tactic: str) -> tuple[int, str]:
+    """Place in the kill chain; unknown tactics last."""
+    return (_KILL_CHAIN.index(tactic) if tactic in _KILL_CHAIN else len(_KILL_CHAIN), tactic)
+
+
+def count(conn: Connection, added: Mapping[str, int]) -> None:
+    """Add to counters."""
+    names = sorted(name for name, value in added.items() if value)
+    old = {row.name: row.value for row in conn.execute(select(t.counters).where(t.counters.c.name.in_(names)))}
+    upsert(conn, t.counters, [{"name": name, "value": old.get(name, 0) + added[name]} for name in names])

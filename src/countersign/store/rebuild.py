@@ -1,0 +1,160 @@
+"""Recreate every projection from the ledger and the evidence beside it; the rows must come out the same.
+
+Entries are applied in order through the same functions that the hot path and casework write with. One transaction: a
+rebuild that fails leaves everything as it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Table, delete, select, update
+
+from countersign.correlate import link
+from countersign.model.entries import Entry, Kind
+from countersign.model.inventory import Inventory
+from countersign.model.records import FindingRecord
+from countersign.store import casework, evidence, ledger, projection, quarantine, switches, working
+from countersign.store import inventory as inventory_store
+from countersign.store import tables as t
+from countersign.triage.features import FEATURES
+
+_PAIR_FIRINGS = FEATURES.index("pair_firings")
+_Numbered = tuple[int, Entry]
+
+
+def digests(conn: Connection) -> dict[str, str]:
+    """SHA-256 over the rows of each projection, in key order: equal digests are equal tables."""
+    return {table.name: _digest(conn, table) for table in t.PROJECTIONS}
+
+
+def _digest(conn: Connection, table: Table) -> str:
+    total = hashlib.sha256()
+    for row in conn.execute(select(table).order_by(*table.primary_key)):
+        total.update(msgspec.msgpack.encode(tuple(row)))
+    return total.hexdigest()
+
+
+def rebuild(conn: Connection, tick: Callable[[int], None] | None = None) -> int:
+    """Empty the projections and apply every entry again; returns the number of entries."""
+    ledger.lock_head(conn)
+    for table in t.PROJECTIONS:
+        conn.execute(delete(table))
+    last = 0
+    for _, group in groupby(ledger.stream(conn), key=_step):
+        numbered = list(group)
+        _APPLY.get(numbered[0][1].kind, _nothing)(conn, numbered)
+        last = numbered[-1][0] + 1
+        if tick is not None:
+            tick(last)
+    return last
+
+
+def _step(numbered: _Numbered) -> tuple[str, str]:
+    """Decisions of one micro-batch are applied together, everything else by itself."""
+    index, entry = numbered
+    return (entry.kind.value, entry.trigger if entry.kind is Kind.FINDING_DECIDED else str(index))
+
+
+def _nothing(_conn: Connection, _numbered: Sequence[_Numbered]) -> None:
+    """Entries of this kind change no projection."""
+
+
+def _received(conn: Connection, numbered: Sequence[_Numbered]) -> None:
+    for _, entry in numbered:
+        body = entry.body
+        added = {name: body[name] for name in ("lines", "accepted", "duplicates", "quarantined")}
+        projection.count(conn, added | {"ignored": sum(body["ignored"].values())})
+
+
+def _quarantined(conn: Connection, numbered: Sequence[_Numbered]) -> None:
+    quarantine.hold(conn, [(i, e.body) for i, e in numbered], numbered[0][1].time)
+
+
+def _resubmitted(conn: Connection, numbered: Sequence[_Numbered]) -> None:
+    for _, entry in numbered:
+        found = t.quarantine.c.id == int(entry.subject)
+        conn.execute(update(t.quarantine).where(found).values(state=quarantine.RESUBMITTED))
+
+
+def _decided(conn: Connection, numbered: Sequence[_Numbered]) -> None:
+    decided = list(_records(conn, numbered))
+    findings = [record.finding for _, _, record in decided]
+    load = working.load(conn, findings, [record.pattern for _, _, record in decided])
+    opened: dict[str, int] = {}
+    for _, time_ms, record in decided:
+        _observe(record, load)
+        opened.setdefault(record.case, time_ms)
+    projection.write_findings(conn, decided)
+    working.save_history(conn, load.history)
+    working.save_index(conn, load.index)
+    projection.refresh_cases(conn, {r.case: (i, time_ms) for i, time_ms, r in decided}, opened)
+    projection.count(conn, {"findings": sum(record.first for _, _, record in decided)})
+
+
+def _observe(record: FindingRecord, load: working.Working) -> None:
+    finding = record.finding
+    load.history.observe(finding, added=len(record.alerts), first=record.first)
+    if record.first or record.case in load.index.sizes:
+        firings = int(record.features[_PAIR_FIRINGS])
+        keys = link.link_keys(finding, record.pattern, is_notable=link.notable(finding, firings))
+        link.remember(finding, keys, record.case, load.index)
+
+
+def _records(conn: Connection, numbered: Sequence[_Numbered]) -> Iterator[tuple[int, int, FindingRecord]]:
+    blobs: dict[str, list[FindingRecord]] = {}
+    for index, entry in numbered:
+        where = entry.body["record"]
+        if where["blob"] not in blobs:
+            blobs[where["blob"]] = evidence.get(conn, where["blob"], list[FindingRecord])
+        yield index, entry.time, blobs[where["blob"]][where["place"]]
+
+
+def _merged(conn: Connection, numbered: Sequence[_Numbered]) -> None:
+    for index, entry in numbered:
+        projection.merge_case(conn, entry.subject, entry.body["into"], index, entry.time)
+
+
+def _disposed(conn: Connection, numbered: Sequence[_Numbered]) -> None:
+    for index, entry in numbered:
+        casework.apply_disposed(conn, entry.subject, entry.body, entry.actor, index, entry.time)
+
+
+def _reopened(conn: Connection, numbered: Sequence[_Numbered]) -> None:
+    for index, entry in numbered:
+        casework.apply_reopened(conn, entry.subject, index, entry.time)
+
+
+def _assigned(conn: Connection, numbered: Sequence[_Numbered]) -> None:
+    for index, entry in numbered:
+        casework.apply_assigned(conn, entry.subject, entry.body["owner"], index, entry.time)
+
+
+def _imported(conn: Connection, numbered: Sequence[_Numbered]) -> None:
+    for _, entry in numbered:
+        wanted = evidence.get(conn, entry.body["blob"], Inventory)
+        inventory_store.save(conn, wanted, mode=entry.body["mode"])
+
+
+def _switched(conn: Connection, numbered: Sequence[_Numbered]) -> None:
+    for index, entry in numbered:
+        switches.apply(conn, entry.subject, stopped=entry.kind is Kind.AUTONOMY_STOPPED, entry=index)
+
+
+_APPLY: Mapping[Kind, Callable[[Connection, Sequence[_Numbered]], Any]] = {
+    Kind.ALERT_RECEIVED: _received,
+    Kind.ALERT_QUARANTINED: _quarantined,
+    Kind.ALERT_RESUBMITTED: _resubmitted,
+    Kind.FINDING_DECIDED: _decided,
+    Kind.CASE_MERGED: _merged,
+    Kind.CASE_DISPOSED: _disposed,
+    Kind.CASE_REOPENED: _reopened,
+    Kind.CASE_ASSIGNED: _assigned,
+    Kind.INVENTORY_IMPORTED: _imported,
+    Kind.AUTONOMY_STOPPED: _switched,
+    Kind.AUTONOMY_RESUMED: _switched,
+}

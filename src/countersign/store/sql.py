@@ -1,0 +1,58 @@
+"""The few statements that SQLite and PostgreSQL spell differently."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Insert, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+IN_MAX = 500
+"""Most values in one IN list: well under every driver's limit on parameters."""
+_T = TypeVar("_T")
+
+
+def upsert(conn: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows whole; rows whose primary key exists are replaced."""
+    if rows:
+        conn.execute(_upsert(conn.dialect.name, table), list(rows))
+
+
+def insert_new(conn: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows; those whose primary key exists are left as they are."""
+    if rows:
+        conn.execute(_insert_new(conn.dialect.name, table), list(rows))
+
+
+def _insert(dialect: str, table: Table) -> Any:  # noqa: ANN401 - the two dialects share no type with both conflict clauses
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+@lru_cache(maxsize=64)
+def _upsert(dialect: str, table: Table) -> Insert:
+    statement = _insert(dialect, table)
+    keys = [column.name for column in table.primary_key]
+    values = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys}
+    result: Insert = statement.on_conflict_do_update(index_elements=keys, set_=values)
+    return result
+
+
+@lru_cache(maxsize=64)
+def _insert_new(dialect: str, table: Table) -> Insert:
+    keys = [column.name for column in table.primary_key]
+    result: Insert = _insert(dialect, table).on_conflict_do_nothing(index_elements=keys)
+    return result
+
+
+def chunks(values: Iterable[_T], size: int = IN_MAX) -> Iterable[list[_T]]:
+    """Lists of at most ``size`` values."""
+    chunk: list[_T] = []
+    for value in values:
+        chunk.append(value)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

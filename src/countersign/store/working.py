@@ -1,0 +1,212 @@
+"""Load what one micro-batch can touch, and write back what it changed: a handful of set queries, whatever the batch holds.
+
+The working set is exact because the caller holds the head lock: nobody else can change these rows before it commits.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy import Connection, and_, func, or_, select
+
+from countersign.correlate import fold
+from countersign.correlate.history import RECENT_MS, SITE, Activity, Firings, History
+from countersign.correlate.link import HOUR_MS, Index, Row, link_keys
+from countersign.flow import CaseState
+from countersign.model.cases import CaseStatus
+from countersign.model.findings import FOLD_WINDOW_MS, Finding
+from countersign.model.records import FindingRecord
+from countersign.model.verdicts import Label
+from countersign.store import tables as t
+from countersign.store.sql import chunks, upsert
+from countersign.triage.novelty import PatternRecord
+
+_record = msgspec.msgpack.Decoder(FindingRecord)
+
+
+@dataclass(slots=True)
+class Working:
+    """Everything read for one micro-batch."""
+
+    records: dict[str, FindingRecord]
+    history: History
+    index: Index
+    cases: dict[str, CaseState]
+    patterns: dict[str, PatternRecord]
+    unsettled_hosts: dict[str, dict[Label, int]]
+
+
+def load(conn: Connection, findings: Sequence[Finding], patterns: Sequence[str]) -> Working:
+    """Working set for the findings of one batch (what it adds to each, or each as a whole) and their patterns."""
+    records = _records(conn, [f.id for f in findings])
+    keys: set[str] = set()
+    for finding, pattern in zip(findings, patterns, strict=True):
+        old = records.get(finding.id)
+        whole = fold.merge(old.finding, finding) if old else finding
+        keys.update(link_keys(whole, pattern, is_notable=True))
+    index = _index(conn, sorted(keys))
+    cases = _cases(conn, {row.case for row in index.rows.values()} | {r.case for r in records.values()}, index)
+    since = min((f.first_seen_ms for f in findings), default=0) - HOUR_MS
+    return Working(
+        records=records,
+        history=_history(conn, findings),
+        index=index,
+        cases=cases,
+        patterns=_patterns(conn, set(patterns)),
+        unsettled_hosts=_unsettled(conn, {f.host for f in findings if f.host}, since),
+    )
+
+
+def _records(conn: Connection, ids: Collection[str]) -> dict[str, FindingRecord]:
+    found = {}
+    for part in chunks(ids):
+        for row in conn.execute(select(t.findings.c.id, t.findings.c.record).where(t.findings.c.id.in_(part))):
+            found[row.id] = _record.decode(row.record)
+    return found
+
+
+def _index(conn: Connection, keys: Collection[str]) -> Index:
+    index = Index()
+    columns = t.entity_index.c
+    for part in chunks(keys):
+        statement = select(columns.key, columns.case_id, columns.finding_id, columns.last_seen_ms, columns.findings)
+        for key, case, finding, seen, count in conn.execute(statement.where(columns.key.in_(part))):
+            index.rows[key] = Row(case, finding, seen, count)
+    return index
+
+
+def _cases(conn: Connection, ids: Collection[str], index: Index) -> dict[str, CaseState]:
+    states: dict[str, CaseState] = {}
+    for part in chunks(ids):
+        statement = select(t.cases.c.id, t.cases.c.findings, t.cases.c.tactics).where(
+            t.cases.c.id.in_(part), t.cases.c.status == CaseStatus.OPEN.value
+        )
+        for case, count, tactics in conn.execute(statement):
+            states[case] = CaseState(tactics=frozenset(filter(None, tactics.split(","))), findings=count)
+            index.sizes[case] = count
+        unsettled = select(t.findings.c.case_id, t.findings.c.id, t.findings.c.label).where(
+            t.findings.c.case_id.in_(part), t.findings.c.label != Label.BENIGN.value
+        )
+        for case, finding, label in conn.execute(unsettled):
+            if case in states:
+                states[case].unsettled[finding] = Label(label)
+    return states
+
+
+def _patterns(conn: Connection, patterns: Collection[str]) -> dict[str, PatternRecord]:
+    states = {}
+    for part in chunks(patterns):
+        for row in conn.execute(select(t.patterns).where(t.patterns.c.pattern.in_(part))):
+            rarities = msgspec.msgpack.decode(row.rarities, type=tuple[int, ...])
+            states[row.pattern] = PatternRecord(row.benign, row.threat, row.newest_ms, rarities)
+    return states
+
+
+def _unsettled(conn: Connection, hosts: Collection[str], since_ms: int) -> dict[str, dict[Label, int]]:
+    """Findings not settled as benign, per host, in the hour before the batch and since."""
+    counts: dict[str, dict[Label, int]] = {}
+    columns = t.findings.c
+    for part in chunks(hosts):
+        statement = (
+            select(columns.host, columns.label, func.count())
+            .where(columns.host.in_(part), columns.last_seen_ms >= since_ms, columns.label != Label.BENIGN.value)
+            .group_by(columns.host, columns.label)
+        )
+        for host, label, count in conn.execute(statement):
+            counts.setdefault(host, {})[Label(label)] = count
+    return counts
+
+
+def _history(conn: Connection, findings: Sequence[Finding]) -> History:
+    history = History()
+    rule_keys = {f.rule_key for f in findings}
+    pairs = {(f.host, f.rule_key) for f in findings}
+    windows = {f.window_ms - back for f in findings for back in range(0, RECENT_MS, FOLD_WINDOW_MS)}
+    since = min((f.window_ms for f in findings), default=0) - RECENT_MS
+    hosts = {host for host, _ in pairs}
+    _load_rules(conn, history, rule_keys, since)
+    _load_pairs(conn, history, pairs, hosts, since)
+    _load_activity(conn, history, hosts | {SITE}, windows)
+    return history
+
+
+def _load_rules(conn: Connection, history: History, keys: Collection[str], since_ms: int) -> None:
+    columns = t.rules.c
+    for part in chunks(keys):
+        for row in conn.execute(select(t.rules).where(columns.rule_key.in_(part))):
+            history.rules[row.rule_key] = Firings(
+                row.firings, row.first_seen_ms, row.last_seen_ms, row.hosts, row.benign, row.threat
+            )
+    recent = select(columns.rule_key, columns.last_seen_ms).where(columns.last_seen_ms >= since_ms)
+    history.recent_rules[SITE] = {key: seen for key, seen in conn.execute(recent)}
+
+
+def _load_pairs(
+    conn: Connection, history: History, pairs: Collection[tuple[str, str]], hosts: Collection[str], since_ms: int
+) -> None:
+    columns = t.pairs.c
+    fields = (columns.host, columns.rule_key, columns.firings, columns.first_seen_ms, columns.last_seen_ms)
+    by_host: dict[str, list[str]] = defaultdict(list)
+    for host, key in sorted(pairs):
+        by_host[host].append(key)
+    for part in chunks(by_host, 100):
+        wanted = or_(*(and_(columns.host == host, columns.rule_key.in_(by_host[host])) for host in part))
+        for host, key, firings, first, last in conn.execute(select(*fields).where(wanted)):
+            history.pairs[host, key] = Firings(firings, first, last)
+    for part in chunks(hosts):
+        recent = select(columns.host, columns.rule_key, columns.last_seen_ms)
+        recent = recent.where(columns.host.in_(part), columns.last_seen_ms >= since_ms)
+        for host, key, seen in conn.execute(recent):
+            history.recent_rules.setdefault(host, {})[key] = seen
+
+
+def _load_activity(conn: Connection, history: History, hosts: Collection[str], windows: Iterable[int]) -> None:
+    columns = t.activity.c
+    wanted = sorted(set(windows))
+    for some_hosts in chunks(hosts):
+        for some_windows in chunks(wanted):
+            statement = select(t.activity).where(columns.host.in_(some_hosts), columns.window_ms.in_(some_windows))
+            for row in conn.execute(statement):
+                history.activity[row.host, row.window_ms] = Activity(row.alerts, row.findings)
+
+
+def save_history(conn: Connection, history: History) -> None:
+    """Write the counts that changed."""
+    rules = [(key, history.rules[key]) for key in sorted(history.changed_rules)]
+    upsert(conn, t.rules, [{"rule_key": key, **_rule_row(row)} for key, row in rules])
+    pairs = [(key, history.pairs[key]) for key in sorted(history.changed_pairs)]
+    upsert(conn, t.pairs, [{"host": host, "rule_key": key, **_pair_row(row)} for (host, key), row in pairs])
+    cells = [(key, history.activity[key]) for key in sorted(history.changed_activity)]
+    upsert(
+        conn,
+        t.activity,
+        [{"host": h, "window_ms": w, "alerts": cell.alerts, "findings": cell.findings} for (h, w), cell in cells],
+    )
+
+
+def _pair_row(row: Firings) -> dict[str, int]:
+    return {"firings": row.firings, "first_seen_ms": row.first_seen_ms, "last_seen_ms": row.last_seen_ms}
+
+
+def _rule_row(row: Firings) -> dict[str, int]:
+    return {**_pair_row(row), "hosts": row.hosts, "benign": row.benign, "threat": row.threat}
+
+
+def save_index(conn: Connection, index: Index) -> None:
+    """Write the link keys that changed; keys of merged cases lead to the survivor from now on."""
+    rows = []
+    for key in sorted(index.changed):
+        row = index.rows[key]
+        rows.append(
+            {
+                "key": key,
+                "case_id": index.resolve(row.case),
+                "finding_id": row.finding,
+                "last_seen_ms": row.last_seen_ms,
+                "findings": row.findings,
+            }
+        )
+    upsert(conn, t.entity_index, rows)

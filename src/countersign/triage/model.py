@@ -1,0 +1,199 @@
+"""The score: an additive model as plain JSON, evaluated exactly in whole pico-logits.
+
+Design: triage.md section 1; explainable boosting machine after Lou, Caruana, Gehrke & Hooker 2013 ("Accurate intelligible
+models with pairwise interactions"), trained by ``evaluate.learn`` without interactions. The model's id is the SHA-256 of
+its bytes. Integers add without rounding, so contributions sum to the score exactly and replay to the same bytes on
+every machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pkgutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from countersign.errors import ConfigError
+from countersign.model.verdicts import PPM, Contribution, Label, Verdict
+from countersign.triage.calibrate import Calibration, Steps, merged_ppm
+from countersign.triage.counterfactual import Reach, counterfactual, reach
+from countersign.triage.features import FEATURES
+from countersign.triage.terms import Picos, Term
+
+FORMAT = 1
+HARD_CAP_PPM = 10_000
+"""No finding whose p1 is above 1 % is ever closed, whatever a site's labels say."""
+THREAT_PPM = 500_000
+WIDTH_PPM_MAX = 200_000
+"""An interval wider than this says that too little is known for a verdict."""
+NEVER = -(2**62)
+"""Threshold when no score is safe enough."""
+
+Row = tuple[int | str, ...]
+
+
+class CalibrationTable(msgspec.Struct, frozen=True):
+    """``triage.calibrate.Calibration`` as it stands in the file."""
+
+    n: int
+    threats: int
+    p0_edges: tuple[int, ...]
+    p0: tuple[int, ...]
+    p1_edges: tuple[int, ...]
+    p1: tuple[int, ...]
+
+    def unpack(self) -> Calibration:
+        """The calculating form."""
+        return Calibration(Steps(self.p0_edges, self.p0), Steps(self.p1_edges, self.p1), self.n, self.threats)
+
+
+class Document(msgspec.Struct, frozen=True):
+    """The file. training: SHA-256 per data file. metrics and settings are for people; nothing reads them."""
+
+    format: int
+    name: str
+    code_version: str
+    features: tuple[str, ...]
+    intercept: int
+    terms: tuple[Term, ...]
+    calibration: CalibrationTable
+    threshold: int
+    training: dict[str, str]
+    settings: dict[str, Any]
+    metrics: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model ready to score."""
+
+    document: Document
+    id: str
+    calibration: Calibration
+    columns: tuple[int, ...]
+    reaches: tuple[Reach, ...] = field(repr=False)
+
+    @classmethod
+    def load_prior(cls) -> Model:
+        """The model shipped with the package: it ranks from the first minute and never closes anything."""
+        data = pkgutil.get_data("countersign.triage", "prior.json")
+        if data is None:  # pragma: no cover - a broken installation
+            raise ConfigError("the shipped model is missing", where="triage/prior.json", todo="reinstall countersign")
+        return cls.from_bytes(data, where="triage/prior.json")
+
+    @classmethod
+    def from_bytes(cls, data: bytes, where: str = "model") -> Model:
+        """Read a model file. Raises ConfigError when it is not one, or not for this version's features."""
+        try:
+            document = msgspec.json.decode(data, type=Document)
+            _check(document)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise ConfigError(str(error), where=where, todo="make the model again with 'countersign learn'") from None
+        return cls(
+            document=document,
+            id=hashlib.sha256(data).hexdigest(),
+            calibration=document.calibration.unpack(),
+            columns=tuple(FEATURES.index(term.feature) for term in document.terms),
+            reaches=tuple(reach(term) for term in document.terms),
+        )
+
+    @property
+    def threshold(self) -> int:
+        """Largest score in pico-logits whose p1 is within the hard cap."""
+        return self.document.threshold
+
+    def score_rows(self, rows: Sequence[Row]) -> tuple[Picos, Picos]:
+        """Scores of n rows (n,) and every term's share (n, terms), all in pico-logits."""
+        terms = self.document.terms
+        shares = np.empty((len(terms), len(rows)), dtype=np.int64)
+        if rows:
+            values = list(zip(*rows, strict=True))
+            for i, (term, column) in enumerate(zip(terms, self.columns, strict=True)):
+                shares[i] = term.column(values[column])
+        return shares.sum(axis=0) + self.document.intercept, shares.T
+
+    def score(self, row: Row) -> int:
+        """Score of one row in pico-logits."""
+        terms = zip(self.document.terms, self.columns, strict=True)
+        return self.document.intercept + sum(term.pico(row[column]) for term, column in terms)
+
+    def verdicts(
+        self, rows: Sequence[Row], *, novelty_ppm: Sequence[int] = (), missing: Sequence[bool] = ()
+    ) -> list[Verdict]:
+        """A verdict per row. novelty_ppm: conformal p-value of each row (0 when not known); missing: whether evidence
+        that is required for the row was not available. Both may be empty."""
+        totals, shares = self.score_rows(rows)
+        novelty = novelty_ppm or (0,) * len(rows)
+        gaps = missing or (False,) * len(rows)
+        parts = zip(rows, totals.tolist(), shares.tolist(), novelty, gaps, strict=True)
+        return [self._verdict(*part) for part in parts]
+
+    def verdict(self, row: Row, *, novelty_ppm: int = 0, missing: bool = False) -> Verdict:
+        """The same for one row."""
+        return self.verdicts([row], novelty_ppm=[novelty_ppm], missing=[missing])[0]
+
+    def _verdict(self, row: Row, total: int, shares: list[int], novelty_ppm: int, missing: bool) -> Verdict:
+        values = [row[column] for column in self.columns]
+        p0, p1 = self.calibration.interval(total)
+        return Verdict(
+            label=label(p0, p1, missing=missing),
+            pico=total,
+            intercept_pico=self.document.intercept,
+            p0_ppm=p0,
+            p1_ppm=p1,
+            contributions=self._contributions(values, shares),
+            counterfactual=counterfactual(total, shares, values, self.reaches, self.threshold),
+            novelty_ppm=novelty_ppm,
+            model=self.id,
+        )
+
+    def _contributions(self, values: list[int | str], shares: list[int]) -> tuple[Contribution, ...]:
+        """Terms that add something, strongest first; of equals, in the model's order."""
+        order = sorted((i for i, pico in enumerate(shares) if pico), key=lambda i: -abs(shares[i]))
+        terms = self.document.terms
+        return tuple(Contribution(terms[i].feature, values[i], shares[i]) for i in order)
+
+
+def label(p0_ppm: int, p1_ppm: int, *, missing: bool = False) -> Label:
+    """Threat, benign, or insufficient: required evidence missing or the interval too wide to say."""
+    if missing or p1_ppm - p0_ppm > WIDTH_PPM_MAX:
+        return Label.INSUFFICIENT
+    return Label.THREAT if merged_ppm(p0_ppm, p1_ppm) >= THREAT_PPM else Label.BENIGN
+
+
+def probability_ppm(verdict: Verdict) -> int:
+    """One figure for the verdict's interval, for words and bars; the gate uses p1."""
+    return merged_ppm(verdict.p0_ppm, verdict.p1_ppm)
+
+
+def apply_changes(model: Model, row: Row, verdict: Verdict) -> Row:
+    """The row after the verdict's counterfactual changes, with one value that fits each description. Scoring it again
+    must give ``verdict.counterfactual.pico``: the check that the counterfactual is true."""
+    values = list(row)
+    terms = {term.feature: term for term in model.document.terms}
+    for change in verdict.counterfactual.changes:
+        fitting = {text: value for _, text, value in terms[change.feature].choices()}
+        values[FEATURES.index(change.feature)] = fitting[str(change.new)]
+    return tuple(values)
+
+
+def _check(document: Document) -> None:
+    if document.format != FORMAT:
+        raise ValueError(f"format {document.format}, this version reads {FORMAT}")
+    if document.features != FEATURES[: len(document.features)]:
+        raise ValueError("made for other features than this version computes")
+    names = [term.feature for term in document.terms]
+    if len(set(names)) != len(names) or set(names) - set(document.features):
+        raise ValueError("each term must name one of the features, once")
+    table = document.calibration
+    if len(table.p0) != len(table.p0_edges) + 1 or len(table.p1) != len(table.p1_edges) + 1:
+        raise ValueError("the calibration table does not fit its edges")
+    if not all(0 <= value <= PPM for value in (*table.p0, *table.p1)):
+        raise ValueError("a calibrated probability is not within 0 and 1,000,000 ppm")
+
+
+__all__ = ["HARD_CAP_PPM", "Document", "Model", "apply_changes", "label", "probability_ppm"]

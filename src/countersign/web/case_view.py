@@ -1,0 +1,175 @@
+"""A case as its page tells it: seven steps, a time line with weights, contributions, citations. Pure, values in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from countersign.model.cases import CaseStatus
+from countersign.model.decisions import Condition
+from countersign.model.evidence import Evidence, LookupStatus
+from countersign.model.records import FindingRecord
+from countersign.model.verdicts import PPM, Contribution
+from countersign.store.read import CaseRow
+from countersign.store.read_case import CaseDetail
+from countersign.web import words
+
+GATE_PPM = 10_000
+"""Where the gate is drawn when no decision says: the design's default α of 1 %."""
+TIMELINE_MAX = 40
+STRONGEST_MAX = 4
+CONTRIBUTIONS_MAX = 12
+_THRESHOLD_WORDS = ("score", "threshold", "risk", "probability", "p1")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """state: "done", "now" or "todo"."""
+
+    name: str
+    state: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A finding on the time line, with the lookups it was the first to ask."""
+
+    record: FindingRecord
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """A sentence and the numbered places that it rests on: (number, anchor, title)."""
+
+    text: str
+    cites: tuple[tuple[int, str, str], ...]
+
+
+def steps(detail: CaseDetail, sealed: int | None) -> tuple[Step, ...]:
+    """The seven steps every case walks; the first that is not done is the one it stands at."""
+    case, top = detail.case, detail.top
+    answered = [e for r in detail.records for e in r.evidence]
+    missing = sum(e.status is LookupStatus.UNAVAILABLE for e in answered)
+    closed = case.status in (CaseStatus.CLOSED_HUMAN, CaseStatus.CLOSED_AGENT)
+    by = "by the agent" if case.status is CaseStatus.CLOSED_AGENT else "by a person"
+    kept = sealed is not None and case.entry < sealed
+    facts = (
+        ("Received", True, f"{case.alerts:,} alerts"),
+        ("Correlated", True, f"{case.findings:,} findings"),
+        (
+            "Enriched",
+            bool(answered) and not missing,
+            f"{len(answered)} answers" + (f", {missing} missing" if missing else ""),
+        ),
+        ("Verdict", top is not None, case.label.value),
+        ("Decision", top is not None, "left to a person" if case.status is not CaseStatus.CLOSED_AGENT else "close"),
+        ("Disposed", closed, by if closed else "waits for you"),
+        ("Sealed", closed and kept, f"entry {case.entry:,}" if kept else "not yet"),
+    )
+    first_open = next((i for i, (_, done, _) in enumerate(facts) if not done and i > 2), len(facts))
+    return tuple(
+        Step(name, "done" if done else "now" if i == first_open else "todo", what)
+        for i, (name, done, what) in enumerate(facts)
+    )
+
+
+def timeline(records: Sequence[FindingRecord]) -> tuple[Moment, ...]:
+    """Findings in time order; each lookup answer stands where it was first given."""
+    seen: set[tuple[str, str]] = set()
+    moments = []
+    for record in sorted(records, key=lambda r: (r.finding.first_seen_ms, r.finding.id))[:TIMELINE_MAX]:
+        fresh = tuple(e for e in record.evidence if (e.source, e.query) not in seen)
+        seen.update((e.source, e.query) for e in fresh)
+        moments.append(Moment(record, tuple(sorted(fresh, key=lambda e: (-abs(e.weight), e.status != "found")))))
+    return tuple(moments)
+
+
+def contributions(record: FindingRecord) -> tuple[tuple[Contribution, ...], Contribution | None]:
+    """The strongest terms, strongest first, and the sum of the others as one (None when there are none)."""
+    ordered = sorted((c for c in record.verdict.contributions if c.pico), key=lambda c: -abs(c.pico))
+    shown, rest = ordered[:CONTRIBUTIONS_MAX], ordered[CONTRIBUTIONS_MAX:]
+    other = Contribution(f"{len(rest)} smaller terms", "", sum(c.pico for c in rest)) if rest else None
+    return tuple(shown), other
+
+
+def strongest(record: FindingRecord) -> tuple[tuple[Contribution, ...], tuple[Contribution, ...]]:
+    """What speaks most for a threat, and most against one."""
+    ordered = sorted(record.verdict.contributions, key=lambda c: -abs(c.pico))
+    positive = tuple(c for c in ordered if c.pico > 0)[:STRONGEST_MAX]
+    return positive, tuple(c for c in ordered if c.pico < 0)[:STRONGEST_MAX]
+
+
+def leaning(records: Sequence[FindingRecord], sign: int, most: int = STRONGEST_MAX) -> tuple[Evidence, ...]:
+    """Lookup answers that lean one way, each once."""
+    found = {(e.source, e.query): e for r in records for e in r.evidence if e.weight * sign > 0}
+    return tuple(found.values())[:most]
+
+
+def gate_ppm(record: FindingRecord | None) -> int:
+    """The threshold that the decision's own condition names (``need`` ends in a number of ppm or per cent)."""
+    for condition in record.decision.conditions if record else ():
+        if any(word in condition.name.lower() for word in _THRESHOLD_WORDS):
+            number = _number(condition)
+            if 0 < number < PPM:
+                return number
+    return GATE_PPM
+
+
+def _number(condition: Condition) -> int:
+    text = condition.need.replace("≤", " ").replace("<=", " ").replace(",", "")
+    for word in text.replace("%", " % ").split():
+        try:
+            value = float(word)
+        except ValueError:
+            continue
+        if "%" in text:
+            return round(value * PPM / 100)
+        return round(value) if "ppm" in text else round(value * PPM) if value < 1 else 0
+    return 0
+
+
+def cited(sentences: Sequence[tuple[str, Sequence[str]]], records: Sequence[FindingRecord]) -> tuple[Cited, ...]:
+    """Number what the sentences cite, in order of first mention, and lead each number to its place on the page."""
+    anchors = {r.finding.id: (r.finding.id, r.finding.title) for r in records}
+    for record in records:
+        for item in record.evidence:
+            if item.digest:
+                name = (evidence_anchor(item), f"{item.source}: {item.summary or item.query}")
+                anchors.setdefault(item.digest, name)
+                anchors.setdefault(f"{item.source}:{item.query}", name)
+    numbers: dict[str, int] = {}
+    result = []
+    for text, cites in sentences:
+        known = [cite for cite in dict.fromkeys(cites) if cite in anchors]
+        marks = tuple((numbers.setdefault(cite, len(numbers) + 1), *anchors[cite]) for cite in known)
+        result.append(Cited(text, marks))
+    return tuple(result)
+
+
+def evidence_anchor(item: Evidence) -> str:
+    """Fragment name of an evidence line."""
+    return f"ev-{item.digest[:16]}" if item.digest else "evidence"
+
+
+def chips(case: CaseRow, record: FindingRecord | None) -> tuple[tuple[str, str, str], ...]:
+    """(kind, text, title) of the few things a reader scans for."""
+    found = [("host", case.host, "host")] if case.host else []
+    for entity in record.finding.entities if record else ():
+        if entity.type.value in ("user", "mail", "ip") and entity.value != case.host and len(found) < 4:
+            found.append((entity.type.value, entity.value, entity.role.value))
+    return tuple(found)
+
+
+def draft(records: Sequence[FindingRecord]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """A plain account of the case for when the investigator's summary is not there: one sentence per strong finding."""
+    sentences = []
+    for record in records[:3]:
+        finding = record.finding
+        where = f" on {finding.host}" if finding.host else ""
+        times = f"{finding.count:,} times" if finding.count > 1 else "once"
+        first = words.stamp(finding.first_seen_ms)
+        text = f"{finding.product} reported “{finding.title}”{where} {times}, first at {first} UTC."
+        sentences.append((text, (finding.id,)))
+    return tuple(sentences)

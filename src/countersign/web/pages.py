@@ -1,0 +1,304 @@
+"""Pages that only read. Each answers a request with a view from the store and a template; none decides anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Any
+
+from jinja2 import Environment
+from sqlalchemy import Engine
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
+
+from countersign.errors import NotFoundError
+from countersign.model.records import FindingRecord
+from countersign.ports import Clock
+from countersign.store import read, read_case, read_raw
+from countersign.store.engine import reading
+from countersign.web import case_view, graph, raw_view, render
+from countersign.web.live import Watcher
+from countersign.web.session import COOKIE, SESSION_MS, Person, Sessions
+from countersign.web.status import CheckpointReader, Status, status
+
+_PREVIEW_FINDINGS = 8
+_NUMBER_DIGITS_MAX = 18
+
+
+class Pages:
+    """Everything a page needs, handed in once."""
+
+    def __init__(
+        self, engine: Engine, sessions: Sessions, clock: Clock, checkpoint: CheckpointReader | None, static: str
+    ) -> None:
+        self.engine = engine
+        self.sessions = sessions
+        self.clock = clock
+        self.checkpoint = checkpoint
+        self.env: Environment = render.environment(static)
+        self.watcher = Watcher(self._pulse)
+        self._counted: tuple[int, read.Counts] | None = None
+        self._lock = Lock()
+
+    # --- the queue ------------------------------------------------------------------------------------------------
+
+    def queue(self, request: Request, person: Person) -> Response:
+        """The whole queue page, the first case (or the one asked for) in the preview."""
+        return self._page("queue.html", request, person, **self._queue(request, whole=True))
+
+    def queue_live(self, request: Request, person: Person) -> Response:
+        """The part of the queue that changes, to be morphed into an open page."""
+        values = self._queue(request, whole=False)
+        response = self._page("queue_live.html", request, person, **values)
+        if request.headers.get("hx-source", "").startswith(("form", "input")):
+            response.headers["hx-replace-url"] = values["here"]
+        return response
+
+    def _queue(self, request: Request, *, whole: bool) -> dict[str, Any]:
+        query = request.query_params.get("q", "")[: read.QUERY_CHARS_MAX]
+        wanted = request.query_params.get("tab", "")
+        tab = read.Tab(wanted) if wanted in list(read.Tab) else read.Tab.NEEDS
+        cursor = request.query_params.get("after", "")
+        base = request.scope.get("root_path", "")
+        with reading(self.engine) as conn:
+            page = read.queue(conn, tab=tab, query=query, cursor=cursor)
+            counts = self._counts(conn)
+            first = read_case.records(conn, page.rows[0], _PREVIEW_FINDINGS) if whole and page.rows else ()
+            now_status = status(conn, self.checkpoint) if whole else None
+        gate = case_view.gate_ppm(first[0] if first else None)
+        preview = self._preview(page.rows[0], first) if first else None
+        params = render.query_string(tab=tab.value, q=query)
+        return {
+            "page": page,
+            "counts": counts,
+            "tabs": list(read.Tab),
+            "gate": gate,
+            "preview": preview,
+            "status": now_status,
+            "params": params,
+            "here": f"{base}/?{params}",
+            "after": cursor,
+        }
+
+    def _counts(self, conn: Any) -> read.Counts:  # noqa: ANN401 - a connection
+        """Counts are kept until the ledger grows: every change of a case is an entry."""
+        size = read.ledger_size(conn)
+        with self._lock:
+            if self._counted is None or self._counted[0] != size:
+                self._counted = (size, read.counts(conn))
+            return self._counted[1]
+
+    def preview(self, request: Request, person: Person) -> Response:
+        """The pane beside the queue."""
+        with reading(self.engine) as conn:
+            row = read_case.case_row(conn, _text(request, "case_id"))
+            found = read_case.records(conn, row, _PREVIEW_FINDINGS)
+        return self._page("preview.html", request, person, preview=self._preview(row, found))
+
+    def _preview(self, row: read.CaseRow, records: Sequence[FindingRecord]) -> dict[str, Any]:
+        top = records[0] if records else None
+        positive, negative = case_view.strongest(top) if top else ((), ())
+        scale = max((abs(c.pico) for c in (*positive, *negative)), default=1)
+        return {
+            "case": row,
+            "top": top,
+            "for": positive,
+            "against": negative,
+            "scale": scale,
+            "evidence_for": case_view.leaning(records, 1, 3),
+            "evidence_against": case_view.leaning(records, -1, 3),
+            "summary": case_view.cited(summary(records), records),
+            "chips": case_view.chips(row, top),
+            "gate": case_view.gate_ppm(top),
+        }
+
+    # --- a case ---------------------------------------------------------------------------------------------------
+
+    def case(self, request: Request, person: Person) -> Response:
+        """The case page."""
+        return self._page("case.html", request, person, **self._case(request))
+
+    def case_live(self, request: Request, person: Person) -> Response:
+        """The part of the case page that changes; 204 while the case has not."""
+        with reading(self.engine) as conn:
+            row = read_case.case_row(conn, _text(request, "case_id"))
+            sealed = status(conn, self.checkpoint).ledger.sealed
+        mark = f"{row.entry}.{int(row.entry < sealed)}"
+        if request.query_params.get("mark") == mark:
+            return Response(status_code=204)
+        return self._page("case_live.html", request, person, **self._case(request))
+
+    def _case(self, request: Request) -> dict[str, Any]:
+        with reading(self.engine) as conn:
+            detail = read_case.case_detail(conn, _text(request, "case_id"))
+            lines = read_case.finding_lines(conn, detail.case.id)
+            now_status = status(conn, self.checkpoint)
+        sealed = now_status.ledger.sealed
+        shown, other = case_view.contributions(detail.top) if detail.top else ((), None)
+        moments = case_view.timeline(detail.records)
+        return {
+            "detail": detail,
+            "case": detail.case,
+            "top": detail.top,
+            "lines": lines,
+            "steps": case_view.steps(detail, sealed),
+            "moments": moments,
+            "moment_scale": max((abs(m.record.verdict.pico) for m in moments), default=1),
+            "contributions": shown,
+            "other": other,
+            "scale": max((abs(c.pico) for c in (*shown, *((other,) if other else ()))), default=1),
+            "graph": graph.build(detail.records),
+            "summary": case_view.cited(summary(detail.records), detail.records),
+            "gate": case_view.gate_ppm(detail.top),
+            "mark": f"{detail.case.entry}.{int(detail.case.entry < sealed)}",
+            "sealed": sealed,
+            "status": now_status,
+        }
+
+    def dispose_form(self, request: Request, person: Person) -> Response:
+        """The form to dispose of a case, for a dialog or a panel."""
+        with reading(self.engine) as conn:
+            row = read_case.case_row(conn, _text(request, "case_id"))
+        return self.form(request, person, "dispose.html", row)
+
+    def assign_form(self, request: Request, person: Person) -> Response:
+        """The form to hand a case to a person."""
+        with reading(self.engine) as conn:
+            row = read_case.case_row(conn, _text(request, "case_id"))
+        return self.form(request, person, "assign.html", row)
+
+    def form(
+        self,
+        request: Request,
+        person: Person,
+        name: str,
+        row: read.CaseRow,
+        *,
+        status_code: int = 200,
+        problem: str = "",
+        typed: dict[str, str] | None = None,
+    ) -> HTMLResponse:
+        """A form as a fragment, or inside a page of its own where no script asked for it. What was typed stays."""
+        values = {"case": row, "problem": problem, "typed": typed or {}, "form": name}
+        outer = name if "hx-request" in request.headers else "form_page.html"
+        return self._page(outer, request, person, code=status_code, **values)
+
+    # --- raw matter, sources, ledger --------------------------------------------------------------------------------
+
+    def alert_list(self, request: Request, person: Person) -> Response:
+        """Raw alerts behind one finding."""
+        ident = _text(request, "finding_id")
+        with reading(self.engine) as conn:
+            record = read_case.finding_record(conn, ident)
+            refs = read_case.alert_refs(conn, ident)
+        return self._page("alert_list.html", request, person, record=record, refs=refs)
+
+    def alert(self, request: Request, person: Person) -> Response:
+        """One raw alert; ``?finding=`` names the finding whose tainted paths are marked."""
+        ident = request.query_params.get("finding", "")
+        with reading(self.engine) as conn:
+            found = read_raw.raw_alert(conn, _text(request, "blob"), _number(request, "place"))
+            record = read_case.finding_record(conn, ident) if ident else None
+        tainted = record.finding.tainted if record else ()
+        lines = raw_view.fields(found.data, found.header, tainted)
+        return self._page("alert.html", request, person, raw=found, record=record, lines=lines)
+
+    def sources(self, request: Request, person: Person) -> Response:
+        """What came in by source, and what could not be read."""
+        with reading(self.engine) as conn:
+            rows, held = read.sources(conn), read.quarantined(conn)
+        return self._page("sources.html", request, person, rows=rows, held=held, flash=request.query_params.get("done", ""))
+
+    def ledger(self, request: Request, person: Person) -> Response:
+        """The newest entries, the checkpoint, and how to check them without us."""
+        before = request.query_params.get("before", "")
+        until = int(before) if before.isdecimal() and len(before) <= _NUMBER_DIGITS_MAX else None
+        with reading(self.engine) as conn:
+            entries = read_case.ledger_entries(conn, before=until)
+            now_status = status(conn, self.checkpoint)
+        return self._page("ledger.html", request, person, entries=entries, status=now_status, before=until)
+
+    # --- always there -----------------------------------------------------------------------------------------------
+
+    def status(self, request: Request, person: Person) -> Response:
+        """The header's two facts, to be morphed into an open page."""
+        return self._page("status.html", request, person)
+
+    def events(self, _request: Request, _person: Person) -> Response:
+        """Server-sent events: one when the ledger or its seal grows."""
+        if self.watcher.full():
+            return PlainTextResponse("too many open pages", status_code=503, headers={"retry-after": "30"})
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        return StreamingResponse(self.watcher.listen(), media_type="text/event-stream", headers=headers)
+
+    def _pulse(self) -> str:
+        with reading(self.engine) as conn:
+            now = status(conn, self.checkpoint).ledger
+        return f"{now.size} {now.sealed} {now.state}"
+
+    def enter(self, request: Request, person: Person) -> Response:
+        """Trade a one-time link for a session; an open session just goes on."""
+        now = self.clock.now_ms()
+        home = request.scope.get("root_path", "") + "/"
+        token = request.query_params.get("t", "")
+        cookie = self.sessions.enter(token, now) if token else None
+        if cookie is None:
+            return RedirectResponse(home, 303) if person.name else self.locked(request, used=bool(token))
+        response = RedirectResponse(home, 303)
+        secure = request.url.scheme == "https"
+        response.set_cookie(COOKIE, cookie, max_age=SESSION_MS // 1000, httponly=True, samesite="strict", secure=secure)
+        return response
+
+    def healthz(self, _request: Request, _person: Person) -> Response:
+        """Is the process there? Says nothing else."""
+        return PlainTextResponse("ok\n")
+
+    def locked(self, request: Request, *, used: bool = False) -> Response:
+        """401: how to get in. Shows nothing of the site."""
+        if "hx-request" in request.headers:
+            return self.problem(request, 401, "Your session has ended", "Open a new link from the terminal.")
+        return render.page(self.env, "locked.html", request, status=401, used=used)
+
+    def problem(self, request: Request, code: int, title: str, text: str) -> Response:
+        """An error as a page, or as a notice above an open page that keeps everything on it."""
+        if "hx-request" in request.headers:
+            response = render.page(self.env, "notice.html", request, status=code, title=title, text=text)
+            response.headers.update({"hx-retarget": "#notice", "hx-reswap": "innerHTML"})
+            return response
+        return render.page(self.env, "problem.html", request, status=code, code=code, title=title, text=text)
+
+    def _page(self, name: str, request: Request, person: Person, *, code: int = 200, **values: Any) -> HTMLResponse:  # noqa: ANN401
+        now_status: Status | None = values.pop("status", None)
+        if now_status is None:
+            with reading(self.engine) as conn:
+                now_status = status(conn, self.checkpoint)
+        common = {"person": person.name, "now": self.clock.now_ms(), "status": now_status}
+        return render.page(self.env, name, request, status=code, **common, **values)
+
+
+def _text(request: Request, name: str) -> str:
+    return str(request.path_params[name])[:128]
+
+
+def _number(request: Request, name: str) -> int:
+    text = _text(request, name)
+    if not text.isdecimal() or len(text) > _NUMBER_DIGITS_MAX:
+        raise NotFoundError("there is no such page", where=text[:20], todo="follow a link from a case")
+    return int(text)
+
+
+def _summariser() -> Callable[[Sequence[FindingRecord]], Sequence[tuple[str, Sequence[str]]]]:
+    """The investigator's summary where it is installed, a plain draft otherwise."""
+    try:
+        from countersign.investigate.summary import summarise  # noqa: PLC0415 - optional until that room stands
+    except ImportError:
+        return case_view.draft
+    return lambda records: [(sentence.text, sentence.cites) for sentence in summarise(records)]
+
+
+def summary(records: Sequence[FindingRecord]) -> Sequence[tuple[str, Sequence[str]]]:
+    """Sentences and what they cite; nothing for a case without findings."""
+    return _summariser()(records) if records else ()
+
+
+__all__ = ["Pages", "summary"]

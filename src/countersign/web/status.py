@@ -1,0 +1,65 @@
+"""What the header always says: what the agent may do alone, and how the ledger stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+from sqlalchemy import Connection
+
+from countersign.errors import CountersignError
+from countersign.store import read
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """A signed tree head: entries covered, root hash in hex or base64, and the signed note itself."""
+
+    size: int
+    root: str
+    note: str = ""
+
+
+CheckpointReader = Callable[[], Checkpoint | None]
+
+
+class LedgerState(msgspec.Struct, frozen=True):
+    """state: "sealed", "sealing" (behind), "unsealed" (no checkpoint), "broken" (does not verify), "unknown"."""
+
+    state: str
+    size: int
+    sealed: int
+    root: str
+    note: str
+    problem: str
+
+
+class Status(msgspec.Struct, frozen=True):
+    """The header's two facts."""
+
+    autonomy: read.Autonomy
+    ledger: LedgerState
+
+
+BEHIND_MAX = 2_000
+"""More unsealed entries than one second's work leaves behind: the header says that sealing lags."""
+
+
+def status(conn: Connection, checkpoint: CheckpointReader | None) -> Status:
+    """Read both facts. The checkpoint's failure is a state to show, not an error of the page."""
+    return Status(autonomy=read.autonomy(conn), ledger=_ledger(read.ledger_size(conn), checkpoint))
+
+
+def _ledger(size: int, checkpoint: CheckpointReader | None) -> LedgerState:
+    if checkpoint is None:
+        return LedgerState("unknown", size, 0, "", "", "")
+    try:
+        head = checkpoint()
+    except CountersignError as error:
+        return LedgerState("broken", size, 0, "", "", str(error))
+    if head is None:
+        return LedgerState("unsealed" if size else "sealed", size, 0, "", "", "")
+    if head.size > size:
+        problem = f"the checkpoint covers {head.size:,} entries, the database holds {size:,}"
+        return LedgerState("broken", size, head.size, head.root, head.note, problem)
+    state = "sealing" if size - head.size > BEHIND_MAX else "sealed"
+    return LedgerState(state, size, head.size, head.root, head.note, "")
