@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
 from countersign import config
+from countersign.cli.common import DataOption, JsonOption, emit, table
 from countersign.errors import UsageError
 from countersign.ledger.note import VerifierKey, parse_vkey
 from countersign.ledger.proof import format_proof, make_proof
@@ -27,9 +27,7 @@ from countersign.store.tiles import TileDir
 LOG_DIR = "tlog"
 DATABASE_FILE = "countersign.sqlite"
 
-Data = Annotated[Path | None, typer.Option(envvar=config.ENV_DATA, help="Data directory.")]
 Key = Annotated[str, typer.Option(help="Verifier key (name+hash+base64) or a file that holds it; default: log.vkey.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -42,15 +40,18 @@ def verify(
     path: Annotated[Path | None, typer.Argument(help="Data directory, or a bare directory of tiles.")] = None,
     key: Key = "",
     since: Annotated[Path | None, typer.Option(help="An older checkpoint that this log must extend.")] = None,
-    as_json: AsJson = False,
-    data: Data = None,
+    data: DataOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Check signature, every entry, both roots, and the database beside the log; exit 1 when anything is wrong."""
     log, keys, record = _open(path, data, key)
     older = _read(since, "an older checkpoint") if since is not None else None
     with _progress() as progress:
         report = verify_log(log, keys, record=record, since=older, progress=progress)
-    typer.echo(msgspec.json.encode(report).decode() if as_json else _text(report))
+    if json:
+        emit(report)
+    else:
+        _show(report)
     if not report.ok:
         raise typer.Exit(1)
 
@@ -59,16 +60,16 @@ def proof(
     index: Annotated[int, typer.Argument(help="Index of the entry.")],
     path: Annotated[Path | None, typer.Argument(help="Data directory, or a bare directory of tiles.")] = None,
     key: Key = "",
-    as_json: AsJson = False,
-    data: Data = None,
+    data: DataOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Print the proof that one entry is in the log (c2sp.org/tlog-proof@v1), for use without the log."""
     log, keys, _ = _open(path, data, key)
     made, entry = make_proof(log, index, keys)
-    text = format_proof(made)
-    if as_json:
-        text = msgspec.json.encode({"index": index, "entry": entry.decode(), "proof": text}).decode() + "\n"
-    typer.echo(text, nl=False)
+    if json:
+        emit({"index": index, "entry": entry.decode(), "proof": format_proof(made)})
+    else:
+        typer.echo(format_proof(made), nl=False)
 
 
 def _open(path: Path | None, data: Path | None, key: str) -> tuple[TileDir, list[VerifierKey], RecordReader | None]:
@@ -111,10 +112,9 @@ def _progress() -> Iterator[Callable[[int, int], None] | None]:
         yield lambda done, size: bar.update(task, completed=done, total=size)
 
 
-def _text(report: Report) -> str:
-    counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in report.checked.items())
-    head = "verified" if report.ok else f"NOT VERIFIED: {len(report.problems)} problem(s)"
-    lines = [f"{head}: log of {report.size} entries, root {report.root or 'unknown'}", f"checked: {counts}"]
-    for problem in report.problems:
-        lines.append(f"  {'log' if problem.index is None else f'entry {problem.index}'}: {problem.what}")
-    return "\n".join(lines)
+def _show(report: Report) -> None:
+    head = "verified" if report.ok else f"NOT VERIFIED, {len(report.problems)} problems"
+    rows = [("result", head), ("entries", report.size), ("root", report.root or "unknown")]
+    table(("log", ""), [*rows, *((f"checked {name.replace('_', ' ')}", n) for name, n in report.checked.items())])
+    if report.problems:
+        table(("entry", "problem"), [("log" if p.index is None else p.index, p.what) for p in report.problems])

@@ -38,7 +38,7 @@ def mail_to_theft(scene: Scene) -> Iterator[Event]:
     yield mark(0, "mail", lure)
     word = edr.Process("powershell.exe", "powershell.exe -NoP -W Hidden -EncodedCommand SQBFAFgA", "WINWORD.EXE")
     yield mark(13, "edr", edr.finding(at(13), host, "SB-2001", VICTIM, word, remote=C2))
-    for beat in range(64):
+    for beat in range(44):
         minute, second = 15 + beat * 4, scene.rng.randrange(40)
         tls = {"subject": "CN=localhost", "issuerdn": "CN=localhost", "sni": "cdn.update-metrics.example"}
         line = eve.alert(at(minute, second), 2021178, desk, C2, 443, sport=scene.port(), tls=tls, app_proto="tls")
@@ -182,7 +182,7 @@ def hostile_text(scene: Scene) -> Iterator[Event]:
     """Alerts whose own text carries markup, template syntax, direction overrides and orders to the reader."""
     start = scene.at(0, 11 * HOUR + 40 * MINUTE, room_ms=2 * HOUR)
     subject = f"{ORDER} {MARKUP} {TEMPLATE}"
-    line = generic.mail(start, "MG-221", "desk@harbour-pilots.example", "t.osprey", subject, client=OTHER, file=BIDI)
+    line = generic.mail(start, "MG-240", "desk@harbour-pilots.example", "t.osprey", subject, client=OTHER, file=BIDI)
     yield Event(start, "mail", line, HOSTILE)
     t = start + 3 * MINUTE
     line = wazuh.weblog(
@@ -191,4 +191,4 @@ def hostile_text(scene: Scene) -> Iterator[Event]:
     yield Event(t, "wazuh", line, HOSTILE)
     t = start + 7 * MINUTE
     process = edr.Process("mshta.exe", f"mshta.exe javascript:close() # {ORDER} {BIDI} {MARKUP}", "WINWORD.EXE")
-    yield Event(t, "edr", edr.finding(t, DESK["t.osprey"], "SB-2001", "t.osprey", process), HOSTILE)
+    yield Event(t, "edr", edr.finding(t, DESK["t.osprey"], "SB-2002", "t.osprey", process), HOSTILE)

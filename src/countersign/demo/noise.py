@@ -96,7 +96,7 @@ def updates(scene: Scene) -> Iterator[Event]:
                 http = {"hostname": "mirror.example", "url": "/debian/dists/stable/InRelease", "http_method": "GET"}
                 line = eve.alert(at, 2013504, inside(host), MIRROR, 80, sport=scene.port(), http=http, app_proto="http")
                 yield Event(at, "suricata", line, "updates")
-        for night in scene.daily(4 * HOUR)[1:2]:
+        for night in scene.daily(4 * HOUR)[:1]:
             yield from _upgrade(scene, night + offset * 5 * MINUTE, host)
     for hour in range(72):
         t = scene.start_ms + hour * HOUR + 9 * MINUTE

@@ -42,7 +42,6 @@ def finding(time_ms: int, host: str, uid: str, user: str, process: Process, *, r
         "severity_id": rule["severity_id"],
         "severity": ("Unknown", "Informational", "Low", "Medium", "High", "Critical")[rule["severity_id"]],
         "status_id": 1,
-        "is_alert": True,
         "metadata": {
             "version": "1.3.0",
             "profiles": ["host", "security_control"],

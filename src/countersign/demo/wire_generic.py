@@ -15,6 +15,7 @@ MAIL_RULES: dict[str, tuple[str, str]] = {
     "MG-131": ("Attachment type blocked", "low"),
     "MG-210": ("Sender domain looks like our own", "medium"),
     "MG-221": ("Macro document from a first-time sender delivered", "medium"),
+    "MG-240": ("Reply address differs from the sender", "medium"),
     "MG-230": ("Link in look-alike mail opened", "high"),
 }
 SIGNIN_RULES: dict[str, tuple[str, str]] = {

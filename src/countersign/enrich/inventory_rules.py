@@ -13,7 +13,9 @@ FIELDS = ("name", "role", "owner", "criticality", "addresses", "aliases")
 RECORDS_MAX = 500_000
 TEXT_CHARS_MAX = 255
 LIST_MAX = 1_000
-_LEVELS = {level.name.lower(): level for level in Criticality} | {"": Criticality.UNKNOWN}
+_LEVELS = {name: level for level in Criticality for name in (level.name.lower(), str(int(level)))} | {
+    "": Criticality.UNKNOWN
+}
 
 
 class Record(NamedTuple):
@@ -102,11 +104,8 @@ def _list(where: str, name: str, value: object) -> tuple[str, ...]:
 
 def _criticality(where: str, value: object) -> Criticality:
     """A word (``low`` … ``critical``, ``unknown``) or the number 0 to 4."""
-    if isinstance(value, str) and not value.strip().isdecimal():
-        level = _LEVELS.get(value.strip().lower())
-    else:
-        number = int(value) if isinstance(value, str | int) and not isinstance(value, bool) else -1
-        level = Criticality(number) if 0 <= number <= max(Criticality) else None
+    word = str(value).strip().lower() if isinstance(value, str | int) and not isinstance(value, bool) else "?"
+    level = _LEVELS.get(word)
     if level is None:
         todo = "use unknown, low, medium, high or critical"
         raise ConfigError(f"unknown criticality {value!r:.60}", where=f"{where}: criticality", todo=todo)

@@ -69,15 +69,18 @@ def read_network(path: Path) -> Network:
     """One network's rows. The digest is over the file as it lies on disk."""
     raw = path.read_bytes()
     digest = hashlib.sha256(raw).hexdigest()
-    plain = lzma.decompress(raw) if path.suffix == ".xz" else raw
-    alerts, steps = read_alerts(plain.decode("utf-8"), path.name)
+    try:
+        text = (lzma.decompress(raw) if path.suffix == ".xz" else raw).decode("utf-8")
+    except (lzma.LZMAError, UnicodeDecodeError) as error:
+        raise ConfigError(f"not readable as CSV: {error}", where=path.name, todo="fetch the file again") from None
+    alerts, steps = read_alerts(text, path.name)
     rows, truth = replay(alerts, steps)
     return Network(path.name.split(".")[0], digest, len(alerts), tuple(rows), truth)
 
 
 def read_alerts(text: str, where: str) -> tuple[list[Alert], list[str]]:
     """Alerts in time order and the attack step of each ("" when benign), meta-alerts left out."""
-    reader = csv.DictReader(io.StringIO(text))
+    reader = csv.DictReader(io.StringIO(text), restval="")
     if reader.fieldnames is None or set(COLUMNS) - set(reader.fieldnames):
         raise ConfigError(f"the header must name {','.join(COLUMNS)}", where=f"{where}:1")
     alerts, steps = [], []
@@ -85,6 +88,8 @@ def read_alerts(text: str, where: str) -> tuple[list[Alert], list[str]]:
         if any(words in record["name"] for words in META_ALERTS):
             continue
         alerts.append(_alert(record, f"{where}:{line}"))
+        if not record["event_label"]:
+            raise ConfigError("no value", where=f"{where}:{line}: event_label", todo="'-' marks a benign alert")
         steps.append("" if record["event_label"] == BENIGN else record["event_label"])
     order = sorted(range(len(alerts)), key=lambda i: alerts[i].time_ms)
     return [alerts[i] for i in order], [steps[i] for i in order]

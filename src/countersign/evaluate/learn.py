@@ -50,11 +50,11 @@ class Fit:
 
     intercept: int
     terms: tuple[Term, ...]
-    machine: Any
+    machine: trainer.Machine
 
     def scores(self, rows: Sequence[tuple[int | str, ...]]) -> list[int]:
         """Scores in pico-logits."""
-        return _model(self.intercept, self.terms).score_rows(rows)[0].tolist()
+        return [int(score) for score in _model(self.intercept, self.terms).score_rows(rows)[0]]
 
 
 def learn_prior(folder: Path, say: Say = lambda _: None) -> Learnt:

@@ -47,7 +47,7 @@ def average_precision_ppm(scores: Sequence[int], threats: Sequence[bool]) -> int
         return 0
     order = np.argsort(-values, kind="stable")
     hits = np.cumsum(truth[order])
-    ends = np.flatnonzero(np.append(np.diff(values[order]) != 0, True))  # noqa: FBT003 - a numpy array's last item
+    ends = np.flatnonzero(np.append(np.diff(values[order]) != 0, True))
     steps = np.diff(np.concatenate(([0], hits[ends])))
     return round(PPM * float((steps * hits[ends] / (ends + 1)).sum()) / int(truth.sum()))
 

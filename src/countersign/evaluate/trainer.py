@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,13 +44,26 @@ SETTINGS: dict[str, Any] = {
     "random_state": 7,
 }
 ORIGIN = "learnt"
-_REASON = "explainable boosting machine on the training data"
 
 Table = NDArray[np.object_]
 Rows = Sequence[tuple[int | str, ...]]
+_REASON = "explainable boosting machine on the training data"
 
 
-def train(rows: Rows, threats: Sequence[bool], weights: Sequence[float]) -> Any:
+class Machine(Protocol):
+    """What we need of a fitted ExplainableBoostingClassifier. bins_: per term a list whose first item is the cuts, or a
+    dictionary from word to place; term_scores_: per term [missing, bins …, unseen]."""
+
+    bins_: list[list[NDArray[np.float64] | dict[str, int]]]
+    term_scores_: list[NDArray[np.float64]]
+    intercept_: NDArray[np.float64]
+
+    def decision_function(self, x: Table) -> NDArray[np.float64]:
+        """Log-odds per row."""
+        ...
+
+
+def train(rows: Rows, threats: Sequence[bool], weights: Sequence[float]) -> Machine:
     """A fitted ExplainableBoostingClassifier, the same for the same input. Raises EnvironmentFault without the extra."""
     try:
         from interpret.glassbox import ExplainableBoostingClassifier  # noqa: PLC0415 - optional extra
@@ -58,7 +71,7 @@ def train(rows: Rows, threats: Sequence[bool], weights: Sequence[float]) -> Any:
         raise EnvironmentFault(
             "training needs interpret-core", where="countersign learn", todo="pip install 'countersign[learn]'"
         ) from None
-    machine = ExplainableBoostingClassifier(
+    machine: Any = ExplainableBoostingClassifier(
         feature_names=list(LEARNT),
         feature_types=["nominal" if name in CATEGORICAL else "continuous" for name in LEARNT],
         monotone_constraints=[MONOTONE.get(name, 0) for name in LEARNT],
@@ -67,7 +80,8 @@ def train(rows: Rows, threats: Sequence[bool], weights: Sequence[float]) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the trainer warns of its own deprecated calls
         machine.fit(table(rows), np.array(threats, dtype=np.int64), sample_weight=np.array(weights))
-    return machine
+    fitted: Machine = machine
+    return fitted
 
 
 def table(rows: Rows) -> Table:
@@ -85,7 +99,7 @@ def _cell(value: int | str) -> float | str:
     return math.nan if value <= MISSING else float(value)
 
 
-def terms_of(machine: Any) -> tuple[int, tuple[Term, ...]]:
+def terms_of(machine: Machine) -> tuple[int, tuple[Term, ...]]:
     """(intercept, terms) of a fitted machine in pico-logits: each share rounded once, so that sums differ from the
     trainer's by less than 1e-11 logit."""
     terms = tuple(
@@ -95,8 +109,7 @@ def terms_of(machine: Any) -> tuple[int, tuple[Term, ...]]:
     return _pico(float(machine.intercept_[0])), terms
 
 
-def _term(name: str, bins: Any, scores: list[float]) -> Term:
-    """The trainer's scores are [missing, bins …, unseen]."""
+def _term(name: str, bins: NDArray[np.float64] | dict[str, int], scores: list[float]) -> Term:
     if isinstance(bins, dict):
         named = {str(word): _pico(scores[place]) for word, place in sorted(bins.items())}
         return CategoricalTerm(name, ORIGIN, _REASON, named, _pico(scores[-1]))

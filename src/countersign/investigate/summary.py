@@ -6,7 +6,7 @@ stands in quotation marks, because a tool or an attacker wrote it, and is escape
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -68,7 +68,7 @@ def evidence_cite(item: Evidence) -> str:
 
 def term_cites(record: FindingRecord, terms: Sequence[str]) -> tuple[str, ...]:
     """A finding and some of its contributions."""
-    return (record.finding.id, *(f"{record.finding.id}/{name}" for name in terms))
+    return _unique([record.finding.id, *(f"{record.finding.id}/{name}" for name in terms)])
 
 
 def _extent(ordered: Sequence[FindingRecord], now_ms: int) -> Iterator[Sentence]:
@@ -81,10 +81,9 @@ def _extent(ordered: Sequence[FindingRecord], now_ms: int) -> Iterator[Sentence]
     who = _names([clip(product) for product in speakers])
     quiet = (now_ms - last.last_seen_ms) // 1000
     ago = f", {phrases.span(quiet)} ago" if quiet >= 60 else ""
-    text = (
-        f"{who} reported {alerts} in {count(len(findings), 'finding')} "
-        f"between {moment(first.first_seen_ms)} and {moment(last.last_seen_ms)}{ago}."
-    )
+    start, end = moment(first.first_seen_ms), moment(last.last_seen_ms)
+    when = f"at {start}" if start == end else f"between {start} and {end}"
+    text = f"{who} reported {alerts} in {count(len(findings), 'finding')} {when}{ago}."
     yield Sentence(text, _ids([first, last, *speakers.values()]))
 
 
@@ -230,5 +229,5 @@ def _ids(findings: Sequence[Finding]) -> tuple[str, ...]:
     return _unique(finding.id for finding in findings)
 
 
-def _unique(cites: Iterator[str]) -> tuple[str, ...]:
+def _unique(cites: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(cites))[:CITES_MAX]

@@ -44,34 +44,43 @@ def verify(
 ) -> Report:
     """Verify a whole log. ``since``: an older signed checkpoint. ``progress`` is told (entries done, size)."""
     problems = Problems()
-    checkpoint = _checkpoint(log.checkpoint(), keys, problems)
+    checkpoint, signed = _checkpoint(log.checkpoint(), keys, problems)
     older = _older(since, checkpoint, keys, problems) if since is not None else None
     rows = None if record is None else Rows(record.rows())
     walk = _Walk(log, checkpoint, problems, rows, older)
+    walk.checked["checkpoints"] = int(signed) + int(older is not None)
     if record is not None:
         walk.check_evidence(record)
-    head = record.head() if record is not None else None
+    head = None if record is None else _head(record, problems)
     walk.entries(progress)
     walk.roots()
     if record is not None:
-        walk.unsealed(head, record.head())
+        walk.unsealed(head, _head(record, problems))
     found = problems.listed()
     root = findings.b64(checkpoint.root) if checkpoint else ""
     return Report(not found, checkpoint.size if checkpoint else 0, root, walk.checked, found)
 
 
-def _checkpoint(signed: bytes | None, keys: Sequence[VerifierKey], problems: Problems) -> Checkpoint | None:
-    """The checkpoint, if need be unverified: what it claims is still compared, so that more can be named."""
+def _checkpoint(signed: bytes | None, keys: Sequence[VerifierKey], problems: Problems) -> tuple[Checkpoint | None, bool]:
+    """(checkpoint, signature holds). One that does not hold is still compared, so that more can be named."""
     if signed is None:
         problems.add(None, "checkpoint is missing")
-        return None
+        return None, False
     try:
-        return open_checkpoint(signed, keys)
+        return open_checkpoint(signed, keys), True
     except VerificationError as error:
         problems.add(None, f"checkpoint: {error}")
     try:
-        return parse_checkpoint(split_note(signed)[0])
+        return parse_checkpoint(split_note(signed)[0]), False
     except VerificationError:
+        return None, False
+
+
+def _head(record: RecordReader, problems: Problems) -> int | None:
+    try:
+        return record.head()
+    except VerificationError as error:
+        problems.add(None, f"database: head cannot be read: {error}")
         return None
 
 
@@ -112,8 +121,7 @@ class _Walk:
         self._whole = True
         self._moved = self._rows_moved = 0
         self._spoilt: list[bytes] = []  # digests of evidence that does not match, to be found in entries
-        self.checked = {"checkpoints": int(checkpoint is not None) + int(older is not None), "entries": 0}
-        self.checked |= {"hash_tiles": 0}
+        self.checked = {"checkpoints": 0, "entries": 0, "hash_tiles": 0}
         if rows is not None:
             self.checked |= {"database_rows": 0, "unsealed_rows": 0, "evidence": 0}
 
@@ -146,8 +154,8 @@ class _Walk:
         if have is not None and leaves is not None:
             found, self._moved = differences(have, want, start, self._moved)
             self._problems.entry_differences(found)
-        if row_hashes is not None:
-            self._compare_rows(row_hashes, want, start)
+        if self._rows is not None and row_hashes is not None:
+            self._compare_rows(self._rows, row_hashes, want, start)
         self._grow(want, have)
         for offset, entry in enumerate(entries or []):
             self._check_entry(start + offset, entry)
@@ -263,13 +271,12 @@ class _Walk:
         except VerificationError as error:
             self._problems.add(None, f"evidence cannot be read: {error}")
 
-    def _compare_rows(self, have: list[bytes | None], want: Sequence[bytes], start: int) -> None:
-        assert self._rows is not None
-        if self._rows.fault:
-            want = want[: len(have)]
+    def _compare_rows(self, rows: Rows, have: list[bytes | None], want: Sequence[bytes], start: int) -> None:
+        if rows.fault:
+            want = want[: len(have)]  # what could not be read is one problem, not many missing rows
         found, self._rows_moved = differences(have, want, start, self._rows_moved)
         self._problems.row_differences(found, self._checkpoint.size if self._checkpoint else 0)
-        self._rows.ended |= len(have) < len(want)
+        rows.ended |= len(have) < len(want)
 
     def _check_row(self, row: Row | None, *, compared: bool) -> None:
         problem = row_problem(row, compared=compared) if row is not None else None

@@ -18,6 +18,7 @@ from countersign.model.decisions import Action, Condition, Decision, Outcome
 from countersign.model.inventory import Criticality
 from countersign.model.verdicts import PPM, Label
 from countersign.policy.words import count, percent
+from countersign.triage.model import HARD_CAP_PPM
 from countersign.triage.novelty import EPSILON_PPM, REVIEWS_MIN
 
 MEMO_MAX = 8192
@@ -27,7 +28,7 @@ MEMO_MAX = 8192
 class GateInput:
     """Everything the gate asks about one finding. ``None``: could not be established.
 
-    threshold_ppm: p1 in force for the scope, never above the hard cap.  probability_ppm: one figure for people.
+    threshold_ppm: p1 in force for the scope (the hard cap holds besides).  probability_ppm: one figure for people.
     asset_criticality, identity_criticality: highest ``inventory.Criticality`` among the entities, -1 when the inventory
     names none.  unknown_entities: entities neither in the inventory nor proven external.  pattern_known with
     pattern_doubt: ``triage.novelty.assess``.  sources_unavailable: names of required lookups that did not answer.
@@ -95,6 +96,7 @@ def _threshold(given: GateInput) -> Condition:
     p1, limit = given.p1_ppm, given.threshold_ppm
     if p1 is None or limit is None:
         return _unevaluated("threshold", "a score and a threshold")
+    limit = min(limit, HARD_CAP_PPM)
     held = p1 <= limit and given.label is Label.BENIGN
     return _named("threshold", held, f"up to {percent(p1)}, {given.label.value}", f"at most {percent(limit)}, benign")
 

@@ -1,9 +1,9 @@
 """Sources: wire → alert, one product's message shape per file.
 
-To add one: write ``sources/<name>.py`` with a class that takes ``header`` and ``mapping`` as keywords, has the attribute ``name``
-and the method ``parse(raw) -> Alert | Ignored`` which raises nothing but SourceError; add one line to ``SOURCES``; put true messages,
-one a line, in ``tests/vectors/sources/<name>/good.jsonl``. The contract test then covers it. When the product's messages are flat
-enough, a TOML mapping for ``generic`` does it without code.
+To add one: write ``sources/<name>.py`` with a class that takes ``header`` and ``mapping`` as keywords, has the
+attribute ``name`` and the method ``parse(raw) -> Alert | Ignored`` which raises nothing but SourceError; add one line
+to ``SOURCES``; put true messages, one a line, in ``tests/vectors/sources/<name>/good.jsonl``. The contract test then
+covers it. When the product's messages are flat enough, a TOML mapping for ``generic`` does it without code.
 
 A source is pure: the same bytes give the same alert on every machine and at any time.
 """
@@ -37,7 +37,8 @@ SOURCES: dict[str, SourceType] = {
 
 
 def make_source(name: str, *, header: bytes = b"", mapping: str = "") -> Source:
-    """The source ``name``. Raises UsageError (unknown name), ConfigError (faulty mapping), SourceError (faulty CSV header)."""
+    """The source ``name``. Raises UsageError (unknown name), ConfigError (faulty mapping), SourceError (faulty CSV
+    header)."""
     kind = SOURCES.get(name)
     if kind is None:
         raise UsageError(f"no source named {name!r}", todo=f"use one of: {', '.join(sorted(SOURCES))}")

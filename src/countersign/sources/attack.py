@@ -1,4 +1,5 @@
-"""MITRE ATT&CK names and ids as tools write them: ``Defense Evasion``, ``defense-evasion``, ``Defense_Evasion``, ``TA0005``."""
+"""MITRE ATT&CK names and ids as tools write them: ``Defense Evasion``, ``defense-evasion``, ``Defense_Evasion``,
+``TA0005``."""
 
 from __future__ import annotations
 

@@ -133,15 +133,9 @@ def facets(eve: Eve, alert: EveAlert) -> list[tuple[str, str]]:
 
 
 def entities(eve: Eve, alert: EveAlert) -> list[Entity | None]:
-    """Who is on which side, and what was seen on the wire. The sensor (``host``) is not an entity: it is not what happened."""
-    found: list[Entity | None] = []
-    if eve.dest_ip and eve.src_ip:
-        if target_is_source(eve, alert):
-            found += (_ACTOR_IP(eve.dest_ip), _TARGET_IP(eve.src_ip))
-        else:
-            found += (_ACTOR_IP(eve.src_ip), _TARGET_IP(eve.dest_ip))
-    elif eve.src_ip or eve.dest_ip:
-        found.append(_ACTOR_IP(eve.src_ip) if eve.src_ip else _TARGET_IP(eve.dest_ip or ""))
+    """Who is on which side, and what was seen on the wire. The sensor (``host``) is not an entity: it is not what
+    happened."""
+    found = _sides(eve, alert)
     if eve.http is not None:
         _http(eve.http, found)
     if eve.dns is not None:
@@ -157,6 +151,13 @@ def entities(eve: Eve, alert: EveAlert) -> list[Entity | None]:
         if mail is not None:
             _mail(mail, found)
     return found
+
+
+def _sides(eve: Eve, alert: EveAlert) -> list[Entity | None]:
+    source, dest = eve.src_ip or "", eve.dest_ip or ""
+    if source and dest and target_is_source(eve, alert):
+        source, dest = dest, source
+    return [_ACTOR_IP(source), _TARGET_IP(dest)]
 
 
 def target_is_source(eve: Eve, alert: EveAlert) -> bool:
@@ -196,10 +197,8 @@ def _http(http: Http, found: list[Entity | None]) -> None:
 def _mail(mail: Mail, found: list[Entity | None]) -> None:
     _each(found, _SENDER, mail.mail_from)
     _each(found, _SENDER, mail.sender)
-    for address in ((mail.rcpt_to or []) + (mail.to or []))[:16]:
-        found.append(_RECIPIENT(address))
-    for url in (mail.url or [])[:16]:
-        found.append(_URL(url))
+    found += [_RECIPIENT(address) for address in ((mail.rcpt_to or []) + (mail.to or []))[:16]]
+    found += [_URL(url) for url in (mail.url or [])[:16]]
 
 
 def _each(found: list[Entity | None], make: Maker, text: str | None) -> None:
@@ -207,7 +206,7 @@ def _each(found: list[Entity | None], make: Maker, text: str | None) -> None:
         found.append(make(text))
 
 
-def dns_names(dns: Any) -> list[str]:
+def dns_names(dns: object) -> list[str]:
     """Queried names in any of the shapes of EVE's ``dns`` (version 1 to 3), at most 16."""
     names: list[str] = []
     parts = [dns]
@@ -246,7 +245,7 @@ def tainted(eve: Eve, prefix: str = "") -> list[str]:
     return [prefix + name for name, value in zip(TAINTED, present, strict=True) if value]
 
 
-def _texts(value: Any) -> tuple[str, ...]:
+def _texts(value: object) -> tuple[str, ...]:
     if isinstance(value, list):
         return tuple(item for item in value[:32] if isinstance(item, str))
     return (value,) if isinstance(value, str) else ()

@@ -1,13 +1,14 @@
-"""Cut a stream of blocks into the bytes of single messages: lines, CSV records, elements of JSON arrays, whole JSON documents.
+"""Cut a stream of blocks into the bytes of single messages: lines and CSV records (JSON documents: ``documents.py``).
 
-Nothing is lost and nothing is interpreted: what cannot be a message (a torn rest, text between elements) comes out as a message
-of its own, which the source refuses and the hot path quarantines. At most one message and one block are held at a time.
+Nothing is lost and nothing is interpreted: what cannot be a message (a torn rest, text between elements) comes out as a
+message of its own, which the source refuses and the hot path quarantines. At most one message and one block are held at
+a time.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from countersign.sources.streams import BrokenStreamError
@@ -15,10 +16,8 @@ from countersign.sources.values import RAW_BYTES_MAX
 
 RECORD_BYTES_MAX = 64 << 20
 """A longer line or record is no alert and no mistake of one: reading stops."""
-WRAPPERS = frozenset({b"alerts", b"value"})
-"""Keys of objects around an array of alerts: ``{"alerts": […]}``, ``{"value": […]}``."""
 _BOM = b"\xef\xbb\xbf"
-_SPACE = b" \t\r\n"
+SPACE = b" \t\r\n"
 
 Frame = tuple[int, bytes]
 """(number of the line, or of the array element, 1-based; the bytes without the line end)."""
@@ -30,7 +29,8 @@ class RecordTooLongError(Exception):
 
 @dataclass(slots=True)
 class Tally:
-    """What a reader met. lines: physical lines seen. messages: frames given out. blank: blank lines. headers: CSV headers."""
+    """What a reader met. lines: physical lines seen. messages: frames given out. blank: blank lines. headers: CSV
+    headers."""
 
     lines: int = 0
     messages: int = 0
@@ -41,7 +41,8 @@ class Tally:
 class Window:
     """A growing view of the stream. ``data[pos:]`` is what has not been given out yet.
 
-    ``broken`` holds the reason when the stream ended in a fault; the fault is raised by the reader after the last whole message.
+    ``broken`` holds the reason when the stream ended in a fault; the fault is raised by the reader after the last whole
+    message.
     """
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
@@ -52,7 +53,8 @@ class Window:
         self.broken = ""
 
     def fill(self, number: int = 0) -> bool:
-        """Append at least one block (as much as is held already, so that long records cost linear time); False at the end."""
+        """Append at least one block (as much as is held already, so that long records cost linear time); False at the
+        end."""
         if len(self.data) - self.pos > RECORD_BYTES_MAX:
             raise RecordTooLongError(number)
         parts = [self.data[self.pos :]]
@@ -71,7 +73,8 @@ class Window:
         return grown
 
     def rest(self, number: int = 0) -> bytes:
-        """Everything that is left, up to the size limit; "" after a broken stream, whose last message is torn by the transport."""
+        """Everything that is left, up to the size limit; "" after a broken stream, whose last message is torn by the
+        transport."""
         while self.fill(number):
             pass
         left = self.data[self.pos :]
@@ -90,13 +93,14 @@ def skip_bom(window: Window) -> None:
 def lines(window: Window, tally: Tally) -> Iterator[Frame]:
     """Lines without their ends (LF or CRLF); blank ones are counted and skipped. The last needs no line end."""
     for line in _physical(window, tally):
-        if line.strip(_SPACE):
-            yield tally.lines, line
+        if line.strip(SPACE):
+            yield tally.lines, line.removesuffix(b"\r")
         else:
             tally.blank += 1
 
 
 def _physical(window: Window, tally: Tally) -> Iterator[bytes]:
+    """Lines without LF, with any CR."""
     while True:
         end = window.data.rfind(b"\n", window.pos)
         if end >= 0:
@@ -106,43 +110,45 @@ def _physical(window: Window, tally: Tally) -> Iterator[bytes]:
                 tally.lines += 1
                 if len(line) > RECORD_BYTES_MAX:
                     raise RecordTooLongError(tally.lines)
-                yield line.removesuffix(b"\r")
+                yield line
         elif not window.fill(tally.lines + 1):
             break
     left = window.rest(tally.lines + 1)
     if left:
         tally.lines += 1
-        yield left.removesuffix(b"\r")
+        yield left
 
 
 def csv_records(window: Window, tally: Tally) -> Iterator[Frame]:
     """CSV records: a line, or several when a quoted field holds line ends (kept as they are).
 
-    A quote that never closes would swallow the rest of the file: when a record passes ``RAW_BYTES_MAX`` its first line is given out
-    alone, and reading goes on with the second.
+    A quote that never closes would swallow the rest of the file: when a record passes ``RAW_BYTES_MAX`` its first line
+    is given out alone, and reading goes on with the second.
     """
     source = _physical(window, tally)
-    held: list[bytes] = []  # lines taken back from a record whose quote never closed
-    number = 0
-    while True:
-        line = held.pop(0) if held else next(source, None)
-        if line is None:
-            return
+    held: deque[bytes] = deque()  # lines taken back from a record whose quote never closed
+    while (line := held.popleft() if held else next(source, None)) is not None:
         number = tally.lines - len(held)
         if line.count(b'"') % 2:
             parts = _quoted(line, held, source)
-            line, held = (b"\n".join(parts), held) if _closed(parts) else (parts[0], parts[1:] + held)
-        if line.strip(_SPACE):
-            yield number, line
+            if sum(part.count(b'"') for part in parts) % 2 == 0:
+                line = b"\n".join(parts)
+            elif window.broken and not held:
+                return  # torn by the transport, like the rest of a broken stream
+            else:
+                held.extendleft(reversed(parts[1:]))
+        if line.strip(SPACE):
+            yield number, line.removesuffix(b"\r")
         else:
             tally.blank += 1
 
 
-def _quoted(line: bytes, held: list[bytes], source: Iterator[bytes]) -> list[bytes]:
-    """``line`` and those after it up to the one that closes its quote, the size limit or the end; takes them out of ``held``."""
+def _quoted(line: bytes, held: deque[bytes], source: Iterator[bytes]) -> list[bytes]:
+    """``line`` and those after it up to the one that closes its quote, the size limit or the end; takes them out of
+    ``held``."""
     parts, size = [line], len(line)
     while size <= RAW_BYTES_MAX:
-        more = held.pop(0) if held else next(source, None)
+        more = held.popleft() if held else next(source, None)
         if more is None:
             break
         parts.append(more)
@@ -150,13 +156,3 @@ def _quoted(line: bytes, held: list[bytes], source: Iterator[bytes]) -> list[byt
         if more.count(b'"') % 2:
             break
     return parts
-
-
-def _closed(parts: list[bytes]) -> bool:
-    return sum(part.count(b'"') for part in parts) % 2 == 0
-
-
-_GAP = re.compile(rb"[ \t\r\n]*+")
-_BRACKET = re.compile(rb'[^"{}\[\]]*+(?:"(?:[^"\\]|\\.)*+"[^"{}\[\]]*+)*+([{}\[\]])', re.DOTALL)
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
-_SCALAR = re.compile(rb'(?:"(?:[^"\\]|\\.)*+"|[^",\]}])*+', re.DOTALL)

@@ -1,7 +1,8 @@
 """Any JSON or CSV through a mapping (see ``mapping.py``), compiled once into closures.
 
-Everything but time, uid and message is derived from a few fields that repeat, so the derived part is remembered by their
-values in a bounded cache: the 473,104 lines of a network under attack have some thousands of distinct combinations.
+Everything but time, uid and message is derived from a few fields that repeat, so the derived part is remembered by
+their values in a bounded cache: the 473,104 lines of a network under attack have some thousands of distinct
+combinations.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The TOML mapping of the ``generic`` source: which field of a message is the time, the rule, an entity and so on.
 
-A mapping is written by a person of the site, so every error in it is a ConfigError with file, line and key. The format is described
-by example in ``docs/mappings/``. A field path is a CSV column name, or in JSON a dotted path: ``a.b``, ``a."key.with.dots"``,
-``list[]`` (every element), ``list[0]``, ``list[Type=host]`` (elements whose field Type has that value) and ``@json`` (a text
-that itself holds JSON): ``Entities.@json[Type=host].HostName``.
+A mapping is written by a person of the site, so every error in it is a ConfigError with file, line and key. The format
+is described by example in ``docs/mappings/``. A field path is a CSV column name, or in JSON a dotted path: ``a.b``,
+``a."key.with.dots"``, ``list[]`` (every element), ``list[0]``, ``list[Type=host]`` (elements whose field Type has that
+value) and ``@json`` (a text that itself holds JSON): ``Entities.@json[Type=host].HostName``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import tomllib
 from datetime import tzinfo
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -34,8 +34,9 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Pick(_Table, frozen=True):
-    """Where one text comes from: the first non-empty of ``field``, or ``constant``; then ``pattern`` (its first group, or the whole
-    match), then ``table`` (an absent entry gives ``default``, or without default the text itself), then ``prefix``."""
+    """Where one text comes from: the first non-empty of ``field``, or ``constant``; then ``pattern`` (its first group,
+    or the whole match), then ``table`` (an absent entry gives ``default``, or without default the text itself), then
+    ``prefix``."""
 
     field: str | list[str] = ""
     constant: str = ""
@@ -53,7 +54,8 @@ class Pick(_Table, frozen=True):
 
 
 class TimePick(_Table, frozen=True):
-    """``format``: ``epoch_s``, ``epoch_ms``, ``iso`` or a strptime pattern. ``zone``: where times without one were written."""
+    """``format``: ``epoch_s``, ``epoch_ms``, ``iso`` or a strptime pattern. ``zone``: where times without one were
+    written."""
 
     field: str | list[str]
     format: str = ISO
@@ -67,7 +69,8 @@ class SeverityPick(Pick, frozen=True):
 
 
 class ManyPick(_Table, frozen=True):
-    """ATT&CK ids or names: from a field (a list, or a text with separators), fixed, or by ``table`` from the field's text."""
+    """ATT&CK ids or names: from a field (a list, or a text with separators), fixed, or by ``table`` from the field's
+    text."""
 
     field: str = ""
     constant: list[str] = []
@@ -75,8 +78,8 @@ class ManyPick(_Table, frozen=True):
 
 
 class EntityPick(_Table, frozen=True):
-    """One entity per value of ``field``. ``replace``: text to text, in order; ``short``: a host name without its domain;
-    ``pattern``: only what its first group (or the whole match) holds."""
+    """One entity per value of ``field``. ``replace``: text to text, in order; ``short``: a host name without its
+    domain; ``pattern``: only what its first group (or the whole match) holds."""
 
     type: EntityType
     field: str
@@ -87,7 +90,8 @@ class EntityPick(_Table, frozen=True):
 
 
 class IgnoreRule(_Table, frozen=True):
-    """A message is no alert when ``field`` has one of ``equals``, or none of ``unless``; ``missing``: when it is empty."""
+    """A message is no alert when ``field`` has one of ``equals``, or none of ``unless``; ``missing``: when it is
+    empty."""
 
     field: str
     reason: str
@@ -163,7 +167,8 @@ def zone_of(mapping: Mapping) -> tzinfo:
 
 
 def tainted_path(path: str) -> str:
-    """``path`` up to where it enters text that holds JSON, or chooses elements: what names a place in the raw message."""
+    """``path`` up to where it enters text that holds JSON, or chooses elements: what names a place in the raw
+    message."""
     match = _UNTRUSTED_START.search(path)
     return path[: match.start()] if match else path
 
@@ -176,7 +181,8 @@ Step = tuple[str, str, str]
 
 
 def steps(path: str) -> list[Step]:
-    """A JSON field path as (kind, text, value) steps; kind is json, quoted, all, index, key or name. ValueError if malformed."""
+    """A JSON field path as (kind, text, value) steps; kind is json, quoted, all, index, key or name. ValueError if
+    malformed."""
     found: list[Step] = []
     place = 0
     while place < len(path):
@@ -292,7 +298,8 @@ _ASSIGN = re.compile(r"\s*(?:\"([^\"]*)\"|'([^']*)'|([\w.-]+))\s*=")
 
 
 def locate(text: str, key: str) -> int:
-    """Line of a dotted key (``entity[1].type``) in TOML text; the nearest table above it if the key is not there, else 1."""
+    """Line of a dotted key (``entity[1].type``) in TOML text; the nearest table above it if the key is not there, else
+    1."""
     best, best_length = 1, 0
     table = ""
     counts: dict[str, int] = {}
@@ -313,7 +320,7 @@ def locate(text: str, key: str) -> int:
     return best
 
 
-def as_text(value: Any) -> str:
+def as_text(value: object) -> str:
     """A JSON scalar as text: numbers as written by Python, true and false as in JSON; "" for null and containers."""
     if isinstance(value, str):
         return value

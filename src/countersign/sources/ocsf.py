@@ -1,13 +1,13 @@
 """OCSF Detection Finding (class 2004, OCSF 1.0 to 1.8) as JSON; events of other classes are ignored with their class.
 
-Roles: actor and source endpoints act, device, resources and destination endpoints are targets, bare observables keep the role
-that their ``name`` (the path they were taken from) tells, else they were observed.
+Roles: actor and source endpoints act, device, resources and destination endpoints are targets, bare observables keep
+the role that their ``name`` (the path they were taken from) tells, else they were observed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -21,8 +21,19 @@ from countersign.sources.values import Maker, maker
 CLASS_UID = 2004
 _MOST = 64
 """Most items read of any list."""
+_Inner = TypeVar("_Inner")
 _A, _T, _O = Role.ACTOR, Role.TARGET, Role.OBSERVED
-_TAINTED = ("message", "evidences", "observables", "raw_data", "unmapped", "finding_info.title", "finding_info.desc", "resources", "actor")
+_TAINTED = (
+    "message",
+    "evidences",
+    "observables",
+    "raw_data",
+    "unmapped",
+    "finding_info.title",
+    "finding_info.desc",
+    "resources",
+    "actor",
+)
 _TYPES: dict[int, EntityType] = {
     1: EntityType.HOST,
     2: EntityType.IP,
@@ -135,7 +146,7 @@ class OcsfSource:
         )
 
 
-def _inner(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, where: str) -> Any:
+def _inner(decoder: msgspec.json.Decoder[_Inner], raw: msgspec.Raw, where: str) -> _Inner:
     if not raw:
         raise SourceError("missing", where=where)
     try:
@@ -156,9 +167,8 @@ def _attacks(info: FindingInfo) -> tuple[tuple[str, ...], tuple[str, ...]]:
     tactics: list[str] = []
     techniques: list[str] = []
     for attack in (info.attacks or [])[:_MOST]:
-        for tactic in (attack.tactic, *(attack.tactics or [])):
-            if tactic is not None:
-                tactics.append(tactic.uid or tactic.name or "")
+        named = (attack.tactic, *(attack.tactics or []))
+        tactics += [tactic.uid or tactic.name or "" for tactic in named if tactic is not None]
         technique = attack.sub_technique or attack.technique
         if technique is not None and technique.uid:
             techniques.append(technique.uid)
@@ -202,7 +212,7 @@ def _evidence(item: dict[str, Any]) -> Iterator[Entity | None]:
             yield maker(EntityType.MAIL, _T)(address)
 
 
-def _endpoint(item: Any, role: Role) -> Iterator[Entity | None]:
+def _endpoint(item: object, role: Role) -> Iterator[Entity | None]:
     host = maker(EntityType.HOST, role)
     if isinstance(item, dict):
         named = "hostname" if item.get("hostname") else "name"
@@ -210,17 +220,17 @@ def _endpoint(item: Any, role: Role) -> Iterator[Entity | None]:
         yield from _texts(item, **({named: host} if is_host else {}), ip=maker(EntityType.IP, role))
 
 
-def _actor(item: Any) -> Iterator[Entity | None]:
+def _actor(item: object) -> Iterator[Entity | None]:
     if isinstance(item, dict):
         yield from _user(item.get("user"), _A)
         yield from _process(item.get("process"))
 
 
-def _user(item: Any, role: Role) -> Iterator[Entity | None]:
+def _user(item: object, role: Role) -> Iterator[Entity | None]:
     yield from _texts(item, name=maker(EntityType.USER, role), email_addr=maker(EntityType.MAIL, role))
 
 
-def _process(item: Any) -> Iterator[Entity | None]:
+def _process(item: object) -> Iterator[Entity | None]:
     if isinstance(item, dict):
         file = item.get("file")
         path = file.get("path") if isinstance(file, dict) else None
@@ -230,7 +240,7 @@ def _process(item: Any) -> Iterator[Entity | None]:
         yield from _file(file, named=False)
 
 
-def _file(item: Any, *, named: bool = True) -> Iterator[Entity | None]:
+def _file(item: object, *, named: bool = True) -> Iterator[Entity | None]:
     if isinstance(item, dict):
         name = item.get("path") or item.get("name")
         if named and isinstance(name, str):
@@ -258,7 +268,7 @@ def _role(path: str) -> Role:
     return _O
 
 
-def _texts(item: Any, **makers: Maker) -> Iterator[Entity | None]:
+def _texts(item: object, **makers: Maker) -> Iterator[Entity | None]:
     if isinstance(item, dict):
         for key, make in makers.items():
             value = item.get(key)
@@ -266,5 +276,5 @@ def _texts(item: Any, **makers: Maker) -> Iterator[Entity | None]:
                 yield make(value)
 
 
-def _dicts(value: Any) -> list[dict[str, Any]]:
+def _dicts(value: object) -> list[dict[str, Any]]:
     return [item for item in value[:_MOST] if isinstance(item, dict)] if isinstance(value, list) else []

@@ -34,7 +34,8 @@ class _Decompressor(Protocol):
 
 
 class _Gzip:
-    """zlib's object with the interface of the other two: input that did not fit into ``max_length`` is kept for the next call."""
+    """zlib's object with the interface of the other two: input that did not fit into ``max_length`` is kept for the
+    next call."""
 
     def __init__(self) -> None:
         self._inner = zlib.decompressobj(wbits=31)
@@ -52,7 +53,8 @@ class _Gzip:
 
 
 def blocks(stream: IO[bytes]) -> Iterator[bytes]:
-    """The content of ``stream`` in blocks of at most ``BLOCK_BYTES``, decompressed when it begins like gzip, xz or zstd."""
+    """The content of ``stream`` in blocks of at most ``BLOCK_BYTES``, decompressed when it begins like gzip, xz or
+    zstd."""
     head = stream.read(BLOCK_BYTES)
     while 0 < len(head) < len(XZ) and (more := stream.read(BLOCK_BYTES)):
         head += more  # a pipe may give a few bytes at a time

@@ -1,4 +1,5 @@
-"""Suricata EVE JSON: records with ``event_type`` alert; flows, protocol records and statistics are ignored with their type."""
+"""Suricata EVE JSON: records with ``event_type`` alert; flows, protocol records and statistics are ignored with their
+type."""
 
 from __future__ import annotations
 

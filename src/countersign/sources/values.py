@@ -1,9 +1,10 @@
 """What every source does to bytes, times and names before they become an alert.
 
-Bounds stand here once: a raw message is at most ``RAW_BYTES_MAX``, an entity value at most ``VALUE_CHARS_MAX`` characters, a
-time lies between 1990 and 2100. Control and bidi characters are kept (screens make them visible) but for NUL, which no
-database text can hold: escaped in JSON it is read as the symbol U+2400, because an attacker who can write one must not be able to
-push the alert out of the queue (P10); as a bare byte it means that the file is not text, and is refused.
+Bounds stand here once: a raw message is at most ``RAW_BYTES_MAX``, an entity value at most ``VALUE_CHARS_MAX``
+characters, a time lies between 1990 and 2100. Control and bidi characters are kept (screens make them visible) but for
+NUL, which no database text can hold: escaped in JSON it is read as the symbol U+2400, because an attacker who can write
+one must not be able to push the alert out of the queue (P10); as a bare byte it means that the file is not text, and is
+refused.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -79,7 +80,7 @@ def decode_json(decoder: msgspec.json.Decoder[_T], raw: bytes) -> _T:
         raise SourceError("JSON nested too deeply") from None
 
 
-def convert(value: Any, kind: type[_T], where: str) -> _T:
+def convert(value: object, kind: type[_T], where: str) -> _T:
     """Read a decoded JSON value as ``kind``; a failure is a SourceError below the field ``where``."""
     try:
         return msgspec.convert(value, kind, strict=False)
@@ -102,7 +103,9 @@ def _short(error: object) -> str:
 def bounded_ms(ms: int, where: str) -> int:
     """``ms`` if it lies between 1990 and 2100 (exclusive)."""
     if not EARLIEST_MS < ms < LATEST_MS:
-        raise SourceError("time is not between 1990 and 2100", where=where, todo="check the sender's clock and the time unit")
+        raise SourceError(
+            "time is not between 1990 and 2100", where=where, todo="check the sender's clock and the time unit"
+        )
     return ms
 
 

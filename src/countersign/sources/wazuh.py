@@ -1,8 +1,8 @@
 """Wazuh ``alerts.json`` (Wazuh 3 to 4, from the manager's file or out of the indexer): one alert per line.
 
 Severity follows the rule level: 0 to 3 informational, 4 to 6 low, 7 to 11 medium, 12 to 14 high, 15 and 16 critical.
-Alerts of a network sensor (rule 86601 with Suricata's record in ``data``, rules 201xx with Snort's triple in ``data.id``) carry the
-signature in their rule id: one rule per signature, not one for all of them.
+Alerts of a network sensor (rule 86601 with Suricata's record in ``data``, rules 201xx with Snort's triple in
+``data.id``) carry the signature in their rule id: one rule per signature, not one for all of them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from countersign.model.entities import Entity, EntityType, Role
 from countersign.sources import eve as suricata
 from countersign.sources import values
 from countersign.sources.attack import tactic_ids, technique_ids
-from countersign.sources.wazuh_data import data_entities, log_entities
 from countersign.sources.values import maker
+from countersign.sources.wazuh_data import data_entities, log_entities
 
 _SEVERITY = (
     *(Severity.INFORMATIONAL,) * 4,
@@ -35,9 +35,15 @@ _MANAGER_AGENT = "000"
 _SNORT_ID = re.compile(r"\d{1,10}:(\d{1,10}):\d{1,10}", re.ASCII)
 _SNORT_TITLE = re.compile(r"\] (.{1,200}?) \[\*\*\]")
 _TAINTED = (
-    "full_log", "data", "rule.description", "predecoder.hostname", "predecoder.program_name", "previous_output", "previous_log",
+    "full_log",
+    "data",
+    "rule.description",
+    "predecoder.hostname",
+    "predecoder.program_name",
+    "previous_output",
+    "previous_log",
     "syscheck",
-)  # fmt: skip
+)
 _LINE_CHARS_MAX = 2048
 _HOST_TARGET = maker(EntityType.HOST, Role.TARGET)
 _HOST_SEEN = maker(EntityType.HOST, Role.OBSERVED)
@@ -115,7 +121,8 @@ class WazuhAlert(msgspec.Struct, gc=False, rename={"at_timestamp": "@timestamp"}
 
 
 class WazuhSource:
-    """``alerts.json`` → alert. uid: the alert's ``id``. The main host is the enrolled agent, else the syslog host name."""
+    """``alerts.json`` → alert. uid: the alert's ``id``. The main host is the enrolled agent, else the syslog host
+    name."""
 
     name = "wazuh"
 
@@ -239,14 +246,16 @@ def _entities(found: WazuhAlert, eve: suricata.Eve | None) -> list[Entity | None
 
 
 def _is_sensor(found: WazuhAlert, seen: list[Entity | None]) -> bool:
-    """Did the agent only watch others' traffic? True for intrusion detection whose two sides are not the agent itself."""
+    """Did the agent only watch others' traffic? True for intrusion detection whose two sides are not the agent
+    itself."""
     if not found.rule.groups or "ids" not in found.rule.groups or found.agent is None:
         return False
     return all(entity is None or entity.value != found.agent.ip for entity in seen)
 
 
 def _machine(found: WazuhAlert, out: list[Entity | None], *, sensor: bool) -> None:
-    """The agent's machine. A host name in a log line is the line's claim, so an enrolled agent's own name comes first."""
+    """The agent's machine. A host name in a log line is the line's claim, so an enrolled agent's own name comes
+    first."""
     claimed = (found.predecoder.hostname if found.predecoder is not None else None) or ""
     agent = found.agent
     host, address = (_HOST_SEEN, _IP_SEEN) if sensor else (_HOST_TARGET, _IP_TARGET)

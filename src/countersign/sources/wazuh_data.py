@@ -1,4 +1,5 @@
-"""Entities in Wazuh's ``data`` (what its decoders extracted) and, where they extracted nobody, in the log line itself."""
+"""Entities in Wazuh's ``data`` (what its decoders extracted) and, where they extracted nobody, in the log line
+itself."""
 
 from __future__ import annotations
 
@@ -61,7 +62,8 @@ _ROOTS = frozenset(path.partition(".")[0] for path in _NESTED)
 _LOG_CHARS_MAX = 4096
 _ANGLE_USER = re.compile(r"\buser=<([^<>\s]{1,256})>")
 _REMOTE = re.compile(r"\brip=([0-9A-Fa-f:.]{3,45})\b")
-# Greedy on purpose: the name before the last " from ADDRESS port N" is the whole name, whatever the name itself contains.
+# Greedy on purpose: the name before the last " from ADDRESS port N" is the whole name, whatever the name itself
+# contains.
 _SSH = re.compile(r" for (?:invalid user )?(.{1,256}) from ([0-9A-Fa-f:.]{3,45}) port \d{1,5}\b")
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-from typing import Literal
-
 import msgspec
 from sqlalchemy import Connection, delete, select
 
+from countersign.errors import ConflictError, UsageError
 from countersign.model.inventory import Asset, Identity, Inventory
 from countersign.store import tables as t
 from countersign.store.sql import upsert
 
-Mode = Literal["replace", "merge"]
+MODES = ("replace", "merge")
+_Key = tuple[str, str]
 _encode = msgspec.json.Encoder().encode
 _asset = msgspec.json.Decoder(Asset).decode
 _identity = msgspec.json.Decoder(Identity).decode
@@ -21,7 +20,7 @@ _identity = msgspec.json.Decoder(Identity).decode
 class Imported(msgspec.Struct, frozen=True):
     """What an import changed: records in the inventory afterwards, and how many were added, changed and removed."""
 
-    mode: Mode
+    mode: str
     assets: int
     identities: int
     added: int
@@ -38,17 +37,20 @@ def load(conn: Connection) -> Inventory:
     )
 
 
-def save(conn: Connection, inventory: Inventory, mode: Mode = "replace") -> Imported:
+def save(conn: Connection, inventory: Inventory, mode: str = "replace") -> Imported:
     """``replace``: the inventory is exactly this. ``merge``: records of these names are added or replaced, others stay.
 
-    The caller appends the ledger entry in the same transaction.
+    Raises ConflictError when two records of the result claim one name, alias or address: nothing may depend on which of
+    them is found first. The caller appends the ledger entry in the same transaction.
     """
-    old = _docs(load(conn))
-    new = _docs(inventory)
+    if mode not in MODES:
+        raise UsageError(f"unknown mode {mode!r}", where="inventory", todo=f"use {' or '.join(MODES)}")
+    old, new = _docs(load(conn)), _docs(inventory)
     kept = new if mode == "replace" else old | new
+    _check(kept)
     if mode == "replace":
         conn.execute(delete(t.inventory))
-    upsert(conn, t.inventory, [{"kind": kind, "name": name, "doc": doc} for (kind, name), doc in new.items()])
+    upsert(conn, t.inventory, [{"kind": kind, "name": name, "doc": _encode(doc)} for (kind, name), doc in new.items()])
     return Imported(
         mode=mode,
         assets=sum(kind == "asset" for kind, _ in kept),
@@ -59,15 +61,17 @@ def save(conn: Connection, inventory: Inventory, mode: Mode = "replace") -> Impo
     )
 
 
-def _docs(inventory: Inventory) -> dict[tuple[str, str], bytes]:
-    return {("asset", a.name): _encode(a) for a in inventory.assets} | {
-        ("identity", i.name): _encode(i) for i in inventory.identities
-    }
+def _check(records: dict[_Key, Asset | Identity]) -> None:
+    claimed: dict[_Key, str] = {}
+    for (kind, name), record in records.items():
+        keys = {(kind, text) for text in (name, *record.aliases)}
+        if isinstance(record, Asset):
+            keys |= {("address", text) for text in record.addresses}
+        for key in sorted(keys):
+            if (owner := claimed.setdefault(key, name)) != name:
+                what = f"{key[1]!r} belongs to {owner!r} and to {name!r}"
+                raise ConflictError(what, where="inventory", todo="correct the file, or import it with --replace")
 
 
-def version(conn: Connection) -> str:
-    """Digest of the stored inventory; a changed one means that lookups built from it are stale."""
-    digest = hashlib.sha256()
-    for row in conn.execute(select(t.inventory.c.kind, t.inventory.c.doc).order_by(t.inventory.c.kind, t.inventory.c.name)):
-        digest.update(row.kind.encode() + b"\0" + row.doc + b"\0")
-    return digest.hexdigest()[:16]
+def _docs(inventory: Inventory) -> dict[_Key, Asset | Identity]:
+    return {("asset", a.name): a for a in inventory.assets} | {("identity", i.name): i for i in inventory.identities}

@@ -142,7 +142,7 @@ class QuarantineRow(msgspec.Struct, frozen=True):
 
 class Autonomy(msgspec.Struct, frozen=True):
     """What the agent may do alone. closing: scopes where it may close, of ``scopes`` in all. closed: cases it closed so
-    far. switches: kill switches that are on (``kill:*`` or ``kill:SCOPE``)."""
+    far. switches: kill switches that are on (``*`` or a scope)."""
 
     closing: tuple[str, ...]
     scopes: int

@@ -255,7 +255,7 @@ counters = Table(
 switches = Table(
     "switches",
     metadata,
-    Column("name", String, primary_key=True),  # kill:* or kill:SCOPE
+    Column("name", String, primary_key=True),  # "*" or a scope
     Column("value", String, nullable=False),
     Column("entry", BigInteger, nullable=False),
 )

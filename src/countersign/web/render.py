@@ -8,16 +8,19 @@ from typing import Any
 from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from countersign.model.attack import tactic_name, technique_name
+from countersign.store.read import Tab
 from countersign.web import case_view, glyphs, graph, words
 from countersign.web.text import shorten, visible, visible_text
 
 HERE = Path(__file__).resolve().parent
 STATIC = HERE / "static"
 THEMES = ("dark", "light")
+TAB_NAMES = {Tab.NEEDS: "Needs you", Tab.NOISE: "Likely noise", Tab.DISPOSED: "Disposed", Tab.ALL: "All"}
 DENSITIES = ("comfortable", "compact")
 
 
@@ -40,7 +43,7 @@ def environment(static: str) -> Environment:
     )
     found.filters.update(show=visible, plain=visible_text, shorten=shorten)
     found.globals.update(static=static, words=words, glyphs=glyphs, graph_svg=graph.svg, view=case_view, tactic=tactic_name)
-    found.globals["technique"] = technique_name
+    found.globals.update(technique=technique_name, query_string=query_string, zip_tabs=_named_tabs, show_lines=_show_lines)
     return found
 
 
@@ -56,6 +59,14 @@ def page(env: Environment, name: str, request: Request, *, status: int = 200, **
         **values,
     )
     return HTMLResponse(html, status_code=status)
+
+
+def _named_tabs(tabs: list[Tab]) -> list[tuple[Tab, str]]:
+    return [(tab, TAB_NAMES[tab]) for tab in tabs]
+
+
+def _show_lines(text: str) -> Markup:
+    return visible(text, lines=True)
 
 
 def query_string(**values: str) -> str:

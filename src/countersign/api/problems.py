@@ -1,0 +1,21 @@
+"""Errors as problem+json (RFC 9457)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from countersign.errors import CountersignError
+
+
+def problem(status: int, title: str, detail: str = "", *, headers: dict[str, str] | None = None, **extra: Any) -> Response:  # noqa: ANN401
+    """A problem document; ``extra`` are its extension members."""
+    document = {"type": "about:blank", "title": title, "status": status} | ({"detail": detail} if detail else {}) | extra
+    return Response(msgspec.json.encode(document), status, headers, "application/problem+json")
+
+
+def of_error(status: int, error: CountersignError) -> Response:
+    """One of our errors as a problem."""
+    return problem(status, error.what, error.todo, code=error.code, **({"where": error.where} if error.where else {}))

@@ -1,0 +1,169 @@
+"""One process: intake in front, the published log, health, measures, and the console behind.
+
+The worker thread works the inbox off and seals; intake wakes it after each commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+from sqlalchemy import text
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from countersign.api.intake import Intake
+from countersign.api.measures import measures
+from countersign.api.problems import problem
+from countersign.bootstrap import Site
+from countersign.errors import CountersignError, UsageError
+from countersign.sources import SOURCES
+from countersign.sources.reader import split_body
+from countersign.store.engine import reading
+from countersign.web.app import create_console
+from countersign.web.session import Sessions
+
+log = structlog.get_logger()
+IDLE_S = 0.5
+_TLOG_CACHE = {"checkpoint": "no-store"}
+
+
+class Worker(threading.Thread):
+    """Works the inbox off and seals, until stopped."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(name="worker", daemon=True)
+        self._site = site
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+
+    def wake(self) -> None:
+        """Something was accepted."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End after the batch in hand."""
+        self._stopping.set()
+        self._wake.set()
+        self.join()
+
+    def run(self) -> None:
+        """Loop; an error is logged and tried again, so that one bad moment does not end the service."""
+        sealed = -1
+        while not self._stopping.is_set():
+            try:
+                self._site.hot_path.drain(lambda _report: self._seal_if_due())
+                sealed = self._seal(sealed)
+            except CountersignError as error:
+                log.error("worker", error=str(error))
+            except Exception:
+                log.exception("worker")
+            self._wake.wait(IDLE_S)
+            self._wake.clear()
+        self._site.seal()
+
+    def _seal_if_due(self) -> None:
+        self._site.seal()
+
+    def _seal(self, before: int) -> int:
+        with reading(self._site.engine) as conn:
+            size = int(conn.execute(text("SELECT size FROM ledger_head")).scalar_one())
+        if size != before:
+            self._site.seal()
+        return size
+
+
+class Log(StaticFiles):
+    """Checkpoint and tiles as C2SP tlog-tiles asks: tiles never change, the checkpoint is never cached."""
+
+    def file_response(self, *args: object, **kwargs: object) -> Response:
+        """As Starlette does, with the right caching."""
+        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
+        name = Path(str(args[0])).name
+        if name.startswith("."):
+            return PlainTextResponse("not found", 404)
+        if name == "checkpoint":
+            response.headers["cache-control"] = "no-store"
+            response.headers["content-type"] = "text/plain; charset=utf-8"
+        else:
+            response.headers["cache-control"] = "public, max-age=31536000, immutable"
+            response.headers["content-type"] = "application/octet-stream"
+        return response
+
+
+def create_app(site: Site, sessions: Sessions, *, worker: bool = True) -> Starlette:
+    """The whole service over one site."""
+    working = Worker(site)
+    intake = Intake(
+        engine=site.engine,
+        clock=site.clock,
+        split=lambda body, source, mapping: split_body(body, source, mapping=mapping),
+        sources=tuple(SOURCES),
+        mapping=lambda name: mapping_text(site.data, name),
+        body_bytes_max=site.config.server.body_bytes_max,
+        wake=working.wake,
+    )
+    console = create_console(site, sessions=sessions, clock=site.clock, checkpoint=site.sealer.checkpoint)
+    tlog = site.data / "tlog"
+    tlog.mkdir(exist_ok=True)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        if worker:
+            working.start()
+        committing = asyncio.create_task(intake.commit_forever())
+        async with console.router.lifespan_context(console):
+            yield
+        committing.cancel()
+        if worker:
+            await asyncio.to_thread(working.stop)
+
+    routes = [
+        *intake.routes(),
+        Route("/readyz", _ready(site)),
+        Route("/metrics", _measures(site)),
+        Mount("/tlog", Log(directory=tlog)),
+        Mount("/", console),
+    ]
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={500: _broken})
+
+
+def _broken(_request: Request, _error: Exception) -> Response:
+    return problem(500, "The service met an error of its own", "nothing was accepted; try again")
+
+
+def _ready(site: Site) -> object:
+    def ready(_request: Request) -> Response:
+        try:
+            with reading(site.engine) as conn:
+                conn.execute(text("SELECT 1"))
+        except CountersignError as error:
+            return problem(503, "Database does not answer", error.todo)
+        return PlainTextResponse("ready\n")
+
+    return ready
+
+
+def _measures(site: Site) -> object:
+    def answer(_request: Request) -> Response:
+        with reading(site.engine) as conn:
+            body = measures(conn)
+        return Response(body, media_type="application/openmetrics-text; version=1.0.0; charset=utf-8")
+
+    return answer
+
+
+def mapping_text(data: Path, name: str) -> str:
+    """A mapping from the data directory's ``mappings`` folder. Raises UsageError when there is none of that name."""
+    path = data / "mappings" / f"{name}.toml"
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise UsageError(f"no mapping named {name!r}", where="mapping", todo="put it in the mappings folder") from error

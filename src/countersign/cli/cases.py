@@ -1,0 +1,110 @@
+"""``countersign queue`` and ``case``: work without a browser."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+import typer
+
+from countersign.cli.common import DataOption, JsonOption, emit, note, opened, table
+from countersign.investigate.summary import summarise
+from countersign.store import read, read_case
+from countersign.store.engine import reading
+
+_PPM_PER_PERCENT = 10_000
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(queue)
+    group = typer.Typer(help="One case.", no_args_is_help=True)
+    for command in (show, dispose, reopen, assign, export):
+        group.command()(command)
+    app.add_typer(group, name="case")
+
+
+def queue(
+    tab: Annotated[read.Tab, typer.Option(help="Which cases.")] = read.Tab.NEEDS,
+    search: Annotated[str, typer.Option(help="Words to look for.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=100)] = 25,
+    data: DataOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List cases, the most pressing first."""
+    with opened(data) as site, reading(site.engine) as conn:
+        page = read.queue(conn, tab=tab, query=search, limit=limit)
+    if json:
+        emit(page)
+        return
+    columns = ("case", "what happened", "verdict", "up to", "why a person", "host", "alerts")
+    rows = [(r.id, r.title, r.label, f"{r.p1_ppm / _PPM_PER_PERCENT:.0f} %", r.why, r.host, r.alerts) for r in page.rows]
+    table(columns, rows)
+
+
+def show(ident: Annotated[str, typer.Argument(metavar="ID")], data: DataOption = None, json: JsonOption = False) -> None:
+    """Show a case: what happened, why, and what its decision rests on."""
+    with opened(data) as site, reading(site.engine) as conn:
+        detail = read_case.case_detail(conn, ident)
+        now_ms = site.clock.now_ms()
+    if json:
+        emit(detail)
+        return
+    row = detail.case
+    typer.echo(f"{row.id}  {row.status.replace('_', ' by ', 1)}  {row.title}")
+    for sentence in summarise(detail.records, now_ms=now_ms):
+        typer.echo(f"  {sentence.text}  [{', '.join(sentence.cites)}]")
+    top = next((r for r in detail.records if r.finding.id == row.top_finding), None)
+    if top is not None:
+        weights = [(c.feature, c.value, f"{c.pico / 1e12:+.3f}") for c in top.verdict.contributions]
+        table(("feature", "value", "weight"), weights, title="Score of the strongest finding")
+        conditions = [(c.name, c.outcome.value, c.have, c.need) for c in top.decision.conditions]
+        table(("condition", "outcome", "have", "need"), conditions, title="Gate")
+
+
+def dispose(
+    ident: Annotated[str, typer.Argument(metavar="ID")],
+    disposition: Annotated[str, typer.Argument(help="true_positive, benign, false_positive, test or duplicate.")],
+    reason: Annotated[str, typer.Option(help="What you found; goes into the ledger.")],
+    data: DataOption = None,
+) -> None:
+    """Close a case with what you found."""
+    with opened(data) as site:
+        site.commands.dispose(ident, disposition, reason)
+        site.seal()
+    note(f"{ident} closed as {disposition}")
+
+
+def reopen(
+    ident: Annotated[str, typer.Argument(metavar="ID")], reason: Annotated[str, typer.Option()], data: DataOption = None
+) -> None:
+    """Take a closed case up again."""
+    with opened(data) as site:
+        site.commands.reopen(ident, reason)
+        site.seal()
+    note(f"{ident} is open again")
+
+
+def assign(
+    ident: Annotated[str, typer.Argument(metavar="ID")],
+    owner: Annotated[str, typer.Argument(help="Who takes it; empty for nobody.")],
+    data: DataOption = None,
+) -> None:
+    """Give a case to a person."""
+    with opened(data) as site:
+        site.commands.assign(ident, owner)
+        site.seal()
+
+
+def export(ident: Annotated[str, typer.Argument(metavar="ID")], data: DataOption = None) -> None:
+    """Print a case as an OCSF Incident Finding with its Detection Findings (JSON)."""
+    from countersign.correlate.ocsf_export import detection_finding, incident_finding  # noqa: PLC0415
+
+    with opened(data) as site, reading(site.engine) as conn:
+        detail = read_case.case_detail(conn, ident)
+    emit(
+        {
+            "incident_finding": incident_finding(msgspec.structs.asdict(detail.case), detail.records),
+            "detection_findings": [detection_finding(record) for record in detail.records],
+        }
+    )

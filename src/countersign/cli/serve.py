@@ -1,0 +1,92 @@
+"""``countersign serve`` and ``worker``."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+import threading
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from countersign.cli.common import DataOption, note, opened
+from countersign.errors import EnvironmentFault
+
+if TYPE_CHECKING:
+    from countersign.bootstrap import Site
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(serve)
+    app.command()(worker)
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; default from the configuration.")] = "",
+    port: Annotated[int, typer.Option(help="Port; default from the configuration.")] = 0,
+    no_worker: Annotated[bool, typer.Option("--no-worker", help="Only the doors; `countersign worker` does the work.")] = False,
+    data: DataOption = None,
+) -> None:
+    """Serve console, intake and published log, and process alerts."""
+    with opened(data) as site:
+        run(site, host or site.config.server.host, port or site.config.server.port, worker=not no_worker)
+
+
+def run(site: Site, host: str, port: int, *, worker: bool = True, browser: bool = False) -> None:
+    """Serve until interrupted; prints the one-time link that lets a person in."""
+    import uvicorn  # noqa: PLC0415 - only this command needs a server
+
+    from countersign.api.server import create_app  # noqa: PLC0415
+    from countersign.web.session import Sessions  # noqa: PLC0415
+
+    sessions = Sessions(site.session_key)
+    link = f"http://{host}:{port}/enter?t={sessions.link_token(site.commands.operator, site.clock.now_ms())}"
+    listener = _bind(host, port)
+    config = uvicorn.Config(create_app(site, sessions, worker=worker), log_level="warning", access_log=False)
+    server = uvicorn.Server(config)
+    sys.stdout.write(f"Console  {link}\n         (works once, within ten minutes; start again for a new one)\n")
+    sys.stdout.flush()
+    if browser:
+        import webbrowser  # noqa: PLC0415
+
+        threading.Timer(0.5, webbrowser.open, (link,)).start()
+    try:
+        server.run(sockets=[listener])
+    finally:
+        listener.close()
+    note("stopped")
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        todo = "stop what listens there, or give another --port"
+        raise EnvironmentFault(f"port cannot be opened ({error.strerror})", where=f"{host}:{port}", todo=todo) from error
+    return listener
+
+
+def worker(data: DataOption = None) -> None:
+    """Process alerts without any door, until interrupted."""
+    from countersign.api.server import Worker  # noqa: PLC0415
+
+    with opened(data) as site:
+        working = Worker(site)
+        ended = threading.Event()
+
+        def end(_signal: int, _frame: FrameType | None) -> None:
+            ended.set()
+
+        signal.signal(signal.SIGINT, end)
+        signal.signal(signal.SIGTERM, end)
+        working.start()
+        note("worker runs; interrupt to stop")
+        ended.wait()
+        working.stop()
