@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
 
 from sqlalchemy import Engine, delete, insert
 
@@ -104,8 +105,6 @@ def add(engine: Engine, count: int, start: int = 0, text: str = "") -> None:
 
 def naive_root(leaves: Sequence[bytes]) -> bytes:
     """RFC 6962 section 2.1, word for word."""
-    from hashlib import sha256
-
     if not leaves:
         return sha256(b"").digest()
     if len(leaves) == 1:

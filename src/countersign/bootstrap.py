@@ -124,9 +124,7 @@ class Gear:
         if imported == self._imported:
             return
         self._enricher = make_enricher(SiteData(inventory.load(conn), self._site.data))
-        self._judge = Judge(
-            self._site.model, surroundings, self._enricher.required, self._site.config.utc_offset_minutes
-        )
+        self._judge = Judge(self._site.model, surroundings, self._enricher.required, self._site.config.utc_offset_minutes)
         self._imported = imported
 
     def lease(self, task: str, alerts: int, now_ms: int) -> tuple[leases.VerifiedLease, dict[str, Any]]:

@@ -81,7 +81,9 @@ def load(directory: Path, environ: Mapping[str, str] = os.environ) -> Config:
     except msgspec.ValidationError as error:
         what, _, place = str(error).partition(" - at `$.")
         key = place.rstrip("`")
-        raise ConfigError(what, where=f"{path}:{_line(text, key)}: {key}", todo="see docs/reference/configuration.md") from error
+        raise ConfigError(
+            what, where=f"{path}:{_line(text, key)}: {key}", todo="see docs/reference/configuration.md"
+        ) from error
 
 
 def _check_keys(raw: dict[str, Any], kind: type, path: Path, text: str, prefix: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, func, select
 
 from countersign.bootstrap import Site
 from countersign.model.alerts import Delivery
@@ -59,6 +59,7 @@ class Feeder:
         self.summary = Summary()
         with reading(site.engine) as conn:
             self._start = ledger.size(conn)
+            self._before = _counters(conn)
 
     def feed(self, deliveries: Iterator[Delivery], *, chain: bool = True) -> None:
         """Accept one file's deliveries (a chunk of them per commit) and process the inbox as it fills."""
@@ -110,25 +111,26 @@ class Feeder:
 
     def _count(self) -> None:
         summary = self.summary
-        mine: set[str] = set()
-        cases: set[str] = set()
-        known: set[str] = set()
         with reading(self._site.engine) as conn:
-            for index, entry in ledger.stream(conn, self._start):
-                body = entry.body
-                if entry.kind is Kind.ALERT_RECEIVED and entry.trigger == self._run:
-                    mine.add(str(index))
+            for _, entry in ledger.stream_kind(conn, Kind.ALERT_RECEIVED, self._start):
+                if entry.trigger == self._run:
                     for name in ("accepted", "duplicates", "quarantined"):
-                        setattr(summary, name, getattr(summary, name) + body[name])
-                    summary.ignored += sum(body["ignored"].values())
-                elif entry.kind is Kind.FINDING_DECIDED:
-                    summary.findings += body["first"]
-                    summary.closed += body["action"] == "close"
-                    summary.escalated += body["action"] != "close"
-                    cases.add(body["case"])
-            opened = select(t.cases.c.id).where(t.cases.c.entry >= self._start, t.cases.c.merged_into == "")
-            known = set(conn.execute(opened).scalars())
-        summary.cases = len(cases & known)
+                        setattr(summary, name, getattr(summary, name) + entry.body[name])
+                    summary.ignored += sum(entry.body["ignored"].values())
+            counters = _counters(conn)
+            summary.cases = _open_since(conn, self._start)
+        for name in ("findings", "closed", "escalated"):
+            setattr(summary, name, counters.get(name, 0) - self._before.get(name, 0))
         checkpoint = self._site.sealer.checkpoint()
         if checkpoint is not None:
             summary.size, summary.checkpoint = checkpoint.size, checkpoint.root.hex()
+
+
+def _counters(conn: Connection) -> dict[str, int]:
+    return {row.name: row.value for row in conn.execute(select(t.counters))}
+
+
+def _open_since(conn: Connection, start: int) -> int:
+    """Cases that entries from ``start`` on touched."""
+    touched = select(func.count()).select_from(t.cases).where(t.cases.c.entry >= start, t.cases.c.merged_into == "")
+    return int(conn.execute(touched).scalar_one())

@@ -209,8 +209,8 @@ def records(found: Correlated, judged: Sequence[Judged]) -> list[FindingRecord]:
             verdict=j.verdict,
             decision=j.decision,
             gate=j.gate,
-            alerts=p.refs,
             first=p.first,
+            added=len(p.refs),
         )
         for p, j in zip(found.placed, judged, strict=True)
     ]
@@ -220,8 +220,3 @@ def _survivor(case: str, merged: Mapping[str, str]) -> str:
     while case in merged:
         case = merged[case]
     return case
-
-
-def without_refs(record: FindingRecord) -> FindingRecord:
-    """The record as it is kept in the findings table: raw references stand in their own table."""
-    return msgspec.structs.replace(record, alerts=())

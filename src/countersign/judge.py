@@ -50,8 +50,7 @@ class Judge:
         around = [self.surroundings(p.evidence, p.finding.host) for p in batch.placed]
         known = [batch.patterns.get(p.pattern, _NOBODY) for p in batch.placed]
         rows = [
-            features(p.finding, self._context(p, a, k, batch))
-            for p, a, k in zip(batch.placed, around, known, strict=True)
+            features(p.finding, self._context(p, a, k, batch)) for p, a, k in zip(batch.placed, around, known, strict=True)
         ]
         rarities = [rarity(p.finding, p.past) for p in batch.placed]
         novelties = [assess(k, r, batch.now_ms) for k, r in zip(known, rarities, strict=True)]

@@ -14,6 +14,7 @@ from countersign.model.entities import Entity, EntityType, Role
 from countersign.model.evidence import LookupStatus
 from countersign.model.inventory import Asset, Criticality, Identity, Inventory
 from countersign.ports import Lookup
+from tests.enrich_mmdb import write_mmdb
 
 INVENTORY = Inventory(
     assets=(Asset("dc-1", "domain-controller", "m.heron", Criticality.CRITICAL, ("10.1.0.0/24",), ("dc-1.site.example",)),),
@@ -21,7 +22,15 @@ INVENTORY = Inventory(
 )
 USUAL = {
     EntityType.HOST: ["dc-1", "DC-1.site.example", "10.1.0.7", "8.8.8.8", "web-9"],
-    EntityType.IP: ["10.1.0.7", "8.8.8.8", "fe80::1%eth0", "::ffff:8.8.8.8", "2001:4860:4860::8888", "127.0.0.1", "999.1.1.1"],
+    EntityType.IP: [
+        "10.1.0.7",
+        "8.8.8.8",
+        "fe80::1%eth0",
+        "::ffff:8.8.8.8",
+        "2001:4860:4860::8888",
+        "127.0.0.1",
+        "999.1.1.1",
+    ],
     EntityType.DOMAIN: ["www.google.com", "evil.test.com", "localhost", "co.uk", "xn--", "a" * 300],
     EntityType.URL: ["https://evil.test.com/a?b=c", "http://[::1", "http://10.1.0.7:8080/", "//", "mailto:a@b.com"],
     EntityType.HASH: ["d41d8cd98f00b204e9800998ecf8427e", "0" * 64, "xyz"],
@@ -38,6 +47,7 @@ def site(folder: Path) -> SiteData:
     for name in LOOKUPS:
         (folder / name).mkdir(exist_ok=True)
         (folder / name / "list.txt").write_text("dc-1.site.example\n")
+    write_mmdb(folder / "geo" / "asn.mmdb", "8.8.8.0/24", {"autonomous_system_number": 64_500}, "Test-ASN")
     return SiteData(INVENTORY, folder)
 
 

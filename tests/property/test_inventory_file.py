@@ -33,6 +33,15 @@ def complaint(folder: Path, name: str, content: str | bytes) -> str:
     return text
 
 
+def refusal(folder: Path, name: str, content: str | bytes) -> str:
+    """The complaint, "" when there is none."""
+    try:
+        read(folder, name, content)
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
 CSV = """kind,name,role,owner,criticality,addresses,aliases
 asset,DC-1,domain-controller,m.heron,critical,10.1.0.5;10.1.1.0/24,dc-1.site.example
 identity,M.Heron,admin,,high,,m.heron@site.example;site\\m.heron
@@ -57,7 +66,11 @@ JSON = r"""{"assets": [{"name": "DC-1", "role": "domain-controller", "owner": "m
  "identities": [{"name": "M.Heron", "role": "admin", "criticality": "HIGH",
   "aliases": ["m.heron@site.example", "site\\m.heron"]}]}"""
 WANTED = Inventory(
-    (Asset("dc-1", "domain-controller", "m.heron", Criticality.CRITICAL, ("10.1.0.5", "10.1.1.0/24"), ("dc-1.site.example",)),),
+    (
+        Asset(
+            "dc-1", "domain-controller", "m.heron", Criticality.CRITICAL, ("10.1.0.5", "10.1.1.0/24"), ("dc-1.site.example",)
+        ),
+    ),
     (Identity("m.heron", "admin", "", Criticality.HIGH, ("m.heron@site.example", "site\\m.heron")),),
 )
 
@@ -141,12 +154,12 @@ def test_a_missing_file_and_an_unknown_ending(tmp_path: Path) -> None:
 
 
 @quick
-@given(content=st.binary(max_size=400) | st.text(max_size=300).map(str.encode), ending=st.sampled_from([".csv", ".toml", ".json"]))
+@given(
+    content=st.binary(max_size=400) | st.text(max_size=300).map(str.encode),
+    ending=st.sampled_from([".csv", ".toml", ".json"]),
+)
 def test_noise_is_refused_or_read_but_never_crashes(tmp_path: Path, content: bytes, ending: str) -> None:
-    try:
-        read(tmp_path, f"a{ending}", content)
-    except ConfigError as error:
-        assert str(error).startswith(f"a{ending}")
+    assert re.match(rf"$|a\{ending}", refusal(tmp_path, f"a{ending}", content))
 
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=12)
@@ -158,16 +171,15 @@ keys = st.sampled_from(["kind", "name", "role", "owner", "criticality", "address
 @given(records=st.lists(st.dictionaries(keys, values), max_size=5))
 def test_json_of_any_shape_is_refused_with_a_line_or_read(tmp_path: Path, records: list[dict[str, object]]) -> None:
     content = json.dumps([{"kind": "asset"} | record for record in records], indent=1)
-    try:
-        read(tmp_path, "a.json", content)
-    except ConfigError as error:
-        assert re.match(r"a\.json:\d+", str(error))
+    assert re.match(r"$|a\.json:\d+", refusal(tmp_path, "a.json", content))
 
 
 names = st.from_regex(r"[a-z][a-z0-9-]{0,12}", fullmatch=True)
 words = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20).map(str.strip)
 networks = st.ip_addresses().map(str) | st.builds(
-    lambda n, bits: f"{n >> (32 - bits) << (32 - bits) >> 24 & 255}.0.0.0/{bits}", st.integers(0, 2**32 - 1), st.integers(1, 8)
+    lambda n, bits: f"{n >> (32 - bits) << (32 - bits) >> 24 & 255}.0.0.0/{bits}",
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 8),
 )
 
 
@@ -179,9 +191,7 @@ networks = st.ip_addresses().map(str) | st.builds(
         max_size=6,
     )
 )
-def test_what_is_written_comes_back(
-    tmp_path: Path, hosts: dict[str, tuple[str, str, Criticality, list[str]]]
-) -> None:
+def test_what_is_written_comes_back(tmp_path: Path, hosts: dict[str, tuple[str, str, Criticality, list[str]]]) -> None:
     claimed: set[str] = set()
     assets = []
     for name, (role, owner, level, addresses) in sorted(hosts.items()):

@@ -187,7 +187,9 @@ def test_expert_terms_are_neutral_when_nothing_is_known_and_only_add_where_an_at
 
 
 @settings(max_examples=200)
-@given(ROWS, st.sampled_from(["ti_hits", "tactic_stage", "tactics_in_case", "actors", "host_rules_15m"]), st.data())
+@given(
+    ROWS, st.sampled_from(["alerts", "ti_hits", "tactic_stage", "tactics_in_case", "actors", "host_rules_15m"]), st.data()
+)
 def test_more_of_what_an_alert_says_about_itself_never_lowers_the_score(
     values: tuple[int | str, ...], name: str, data: st.DataObject
 ) -> None:

@@ -17,14 +17,14 @@ from countersign.model.entities import Entity, EntityType, Role
 from countersign.model.verdicts import PPM
 from tests.unit.test_triage_features import make
 
+BETA = pytest.importorskip("scipy.stats").beta
 COUNTS = st.integers(1, 20_000).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n)))
 
 
 @given(COUNTS, st.integers(1_000, 500_000))
 def test_bound_agrees_with_scipy(counts: tuple[int, int], delta_ppm: int) -> None:
-    beta = pytest.importorskip("scipy.stats").beta
     reviewed, threats = counts
-    theirs = 1.0 if threats == reviewed else beta.ppf(1 - delta_ppm / PPM, threats + 1, reviewed - threats)
+    theirs = 1.0 if threats == reviewed else BETA.ppf(1 - delta_ppm / PPM, threats + 1, reviewed - threats)
     assert theirs * PPM - 0.01 <= upper_bound_ppm(reviewed, threats, delta_ppm) <= theirs * PPM + 1.01
 
 

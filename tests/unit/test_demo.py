@@ -14,7 +14,7 @@ from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
 from countersign.correlate.fold import fold, pattern
 from countersign.correlate.link import Index, link_keys, notable, place
-from countersign.demo import alerts, attacks, estate
+from countersign.demo import attacks, estate
 from countersign.demo.alerts import FEEDS, SLICE_MS, deliveries, events, mapping_text, truth
 from countersign.demo.attacks import HOSTILE, MAIL_TO_THEFT, PHISHING_WAVE, WEB_TO_INSIDE
 from countersign.demo.events import SPAN_MS, Event
@@ -71,13 +71,6 @@ def test_deliveries_hold_exactly_the_events_in_order_of_time() -> None:
     assert len({f.name for f in files}) == len(files) > 5 * SPAN_MS // SLICE_MS - 10
     stamps = [f.name.rpartition("-")[2].partition(".")[0] for f in files]
     assert stamps == sorted(stamps)
-
-
-def test_load_hands_over_every_file_once() -> None:
-    seen: list[tuple[str, str, bytes, str]] = []
-    steps = list(alerts.load(lambda *parts: seen.append(parts), end_ms=END_MS))
-    assert [(f.source, f.name, f.body, f.mapping) for f in deliveries(end_ms=END_MS)] == seen
-    assert steps[-1] == (len(seen), len(seen))
 
 
 def test_every_message_is_read_by_its_source() -> None:

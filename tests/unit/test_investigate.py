@@ -130,7 +130,7 @@ def test_long_cases_stay_short_and_name_how_much_is_left_out() -> None:
     ]
     told = summarise(case, now_ms=START)
     assert len(told) < 16
-    assert "34 further steps of lower severity are in the record." in texts(told)
+    assert "33 further steps are in the record." in texts(told)
 
 
 def test_titles_are_bounded_and_on_one_line() -> None:
@@ -146,6 +146,23 @@ def test_message_of_an_alert_never_enters_the_summary() -> None:
     loud = record(1)
     loud = msgspec.structs.replace(loud, finding=msgspec.structs.replace(loud.finding, message="SECRET-WORD"))
     assert "SECRET-WORD" not in texts(summarise([loud], now_ms=START))
+
+
+def test_an_address_is_called_by_the_name_that_the_inventory_gives_it() -> None:
+    bare = record(1)
+    named = Evidence("assets", "ip:10.20.20.21", LookupStatus.FOUND, (("name", "file-01"),), "e" * 64)
+    target = Entity(EntityType.IP, "10.20.20.21", Role.TARGET)
+    finding = msgspec.structs.replace(bare.finding, entities=(target,))
+    told = texts(summarise([msgspec.structs.replace(bare, finding=finding, evidence=(named,))], now_ms=START))
+    assert "Credential Access on file-01" in told
+    assert "10.20.20.21" not in told
+
+
+def test_ranges_carry_their_unit() -> None:
+    assert phrases.value("pair_gap_s", "1034 to 1457") == "1034 to 1457 s"
+    assert phrases.value("pair_gap_s", "never or not known") == "never or not known"
+    assert phrases.value("pair_gap_s", 90) == "1 min"
+    assert phrases.value("pair_gap_s", -1) == "never"
 
 
 def test_doubt_is_never_rounded_away() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from countersign.model.verdicts import PPM
 from countersign.triage.calibrate import calibrate, merged_ppm
 
+LIBRARY = pytest.importorskip("venn_abers.venn_abers")
 POINTS = st.lists(st.tuples(st.integers(0, 30), st.booleans()), min_size=1, max_size=30)
 
 
@@ -40,13 +41,12 @@ def test_interval_is_both_isotonic_fits_rounded_outwards(points: list[tuple[int,
 @settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(1, 99), st.booleans()), min_size=2, max_size=200))
 def test_agrees_with_the_library(points: list[tuple[int, bool]]) -> None:
-    library = pytest.importorskip("venn_abers.venn_abers")
     scores, labels = [s for s, _ in points], [label for _, label in points]
     chances = np.array([[1 - s / 100, s / 100] for s in scores])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # divisions by zero that the library allows itself
-        steps = library.calc_p0p1(chances, np.array(labels, dtype=float))
-        _, theirs = library.calc_probs(*steps, chances)
+        steps = LIBRARY.calc_p0p1(chances, np.array(labels, dtype=float))
+        _, theirs = LIBRARY.calc_probs(*steps, chances)
     found = calibrate(scores, labels)
     ours = np.array([found.interval(score) for score in scores]) / PPM
     assert np.abs(ours - theirs).max() <= 2 / PPM

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -59,14 +61,8 @@ def test_conformal_validity_over_every_exchangeable_position(scores: list[int]) 
 
 def test_rarer_and_busier_is_stranger() -> None:
     routine = msgspec.structs.replace(make(), count=1)
-    past = dict(rule_firings=900, pair_firings=800, site_alerts=100, host_rules=1, host_alerts=3, site_rules=4)
-    usual = rarity(routine, _past(**past))
-    assert rarity(msgspec.structs.replace(routine, count=500), _past(**past)) > usual
-    assert rarity(routine, _past(**past | {"pair_firings": 0})) > usual
-    assert rarity(routine, _past(**past | {"host_rules": 9})) > usual
-
-
-def _past(**changes: int) -> object:
-    import dataclasses
-
-    return dataclasses.replace(NOTHING_PAST, **changes)
+    past = replace(NOTHING_PAST, rule_firings=900, pair_firings=800, site_alerts=100, host_rules=1, host_alerts=3)
+    usual = rarity(routine, past)
+    assert rarity(msgspec.structs.replace(routine, count=500), past) > usual
+    assert rarity(routine, replace(past, pair_firings=0)) > usual
+    assert rarity(routine, replace(past, host_rules=9)) > usual

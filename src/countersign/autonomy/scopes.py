@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 
 from countersign.model.alerts import Severity
@@ -28,8 +29,9 @@ CLOSING_STAGES = frozenset({Stage.SUPERVISED, Stage.AUTONOMOUS})
 """Stages in which the agent may close."""
 START_STAGE = Stage.ADVISE
 
-EARLY_TACTICS = frozenset({"TA0043", "TA0042", "TA0001", "TA0007"})
-"""Reconnaissance, resource development, initial access, discovery: attempts, of which every site sees many."""
+EARLY_TACTICS = ("TA0043", "TA0042", "TA0001", "TA0007")
+"""Reconnaissance, resource development, initial access, discovery: attempts, of which every site sees many. A tuple: scopes
+are written into records, and a set has no order that two processes share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Scope:
     name: str
     title: str
     severity_max: Severity
-    tactics: frozenset[str]
+    tactics: tuple[str, ...]
     closes_per_hour: int
     severity_unknown: bool = False
 
@@ -55,7 +57,7 @@ DEFAULT_SCOPES: Mapping[str, Scope] = MappingProxyType(
             Scope("network", "Traffic and intrusion detection", Severity.MEDIUM, EARLY_TACTICS, 300),
             Scope("identity", "Sign-ins and accounts", Severity.MEDIUM, EARLY_TACTICS, 120),
             Scope("cloud", "Cloud control planes", Severity.MEDIUM, EARLY_TACTICS, 120),
-            Scope("other", "Everything else", Severity.LOW, frozenset(), 60),
+            Scope("other", "Everything else", Severity.LOW, (), 60),
         )
     }
 )
@@ -75,6 +77,7 @@ def scope_of(finding: Finding) -> Scope:
     return DEFAULT_SCOPES[_scope_by_product(finding.product) or _scope_by_entities(finding)]
 
 
+@lru_cache(maxsize=1024)
 def _scope_by_product(product: str) -> str:
     name = product.lower()
     words = set(name.replace("-", " ").replace("_", " ").split())

@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="CSV, TOML or JSON; see docs/how-to/import-an-inventory.md.")],
+    file: Annotated[Path, typer.Argument(help="CSV (kind,name,role,owner,criticality,addresses,aliases), TOML or JSON.")],
     replace: Annotated[bool, typer.Option("--replace", help="Drop what the file does not name.")] = False,
     data: DataOption = None,
     json: JsonOption = False,

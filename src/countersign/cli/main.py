@@ -57,7 +57,13 @@ for _name in GROUPS:
 
 def main() -> None:
     """Entry point: errors of ours are one line on stderr and the exit code that the contract names."""
+    # Plain tracebacks: the pretty ones print local variables, and with them what alerts say about people.
     structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )

@@ -60,5 +60,3 @@ def replay(
         table(("entry", "differs in"), [(problem.index, problem.what) for problem in result.problems])
     if result.problems:
         raise typer.Exit(1)
-
-

@@ -27,7 +27,9 @@ def register(app: typer.Typer) -> None:
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; default from the configuration.")] = "",
     port: Annotated[int, typer.Option(help="Port; default from the configuration.")] = 0,
-    no_worker: Annotated[bool, typer.Option("--no-worker", help="Only the doors; `countersign worker` does the work.")] = False,
+    no_worker: Annotated[
+        bool, typer.Option("--no-worker", help="Only the doors; `countersign worker` does the work.")
+    ] = False,
     data: DataOption = None,
 ) -> None:
     """Serve console, intake and published log, and process alerts."""

@@ -63,6 +63,7 @@ class History:
     pairs: dict[tuple[str, str], Firings] = field(default_factory=dict)
     activity: dict[tuple[str, int], Activity] = field(default_factory=dict)
     recent_rules: dict[str, dict[str, int]] = field(default_factory=dict)  # host or SITE → rule → last seen
+    distinct: dict[str, tuple[int, set[str]]] = field(default_factory=dict)  # key → (since, rules seen since then)
     changed_rules: set[str] = field(default_factory=set)
     changed_pairs: set[tuple[str, str]] = field(default_factory=set)
     changed_activity: set[tuple[str, int]] = field(default_factory=set)
@@ -99,6 +100,8 @@ class History:
         for key in (host, SITE):
             recent = self.recent_rules.setdefault(key, {})
             recent[rule_key] = max(recent.get(rule_key, seen), seen)
+            if key in self.distinct and seen >= self.distinct[key][0]:
+                self.distinct[key][1].add(rule_key)
             cell = self.activity.setdefault((key, finding.window_ms), Activity())
             cell.alerts += added
             cell.findings += int(first)
@@ -112,7 +115,12 @@ class History:
         row.hosts += hosts
 
     def _distinct(self, key: str, since_ms: int) -> int:
-        return sum(1 for seen in self.recent_rules.get(key, {}).values() if seen >= since_ms)
+        """Number of rules seen since; counted once per window, then kept up by ``observe``."""
+        known = self.distinct.get(key)
+        if known is None or known[0] != since_ms:
+            rules = {rule for rule, seen in self.recent_rules.get(key, {}).items() if seen >= since_ms}
+            known = self.distinct[key] = (since_ms, rules)
+        return len(known[1])
 
     def _alerts(self, key: str, window_ms: int) -> int:
         cells = (self.activity.get((key, window_ms - back)) for back in range(0, RECENT_MS, FOLD_WINDOW_MS))

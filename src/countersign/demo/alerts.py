@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from importlib import resources
 
@@ -61,14 +60,6 @@ def deliveries(seed: int = SEED, *, end_ms: int) -> list[DemoFeed]:
         start = event.time_ms - (event.time_ms - end_ms) % SLICE_MS
         slices.setdefault((start, event.feed), []).append(event.line)
     return [_file(start, FEEDS[feed], lines) for (start, feed), lines in sorted(slices.items())]
-
-
-def load(ingest: Callable[[str, str, bytes, str], object], *, end_ms: int, seed: int = SEED) -> Iterator[tuple[int, int]]:
-    """Hand every file to ``ingest(source, name, body, mapping)``; yields (files done, files in all) after each."""
-    feeds = deliveries(seed, end_ms=end_ms)
-    for done, feed in enumerate(feeds, start=1):
-        ingest(feed.source, feed.name, feed.body, feed.mapping)
-        yield done, len(feeds)
 
 
 def truth(seed: int = SEED, *, end_ms: int) -> dict[str, str]:

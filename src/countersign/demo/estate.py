@@ -24,7 +24,7 @@ _SERVERS: tuple[tuple[str, str, str, Criticality, str], ...] = (
     ("mail-01", "mail", "k.curlew", HIGH, "10.20.20.41"),
     ("backup-01", "backup", "k.curlew", HIGH, "10.20.20.51"),
     ("scan-01", "scanner", "r.dunlin", LOW, "10.20.20.61"),
-    ("mon-01", "monitoring", "s.avocet", LOW, "10.20.20.62"),
+    ("mon-01", "metrics", "s.avocet", LOW, "10.20.20.62"),
     ("jump-01", "jumphost", "s.avocet", HIGH, "10.20.20.71"),
     ("intranet-01", "webserver", "c.whimbrel", MEDIUM, "10.20.20.81"),
     ("web-01", "webserver", "c.whimbrel", MEDIUM, "10.20.30.10"),

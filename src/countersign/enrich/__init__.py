@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from countersign.enrich import assets, geo, identities, intel, warninglists
+from countersign.enrich import asn, assets, geo, identities, intel, warninglists
 from countersign.enrich.base import LocalLookup, NotConfigured, SiteData
 from countersign.enrich.enricher import RESOURCE, Enricher
 
@@ -18,6 +18,7 @@ LOOKUPS: dict[str, Factory] = {
     "identities": identities.make,
     "intel": intel.make,
     "geo": geo.make,
+    "asn": asn.make,
     "warninglists": warninglists.make,
 }
 

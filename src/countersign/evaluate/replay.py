@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 
 import msgspec
@@ -12,13 +11,14 @@ from countersign.errors import CountersignError, VerificationError
 from countersign.ledger import bodies
 from countersign.ledger.canonical import encode
 from countersign.model.entries import Entry, Kind
-from countersign.model.records import FindingRecord
+from countersign.model.records import FindingRecord, Records
 from countersign.policy.gate import GateInput, decide
 from countersign.store import evidence, ledger
 from countersign.store import tables as t
 from countersign.triage.model import Model, probability_ppm
 
 PROBLEMS_MAX = 100
+_record = msgspec.msgpack.Decoder(FindingRecord)
 _gate = msgspec.msgpack.Decoder(GateInput)
 
 
@@ -58,7 +58,7 @@ class _Replayer:
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
         self._models: dict[str, Model] = {}
-        self._blob: tuple[str, list[FindingRecord]] = ("", [])
+        self._blob: tuple[str, Records] = ("", Records([], [], []))
         self._pseudonyms: Mapping[str, str] = {
             row.value: row.pseudonym for row in conn.execute(select(t.pseudonyms.c.value, t.pseudonyms.c.pseudonym))
         }
@@ -80,7 +80,7 @@ class _Replayer:
         given = _gate.decode(record.gate)
         missing = bool(given.sources_unavailable)
         verdict = model.verdict(record.features, novelty_ppm=given.novelty_ppm, missing=missing)
-        asked = dataclasses.replace(
+        asked = msgspec.structs.replace(
             given, label=verdict.label, p1_ppm=verdict.p1_ppm, probability_ppm=probability_ppm(verdict)
         )
         fresh = msgspec.structs.replace(record, verdict=verdict, decision=decide(asked))
@@ -97,8 +97,8 @@ class _Replayer:
     def _record(self, where: Mapping[str, int | str]) -> FindingRecord:
         blob = str(where["blob"])
         if self._blob[0] != blob:
-            self._blob = (blob, evidence.get(self._conn, blob, list[FindingRecord]))
-        return self._blob[1][int(where["place"])]
+            self._blob = (blob, evidence.get(self._conn, blob, Records))
+        return _record.decode(self._blob[1].records[int(where["place"])])
 
     def _model(self, ident: str) -> Model:
         if ident not in self._models:

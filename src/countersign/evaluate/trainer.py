@@ -34,8 +34,9 @@ LEARNT = (
 )
 """Features that the training data know; all others are expert terms."""
 
-MONOTONE = {"pair_firings": -1, "rule_firings": -1, "host_rules_15m": 1}
-"""Directions that hold on any site: routine is what keeps firing, trouble sets off many rules on one host."""
+MONOTONE = {"alerts": 1, "pair_firings": -1, "rule_firings": -1, "host_rules_15m": 1}
+"""Directions that hold on any site: routine is what keeps firing, trouble sets off many rules on one host, and nobody
+lowers a score by repeating himself. Costs about 0.01 macro-F1 on the training networks, and is worth it elsewhere."""
 SETTINGS: dict[str, Any] = {
     "interactions": 0,
     "max_bins": 32,

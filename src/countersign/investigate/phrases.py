@@ -49,7 +49,7 @@ def feature(name: str) -> str:
 def value(name: str, raw: int | str) -> str:
     """A feature's value in words; -1 stands for "never" or "not known"."""
     if isinstance(raw, str):
-        return clip(raw) or "not given"
+        return _span_of_values(name, clip(raw)) or "not given"
     if raw < 0:
         return "never" if name.endswith("_gap_s") else "not known"
     if name.endswith("_gap_s"):
@@ -57,6 +57,12 @@ def value(name: str, raw: int | str) -> str:
     if name.endswith("_ppm"):
         return percent(raw)
     return _scale(name, raw)
+
+
+def _span_of_values(name: str, text: str) -> str:
+    """A range as a counterfactual names it (``1034 to 1457``), with the unit that the feature counts in."""
+    unit = "s" if name.endswith("_gap_s") else "ppm" if name.endswith("_ppm") else ""
+    return f"{text} {unit}" if unit and text[-1:].isdigit() else text
 
 
 def _scale(name: str, raw: int) -> str:

@@ -18,7 +18,7 @@ from countersign.model.findings import Finding
 from countersign.model.records import FindingRecord
 from countersign.model.verdicts import Contribution, Label
 
-STEPS_MAX = 6
+STEPS_MAX = 7
 ASSETS_MAX = 4
 UNKNOWNS_MAX = 4
 TERMS_MAX = 3
@@ -88,10 +88,10 @@ def _extent(ordered: Sequence[FindingRecord], now_ms: int) -> Iterator[Sentence]
 
 
 def _course(ordered: Sequence[FindingRecord]) -> Iterator[Sentence]:
-    """In order of time: the first finding of every (tactic, host), at most ``STEPS_MAX``, then how many there were more."""
+    """In order of time: the first finding of every (tactic, place), at most ``STEPS_MAX``, then how many there were more."""
     steps: dict[tuple[str, str], list[Finding]] = {}
     for record in ordered:
-        steps.setdefault((_tactic(record.finding), record.finding.host), []).append(record.finding)
+        steps.setdefault((_tactic(record.finding), _place(record)), []).append(record.finding)
     groups = list(steps.items())
     kept = _telling(groups)
     for (tactic, host), members in kept:
@@ -103,15 +103,23 @@ def _course(ordered: Sequence[FindingRecord]) -> Iterator[Sentence]:
         yield Sentence(text, _ids(members))
     rest = [members[0] for step, members in groups if (step, members) not in kept]
     if rest:
-        yield Sentence(f"{count(len(rest), 'further step')} of lower severity {_are(rest)} in the record.", _ids(rest))
+        yield Sentence(f"{count(len(rest), 'further step')} {_are(rest)} in the record.", _ids(rest))
 
 
 def _telling(
     groups: list[tuple[tuple[str, str], list[Finding]]],
 ) -> list[tuple[tuple[str, str], list[Finding]]]:
-    """The most severe steps, in their order of time."""
-    ranked = sorted(groups, key=lambda g: (-max(f.severity for f in g[1]), g[1][0].first_seen_ms))[:STEPS_MAX]
-    return [group for group in groups if group in ranked]
+    """The first step, because it may be where it began, and the most severe others, in their order of time."""
+    ranked = sorted(groups[1:], key=lambda g: (-max(f.severity for f in g[1]), g[1][0].first_seen_ms))
+    kept = [groups[0], *ranked[: STEPS_MAX - 1]]
+    return [group for group in groups if group in kept]
+
+
+def _place(record: FindingRecord) -> str:
+    """The finding's host; an address by the name that the inventory gives it."""
+    host = record.finding.host
+    named = (item for item in record.evidence if item.source == "assets" and item.query == f"ip:{host}")
+    return next((dict(item.facts)["name"] for item in named if dict(item.facts).get("name")), host)
 
 
 def _tactic(finding: Finding) -> str:
@@ -142,10 +150,9 @@ def _verdict(top: FindingRecord) -> Iterator[Sentence]:
         Label.BENIGN: "the model's verdict is benign",
         Label.INSUFFICIENT: "the model finds too little for a verdict",
     }[verdict.label]
-    text = (
-        f"For the strongest finding, “{clip(finding.title)}”, {said}: "
-        f"probability of a threat {percent(verdict.p0_ppm)} to {percent(verdict.p1_ppm)}."
-    )
+    least, most = percent(verdict.p0_ppm), percent(verdict.p1_ppm)
+    chance = least if least == most else f"{least} to {most}"
+    text = f"For the strongest finding, “{clip(finding.title)}”, {said}: probability of a threat {chance}."
     yield Sentence(text, (finding.id,))
 
 
@@ -186,6 +193,7 @@ def _is_stranger(item: Evidence) -> bool:
         item.status is LookupStatus.NOT_FOUND
         and item.source in {"assets", "identities"}
         and dict(item.facts).get("zone") != "external"
+        and not item.query.startswith("url:")  # its host is there by itself
     )
 
 

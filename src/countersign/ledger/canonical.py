@@ -2,7 +2,7 @@
 
 Why so narrow: floats, booleans and null are where JSON writers differ, so the ledger has none of them. Allowed are
 ``int`` within ±(2^53-1) (RFC 8785 section 3.2.2.3: numbers are IEEE doubles), ``str`` without lone surrogates, ``list``
-(a ``tuple`` is written as one), and ``dict`` with ``str`` keys; enums over ``str`` or ``int`` stand for their value. A
+(a ``tuple`` or an array-like struct is written as one), and ``dict`` with ``str`` keys; enums over ``str`` or ``int`` stand for their value. A
 ``bool`` is refused (write 0 or 1), so is ``None`` (leave the key out or write "") and ``bytes`` (write hex).
 
 Speed: msgspec's sorted writer gives exactly RFC 8785 bytes for such values with one exception, checked by a property
@@ -13,6 +13,8 @@ differs only once a character beyond U+FFFF is there. Those entries take the slo
 from __future__ import annotations
 
 import re
+from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import msgspec
@@ -82,12 +84,20 @@ def _is_plain(entry: Entry) -> bool:
     level: list[Any] = [entry.time, *entry.body.values()]
     for _ in range(DEPTH_MAX):
         kinds = set(map(type, level))
-        if not kinds <= _PLAIN or (int in kinds and not _are_exact(level)):
+        if not all(map(_is_allowed, kinds)) or (int in kinds and not _are_exact(level)):
             return False
         if kinds <= _SCALARS:
             return True
         level = _children(level)
     return False
+
+
+@lru_cache(maxsize=256)
+def _is_allowed(kind: type) -> bool:
+    """Exact JSON types, enums over ``str``, and structs that are written as arrays (checked like the list they become)."""
+    if kind in _PLAIN or issubclass(kind, StrEnum):
+        return True
+    return issubclass(kind, msgspec.Struct) and kind.__struct_config__.array_like
 
 
 def _are_exact(level: list[Any]) -> bool:
@@ -103,6 +113,8 @@ def _children(level: list[Any]) -> list[Any]:
             below.extend(value.values())
         elif kind is list or kind is tuple:
             below.extend(value)
+        elif kind is not str and kind is not int and not isinstance(value, str):
+            below.extend(msgspec.structs.astuple(value))
     return below
 
 
@@ -139,6 +151,8 @@ def _ordered(value: Any, path: str, depth: int) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, dict):
         keys = sorted((_text(key, f"{path} key") for key in value), key=lambda key: key.encode("utf-16-be"))
         return {key: _ordered(value[key], f"{path}.{key}", depth + 1) for key in keys}
+    if isinstance(value, msgspec.Struct) and value.__struct_config__.array_like:
+        value = msgspec.structs.astuple(value)
     if isinstance(value, list | tuple):
         return [_ordered(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(value)]
     if isinstance(value, int) and not isinstance(value, bool):

@@ -73,7 +73,7 @@ def parse_proof(text: str) -> Proof:
     if not lines[at:] or not lines[at].startswith("index "):
         raise VerificationError("not a proof: the index line is missing")
     number = lines[at].removeprefix("index ")
-    if not (number.isascii() and number.isdigit()) or (number[0] == "0" and number != "0") or len(number) > 19:
+    if not (number.isascii() and number.isdigit()) or (number.startswith("0") and number != "0") or len(number) > 19:
         raise VerificationError(f"proof index {number[:30]!r} is not a plain decimal number")
     path = tuple(_b64(line) for line in lines[at + 1 :])
     if len(path) > PATH_MAX or any(len(node) != 32 for node in path):

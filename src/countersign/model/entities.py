@@ -39,7 +39,7 @@ class Entity(msgspec.Struct, frozen=True, gc=False, array_like=True):
     @property
     def key(self) -> str:
         """Identity across roles and tools, e.g. ``host:web-1``."""
-        return f"{self.type.value}:{self.value}"
+        return self.type + ":" + self.value
 
 
 PERSONAL = frozenset({EntityType.USER, EntityType.MAIL})

@@ -15,7 +15,7 @@ class Finding(msgspec.Struct, frozen=True, gc=False):
     """One detection on one set of entities within one window; ``count`` raw alerts stand behind it.
 
     id: ``F-`` and 16 hex digits of the fold key's SHA-256.  window_ms: start of the folding window.
-    labels: imported labels seen, sorted.  tainted: union over the folded alerts, sorted.
+    host: value of the main host (``main_host``). labels: imported labels seen, sorted.  tainted: union over the folded alerts, sorted.
     """
 
     id: str
@@ -35,16 +35,17 @@ class Finding(msgspec.Struct, frozen=True, gc=False):
     tainted: tuple[str, ...] = ()
     message: str = ""
     labels: tuple[str, ...] = ()
+    host: str = ""
+
+    def __post_init__(self) -> None:
+        """The main host follows from the entities; it is worked out once because the hot path asks for it often."""
+        if not self.host:
+            msgspec.structs.force_setattr(self, "host", main_host(self.entities))
 
     @property
     def rule_key(self) -> str:
         """The rule across sources, e.g. ``wazuh/86601``."""
         return f"{self.source}/{self.rule}"
-
-    @property
-    def host(self) -> str:
-        """Value of the main host: the target host, else any host, else the target IP, else ""."""
-        return main_host(self.entities)
 
 
 def main_host(entities: tuple[Entity, ...]) -> str:

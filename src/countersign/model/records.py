@@ -12,9 +12,12 @@ from countersign.model.verdicts import Verdict
 
 
 class FindingRecord(msgspec.Struct, frozen=True, gc=False):
-    """A finding as it stood after one micro-batch. features: values in the order of ``triage.features.FEATURES``.
-    rarity: nonconformity within its pattern in milli-nats. gate: msgpack of the gate's whole input, so that the decision replays. alerts: (blob digest hex, place) of the raw
-    alerts that this batch added. first: True when the batch created it."""
+    """A finding as it stood after one micro-batch.
+
+    features: values in the order of ``triage.features.FEATURES``. rarity: nonconformity within its pattern in milli-nats.
+    gate: msgpack of the gate's whole input, so that the decision replays. first: True when the batch created the finding.
+    added: how many raw alerts the batch added (``Records.refs`` says which).
+    """
 
     finding: Finding
     pattern: str
@@ -26,5 +29,14 @@ class FindingRecord(msgspec.Struct, frozen=True, gc=False):
     verdict: Verdict
     decision: Decision
     gate: bytes
-    alerts: tuple[tuple[str, int], ...]
     first: bool
+    added: int = 0
+
+
+class Records(msgspec.Struct, frozen=True):
+    """All records of one micro-batch, as they are kept: each record is msgpack of a FindingRecord, encoded once for here
+    and for its row. refs: for each record its raw alerts as (index into ``blobs``, place within the blob)."""
+
+    records: list[bytes]
+    blobs: list[str]
+    refs: list[list[tuple[int, int]]]

@@ -8,9 +8,10 @@ added doubt turns an escalation into a close.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import lru_cache
+
+import msgspec
 
 from countersign.autonomy.scopes import CLOSING_STAGES, Scope, Stage
 from countersign.model.alerts import Severity
@@ -24,8 +25,7 @@ from countersign.triage.novelty import EPSILON_PPM, REVIEWS_MIN
 MEMO_MAX = 8192
 
 
-@dataclass(frozen=True, slots=True)
-class GateInput:
+class GateInput(msgspec.Struct, frozen=True, gc=False):
     """Everything the gate asks about one finding. ``None``: could not be established.
 
     threshold_ppm: p1 in force for the scope (the hard cap holds besides).  probability_ppm: one figure for people.
@@ -60,14 +60,11 @@ class GateInput:
     ti_hits: int | None
 
 
+@lru_cache(maxsize=MEMO_MAX)
 def decide(given: GateInput) -> Decision:
     """Close only if every condition held. ``advice`` leaves the stage aside: what the gate would say if the scope's
-    stage allowed closing; shown to people, never executed. ``why``: the most telling reason for a person."""
-    return _decide(given)
-
-
-@lru_cache(maxsize=MEMO_MAX)
-def _decide(given: GateInput) -> Decision:
+    stage allowed closing; shown to people, never executed. ``why``: the most telling reason for a person, "" on a close.
+    Remembered on the exact content of the request."""
     conditions = tuple(check(given) for check in CHECKS.values())
     failed = frozenset(c.name for c in conditions if c.outcome is not Outcome.HELD)
     return Decision(
@@ -81,7 +78,13 @@ def _decide(given: GateInput) -> Decision:
 
 
 def _stage(given: GateInput) -> Condition:
-    return _answer("stage", given.stage, given.stage in CLOSING_STAGES, given.stage or "", "supervised or autonomous")
+    return _answer(
+        "stage",
+        given.stage,
+        given.stage in CLOSING_STAGES,
+        given.stage.value if given.stage else "",
+        "supervised or autonomous",
+    )
 
 
 def _kill_switch(given: GateInput) -> Condition:
@@ -147,7 +150,7 @@ def _severity(given: GateInput) -> Condition:
 
 
 def _tactic(given: GateInput) -> Condition:
-    beyond = sorted(set(given.tactics) - given.scope.tactics)
+    beyond = set(given.tactics) - set(given.scope.tactics)
     return _named("tactic", not beyond, ", ".join(given.tactics) or "none", "within the scope's tactics")
 
 
@@ -201,30 +204,28 @@ def _why(given: GateInput, failed: frozenset[str]) -> str:
     return next((phrase for name, phrase in _reasons(given) if phrase and name in failed), "")
 
 
-def _reasons(given: GateInput) -> tuple[tuple[str, str], ...]:
-    threats, others = given.case_threats or 0, given.case_undecided or 0
-    likely = given.label is Label.THREAT
-    over = f"looks like a threat: {percent(given.probability_ppm)}"
-    return (
-        ("kill_switch", "agent stopped by a person"),
-        ("alarm", "alarm: misses above the limit"),
-        ("assets", _asset_words(given)),
-        ("case", f"case holds {count(threats, 'other threat')}" if threats else ""),
-        ("intel", f"threat intelligence: {count(given.ti_hits, 'hit')}"),
-        ("threshold", over if likely else ""),
-        ("severity", f"severity {given.severity.name.lower()}" if given.severity else ""),
-        ("tactic", "tactic beyond the scope"),
-        ("concern", "a reasoner raised a concern"),
-        ("sources", f"{', '.join(given.sources_unavailable or ('a source',))} unavailable"),
-        ("threshold", "too little known for a verdict" if given.label is Label.INSUFFICIENT else ""),
-        ("threshold", f"may be a threat: up to {percent(given.p1_ppm or PPM)}"),
-        ("case", f"case holds {count(others, 'other open finding')}"),
-        ("pattern", given.pattern_doubt or "pattern not known"),
-        ("entities_known", "entity not in the inventory"),
-        ("budget", "hourly budget of closes used up"),
-        ("severity", "severity not given"),
-        ("stage", f"scope in stage {given.stage.value}" if given.stage else "stage not known"),
-    )
+def _reasons(given: GateInput) -> Iterator[tuple[str, str]]:
+    """(condition, phrase), lazily: words are made only until one applies."""
+    insufficient = given.label is Label.INSUFFICIENT
+    yield "kill_switch", "agent stopped by a person"
+    yield "alarm", "alarm: misses above the limit"
+    yield "assets", _asset_words(given)
+    yield "case", f"case holds {count(given.case_threats, 'other threat')}" if given.case_threats else ""
+    yield "intel", f"threat intelligence: {count(given.ti_hits, 'hit')}"
+    if given.label is Label.THREAT:
+        yield "threshold", f"looks like a threat: {percent(given.probability_ppm)}"
+    yield "severity", f"severity {given.severity.name.lower()}" if given.severity else ""
+    yield "tactic", "tactic beyond the scope"
+    yield "concern", "a reasoner raised a concern"
+    yield "sources", f"{', '.join(given.sources_unavailable or ('a source',))} unavailable"
+    yield "threshold", "too little known for a verdict" if insufficient else ""
+    yield "threshold", f"may be a threat: up to {percent(PPM if given.p1_ppm is None else given.p1_ppm)}"
+    yield "case", f"case holds {count(given.case_undecided, 'other open finding')}"
+    yield "pattern", given.pattern_doubt or "pattern not known"
+    yield "entities_known", "entity not in the inventory"
+    yield "budget", "hourly budget of closes used up"
+    yield "severity", "severity not given"
+    yield "stage", f"scope in stage {given.stage.value}" if given.stage else "stage not known"
 
 
 def _asset_words(given: GateInput) -> str:

@@ -14,6 +14,7 @@ from countersign.sources.frames import SPACE, Frame, Tally, Window
 WRAPPERS = frozenset({b'"alerts"', b'"value"'})
 """Keys of objects around an array of alerts: ``{"alerts": […]}``, ``{"value": […]}``. What else such an object holds is
 left out."""
+_LOOK_BYTES = 256 * 1024
 _GAP = re.compile(rb"[ \t\r\n]*+")
 _BRACKET = re.compile(rb'[^"{}\[\]]*+(?:"(?:[^"\\]|\\.)*+"[^"{}\[\]]*+)*+([{}\[\]])', re.DOTALL)
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
@@ -28,19 +29,17 @@ def is_documents(window: Window) -> bool:
     its first line stops after an opening bracket or comma and the next begins with a key or a closing bracket. A torn
     line does not look so.
     """
-    while not (head := window.data[window.pos :].lstrip(SPACE)) and window.fill():
-        pass
+    window.fill_to(_LOOK_BYTES)
+    head = window.data[window.pos : window.pos + _LOOK_BYTES].strip(SPACE)
     if head.startswith(b"["):
         return True
     if not head.startswith(b"{"):
         return False
     if _WRAPPED.match(head):
         return True
-    while b"\n" not in head.rstrip(SPACE) and len(head) < 4096 and window.fill():
-        head = window.data[window.pos :].lstrip(SPACE)
-    first, _, more = head.rstrip(SPACE).partition(b"\n")
+    first, _, more = head.partition(b"\n")
     if not more:
-        return window.ended and first.rstrip(SPACE).endswith(b"}")
+        return window.ended and len(head) < _LOOK_BYTES and first.rstrip(SPACE).endswith(b"}")
     return first.rstrip(SPACE).endswith((b"{", b"[", b",")) and more.lstrip(SPACE)[:1] in (b'"', b"}", b"]")
 
 
@@ -135,17 +134,15 @@ class _Scanner:
         first = self._byte(start)
         if first in (b"{", b"["):
             return self._bracket_end(start)
-        place = start
         while True:
             window = self._window
-            match = _SCALAR.match(window.data, window.pos + place)
-            end = match.end() - window.pos if match else place
-            stop = self._byte(end)
+            match = _SCALAR.match(window.data, window.pos + start)
+            end = match.end() - window.pos if match else start
+            stop = window.data[window.pos + end : window.pos + end + 1]
             if stop in (b",", b"]", b"}"):
                 return max(end, start + 1)  # a stray bracket is a message of its own
-            if not self._fill():
+            if not self._fill():  # it stopped at the end of what is loaded, or at a quote that has not closed yet
                 return -1
-            place = start
 
     def _bracket_end(self, start: int) -> int:
         depth, place = 0, start

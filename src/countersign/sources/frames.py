@@ -72,6 +72,11 @@ class Window:
             self.data, self.pos = b"".join(parts), 0
         return grown
 
+    def fill_to(self, size: int) -> None:
+        """Load until ``size`` bytes are there, or the stream ends."""
+        while len(self.data) - self.pos < size and self.fill():
+            pass
+
     def rest(self, number: int = 0) -> bytes:
         """Everything that is left, up to the size limit; "" after a broken stream, whose last message is torn by the
         transport."""
@@ -84,8 +89,7 @@ class Window:
 
 def skip_bom(window: Window) -> None:
     """Leave out a UTF-8 byte order mark at the start."""
-    while len(window.data) < len(_BOM) and window.fill():
-        pass
+    window.fill_to(len(_BOM))
     if window.data.startswith(_BOM):
         window.pos = len(_BOM)
 

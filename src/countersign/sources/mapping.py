@@ -26,7 +26,7 @@ MAPPING_BYTES_MAX = 256 * 1024
 EPOCH_SECONDS = "epoch_s"
 EPOCH_MILLIS = "epoch_ms"
 ISO = "iso"
-_UNTRUSTED_START = re.compile(r"\.?(?:@json|\[[^\]]*=)")
+_INSIDE = re.compile(r"\.?(?:@json|\[)")
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -169,7 +169,7 @@ def zone_of(mapping: Mapping) -> tzinfo:
 def tainted_path(path: str) -> str:
     """``path`` up to where it enters text that holds JSON, or chooses elements: what names a place in the raw
     message."""
-    match = _UNTRUSTED_START.search(path)
+    match = _INSIDE.search(path)
     return path[: match.start()] if match else path
 
 

@@ -6,6 +6,7 @@ the role that their ``name`` (the path they were taken from) tells, else they we
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
@@ -45,6 +46,7 @@ _TYPES: dict[int, EntityType] = {
     9: EntityType.PROCESS,
 }
 """OCSF ``observable.type_id`` of scalar observables."""
+_INDEX = re.compile(r"\[\d*\]")
 _DOMAIN_NAMES = ("domain", "query.hostname", "url.hostname")
 
 
@@ -183,7 +185,15 @@ def _tainted(event: Event, info: FindingInfo) -> tuple[str, ...]:
     return tuple([name for name, value in zip(_TAINTED, present, strict=True) if value])
 
 
-def _entities(event: Event) -> Iterator[Entity | None]:
+def _entities(event: Event) -> list[Entity | None]:
+    """Entities of the event's objects, then observables that none of them holds."""
+    found = list(_objects(event))
+    known = {entity.key for entity in found if entity is not None}
+    bare = [_observable(item) for item in _dicts(event.observables)]
+    return found + [entity for entity in bare if entity is not None and entity.key not in known]
+
+
+def _objects(event: Event) -> Iterator[Entity | None]:
     yield from _endpoint(event.device, _T)
     for item in _dicts(event.resources):
         yield from _endpoint(item, _T)
@@ -191,8 +201,6 @@ def _entities(event: Event) -> Iterator[Entity | None]:
     yield from _actor(event.actor)
     for item in _dicts(event.evidences):
         yield from _evidence(item)
-    for item in _dicts(event.observables):
-        yield _observable(item)
 
 
 def _evidence(item: dict[str, Any]) -> Iterator[Entity | None]:
@@ -261,11 +269,12 @@ def _observable(item: dict[str, Any]) -> Entity | None:
 
 
 def _role(path: str) -> Role:
-    if "src_endpoint" in path or path.startswith("actor") or ".actor" in path or path.endswith("email.from"):
+    place = _INDEX.sub("", path)
+    if "src_endpoint" in place or place.startswith("actor.") or ".actor." in place or place.endswith("email.from"):
         return _A
-    if path.startswith(("device", "resources")) or "dst_endpoint" in path or ".device" in path or path.endswith("email.to"):
+    if place.startswith(("device.", "resources.")) or any(word in place for word in ("dst_endpoint", ".device.", ".user.")):
         return _T
-    return _O
+    return _T if place.endswith("email.to") else _O
 
 
 def _texts(item: object, **makers: Maker) -> Iterator[Entity | None]:

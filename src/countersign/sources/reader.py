@@ -38,6 +38,11 @@ CHUNK_BYTES_MAX = 4 << 20
 FOLLOW_POLL_S = 0.5
 
 
+def _poll() -> bool:
+    time.sleep(FOLLOW_POLL_S)
+    return True
+
+
 def read_deliveries(
     path: Path,
     source: str,
@@ -45,13 +50,13 @@ def read_deliveries(
     mapping: str = "",
     follow: bool = False,
     tally: Tally | None = None,
-    stop: Callable[[], bool] = lambda: False,
+    wait: Callable[[], bool] = _poll,
 ) -> Iterator[Delivery]:
     """The messages of one file in chunks of at most ``CHUNK_ALERTS_MAX`` and ``CHUNK_BYTES_MAX``.
 
     mapping: TOML text, for ``generic``. tally: filled while reading; ``tally.messages`` is the number of messages given
     out, which is the sum of accepted, duplicate, ignored and quarantined ones. follow: wait for more at the end of the
-    file until ``stop`` says True. Raises UsageError with file and line for a stream that is cut off or damaged (after
+    file as long as ``wait``, called there, says True. Raises UsageError with file and line for a stream that is cut off or damaged (after
     delivering what could be read) and for a record over ``RECORD_BYTES_MAX``; ConfigError for a faulty mapping;
     EnvironmentFault for a file that cannot be read.
     """
@@ -59,7 +64,7 @@ def read_deliveries(
     try:
         with path.open("rb") as stream:
             if follow:
-                yield from _follow(path, stream, source, mapping, count, stop)
+                yield from _follow(path, stream, source, mapping, count, wait)
             else:
                 yield from read_stream(stream, source, origin=path.name, mapping=mapping, tally=count)
     except OSError as error:
@@ -171,38 +176,42 @@ def _chunks(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
 
 
 def _follow(
-    path: Path, stream: IO[bytes], source: str, mapping: str, tally: Tally, stop: Callable[[], bool]
+    path: Path, stream: IO[bytes], source: str, mapping: str, tally: Tally, wait: Callable[[], bool]
 ) -> Iterator[Delivery]:
     """Whole lines as they are appended. A file that was replaced or cut (log rotation) is read again from its start."""
     header = b""
-    while True:
-        for data in _appended(stream):
-            if is_compressed(data):
-                raise UsageError("a compressed file cannot be followed", where=str(path), todo="follow the plain file")
-            window = Window(iter((data,)))
-            if not tally.lines:
-                skip_bom(window)
-            frames = (
-                csv_records(window, tally) if mapping and parse_mapping(mapping).format == "csv" else lines(window, tally)
-            )
-            if not tally.headers and mapping and _needs_header(mapping):
-                _, header = next(frames, (0, b""))
-                tally.headers = 1 if header else 0
-            for chunk in _chunks(frames):
-                tally.messages += len(chunk)
-                yield _delivery(chunk, source, path.name, header, mapping)
-        if stop():
-            return
-        time.sleep(FOLLOW_POLL_S)
-        if _rotated(path, stream):
-            stream.close()
-            stream = path.open("rb")
-            tally.lines, tally.headers = 0, 0
+    try:
+        while True:
+            for data in _appended(stream):
+                if is_compressed(data):
+                    todo = "follow the plain file"
+                    raise UsageError("a compressed file cannot be followed", where=str(path), todo=todo)
+                header, frames = _followed(data, header, mapping, tally)
+                for chunk in _chunks(frames):
+                    tally.messages += len(chunk)
+                    yield _delivery(chunk, source, path.name, header, mapping)
+            if not wait():
+                return
+            if _rotated(path, stream):
+                stream.close()
+                stream = path.open("rb")
+                tally.lines, header = 0, b""
+    finally:
+        stream.close()
 
 
-def _needs_header(mapping: str) -> bool:
-    spec = parse_mapping(mapping)
-    return spec.format == "csv" and not spec.columns
+def _followed(data: bytes, header: bytes, mapping: str, tally: Tally) -> tuple[bytes, Iterator[Frame]]:
+    """(CSV header, messages) of some whole lines; the header is read from the first of them."""
+    window = Window(iter((data,)))
+    if not tally.lines:
+        skip_bom(window)
+    if not mapping or parse_mapping(mapping).format == "json":
+        return b"", lines(window, tally)
+    frames = csv_records(window, tally)
+    if not header and not parse_mapping(mapping).columns:
+        _, header = next(frames, (0, b""))
+        tally.headers += bool(header)
+    return header, frames
 
 
 def _appended(stream: IO[bytes]) -> Iterator[bytes]:

@@ -41,6 +41,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EMPTY = frozenset({"", "-", "(null)", "n/a"})
 _NUL_ESCAPE = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 _IPV4 = re.compile(r"(?:25[0-5]|2[0-4]\d|1?[1-9]\d|1\d\d|\d)(?:\.(?:25[0-5]|2[0-4]\d|1?[1-9]\d|1\d\d|\d)){3}", re.ASCII)
+_MISSING = re.compile(r"missing required field `([^`]*)`")
 _HEX = re.compile(r"[0-9a-f]{32,128}")
 _MAIL_EDGES = re.compile(r"[\s<>\",;]+")
 
@@ -93,6 +94,8 @@ def convert(value: object, kind: type[_T], where: str) -> _T:
 def _wrong_type(error: msgspec.ValidationError, prefix: str = "") -> SourceError:
     what, _, path = str(error).partition(" - at `$")
     where = prefix + path.rstrip("`")
+    if missing := _MISSING.search(what):
+        where = f"{where}.{missing.group(1)}"
     return SourceError(_short(what), where=where.lstrip(".")[:VALUE_CHARS_MAX])
 
 

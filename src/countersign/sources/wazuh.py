@@ -33,7 +33,7 @@ _SHARED_NAMES = frozenset({"wazuh-client", "wazuh-agent", "localhost", "localhos
 _MANAGER_AGENT = "000"
 """The manager's own agent: what it forwards comes from the host named in the syslog header."""
 _SNORT_ID = re.compile(r"\d{1,10}:(\d{1,10}):\d{1,10}", re.ASCII)
-_SNORT_TITLE = re.compile(r"\] (.{1,200}?) \[\*\*\]")
+_SNORT_TITLE = re.compile(r"\[\d+:\d+:\d+\] (.{1,200}?) \[\*\*\]", re.ASCII)
 _TAINTED = (
     "full_log",
     "data",
@@ -48,7 +48,6 @@ _LINE_CHARS_MAX = 2048
 _HOST_TARGET = maker(EntityType.HOST, Role.TARGET)
 _HOST_SEEN = maker(EntityType.HOST, Role.OBSERVED)
 _IP_TARGET = maker(EntityType.IP, Role.TARGET)
-_IP_SEEN = maker(EntityType.IP, Role.OBSERVED)
 _FILE = maker(EntityType.FILE, Role.TARGET)
 _OWNER = maker(EntityType.USER, Role.OBSERVED)
 _HASH = maker(EntityType.HASH, Role.OBSERVED)
@@ -230,46 +229,40 @@ def _facets(found: WazuhAlert, eve: suricata.Eve | None) -> tuple[tuple[str, str
 
 
 def _entities(found: WazuhAlert, eve: suricata.Eve | None) -> list[Entity | None]:
-    out: list[Entity | None] = []
+    intrusion = found.rule.groups is not None and "ids" in found.rule.groups
     if eve is not None and eve.alert is not None:
         seen = suricata.entities(eve, eve.alert)
     else:
-        seen = data_entities(found.data) if found.data else []
-    sensor = _is_sensor(found, seen)
-    _machine(found, out, sensor=sensor)
-    out += seen
-    if found.full_log and not sensor:
+        seen = data_entities(found.data, traffic=intrusion) if found.data else []
+    if intrusion and _is_sensor(found, seen):
+        return seen
+    out = [*_machine(found), *seen]
+    if found.full_log:
         out += log_entities(found.full_log, seen)
-    if found.syscheck is not None:
-        out += _syscheck(found.syscheck)
-    return out
+    return out + _syscheck(found.syscheck) if found.syscheck is not None else out
 
 
 def _is_sensor(found: WazuhAlert, seen: list[Entity | None]) -> bool:
-    """Did the agent only watch others' traffic? True for intrusion detection whose two sides are not the agent
-    itself."""
-    if not found.rule.groups or "ids" not in found.rule.groups or found.agent is None:
-        return False
-    return all(entity is None or entity.value != found.agent.ip for entity in seen)
+    """Did the agent only watch others' traffic? Then it is no party: it would tie all that it ever saw into one case."""
+    address = found.agent.ip if found.agent is not None else None
+    return any(entity is not None for entity in seen) and all(e is None or e.value != address for e in seen)
 
 
-def _machine(found: WazuhAlert, out: list[Entity | None], *, sensor: bool) -> None:
-    """The agent's machine. A host name in a log line is the line's claim, so an enrolled agent's own name comes
-    first."""
+def _machine(found: WazuhAlert) -> list[Entity | None]:
+    """The agent's machine. A host name in a log line is the line's claim, so an enrolled agent's own name comes first."""
     claimed = (found.predecoder.hostname if found.predecoder is not None else None) or ""
-    agent = found.agent
-    host, address = (_HOST_SEEN, _IP_SEEN) if sensor else (_HOST_TARGET, _IP_TARGET)
-    enrolled = agent is not None and agent.id != _MANAGER_AGENT and agent.name and agent.name.lower() not in _SHARED_NAMES
-    if agent is not None and enrolled and agent.name:
-        out.append(host(agent.name))
-        if claimed and claimed.lower() != agent.name.lower():
+    agent = found.agent or Agent()
+    name = agent.name if agent.name and agent.name.lower() not in _SHARED_NAMES else ""
+    out: list[Entity | None] = []
+    if name and (agent.id != _MANAGER_AGENT or not claimed):
+        out.append(_HOST_TARGET(name))
+        if claimed and claimed.lower() != name.lower():
             out.append(_HOST_SEEN(claimed))
     elif claimed:
-        out.append(host(claimed))
-    elif agent is not None and agent.name and agent.name.lower() not in _SHARED_NAMES:
-        out.append(host(agent.name))
-    if agent is not None and agent.ip and not agent.ip.startswith("127."):
-        out.append(address(agent.ip))
+        out.append(_HOST_TARGET(claimed))
+    if agent.ip and not agent.ip.startswith("127."):
+        out.append(_IP_TARGET(agent.ip))
+    return out
 
 
 def _syscheck(check: Syscheck) -> list[Entity | None]:

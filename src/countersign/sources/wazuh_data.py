@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from countersign.model.entities import Entity, EntityType, Role
-from countersign.sources.values import Maker, maker
+from countersign.sources.values import Maker, is_private, maker
 
 _A, _T, _O = Role.ACTOR, Role.TARGET, Role.OBSERVED
 _ACTOR = maker(EntityType.USER, _A)
@@ -43,11 +43,11 @@ _NESTED: dict[str, dict[str, Maker]] = {
     "office365": {"UserId": _ACTOR, "ClientIP": _FROM},
     "virustotal": {"sha1": _HASH, "md5": _HASH},
     "virustotal.source": {"file": _FILE, "sha1": _HASH, "md5": _HASH},
-    "win.system": {"computer": maker(EntityType.HOST, _T)},
+    "win.system": {"computer": maker(EntityType.HOST, _O)},
     "win.eventdata": {
         "subjectUserName": _ACTOR,
         "targetUserName": _TARGET,
-        "user": _TARGET,
+        "user": _ACTOR,
         "ipAddress": _FROM,
         "sourceIp": _FROM,
         "destinationIp": _TO,
@@ -67,9 +67,14 @@ _REMOTE = re.compile(r"\brip=([0-9A-Fa-f:.]{3,45})\b")
 _SSH = re.compile(r" for (?:invalid user )?(.{1,256}) from ([0-9A-Fa-f:.]{3,45}) port \d{1,5}\b")
 
 
-def data_entities(data: dict[str, Any]) -> list[Entity | None]:
-    """Entities of the known fields of ``data``; values that are not text are left alone."""
+def data_entities(data: dict[str, Any], *, traffic: bool = False) -> list[Entity | None]:
+    """Entities of the known fields of ``data``; values that are not text are left alone. traffic: srcip and dstip are the
+    two ends of a connection, of which the private one is the side to look after."""
     found: list[Entity | None] = []
+    if traffic:
+        source, dest = data.get("srcip"), data.get("dstip")
+        if isinstance(source, str) and isinstance(dest, str) and is_private(source) and not is_private(dest):
+            data = {**data, "srcip": dest, "dstip": source}
     for key, value in data.items():
         make = _FLAT.get(key)
         if make is not None:

@@ -224,15 +224,17 @@ class Batch:
 
     def _write(self, found: flow.Correlated, judged: Sequence[flow.Judged], load: working.Working) -> None:
         records = flow.records(found, judged)
-        blob = evidence.pack("records", records)
+        packed = projection.pack_records(records, [placed.refs for placed in found.placed])
+        blob = evidence.pack("records", packed)
         if records:
             evidence.put(self.conn, [blob])
         self._merge(found, load)
-        decided = self._enter_decided(records, blob.digest)
+        first = self._enter_decided(records, blob.digest)
+        decided = [projection.decided(packed, i, first + i, self.now_ms, r) for i, r in enumerate(records)]
         projection.write_findings(self.conn, decided)
         working.save_history(self.conn, load.history)
         working.save_index(self.conn, load.index)
-        touched = {record.case: (index, self.now_ms) for index, _, record in decided}
+        touched = {one.record.case: (one.entry, self.now_ms) for one in decided}
         projection.refresh_cases(self.conn, touched, dict.fromkeys(found.opened, self.now_ms))
         self._count(found, records)
         ledger.append(self.conn, self.entries, next_case=found.next_case)
@@ -246,18 +248,17 @@ class Batch:
             index = self._enter(Kind.CASE_MERGED, merged, str(self.size), {"into": survivor}, survivor)
             projection.merge_case(self.conn, merged, survivor, index, self.now_ms)
 
-    def _enter_decided(self, records: Sequence[FindingRecord], blob: str) -> list[tuple[int, int, FindingRecord]]:
+    def _enter_decided(self, records: Sequence[FindingRecord], blob: str) -> int:
+        """Queue the decisions' entries; returns the index of the first."""
         people: set[str] = set()
         for record in records:
             people |= bodies.personal_keys(record)
         pseudonyms = ledger.pseudonyms(self.conn, people)
-        decided = []
+        first = self.size + len(self.entries)
         for place, record in enumerate(records):
             body = bodies.finding_decided(record, blob=blob, place=place, policy=self.tools.policy, pseudonyms=pseudonyms)
-            trigger = str(self.size)
-            index = self._enter(Kind.FINDING_DECIDED, record.finding.id, trigger, body, record.case)
-            decided.append((index, self.now_ms, record))
-        return decided
+            self._enter(Kind.FINDING_DECIDED, record.finding.id, str(self.size), body, record.case)
+        return first
 
     def _count(self, found: flow.Correlated, records: Sequence[FindingRecord]) -> None:
         report = self.report
@@ -265,5 +266,4 @@ class Batch:
         report.cases = len([case for case in found.opened if case not in found.merged])
         report.closed = sum(record.decision.action is Action.CLOSE for record in records)
         report.escalated = len(records) - report.closed
-        names = ("lines", "accepted", "duplicates", "ignored", "quarantined", "findings")
-        projection.count(self.conn, {name: getattr(report, name) for name in names})
+        projection.count(self.conn, {name: getattr(report, name) for name in projection.COUNTED})

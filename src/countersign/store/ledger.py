@@ -72,9 +72,10 @@ def stream(conn: Connection, start: int = 0, stop: int | None = None) -> Iterato
         start = rows[-1].idx + 1
 
 
-def stream_kind(conn: Connection, kind: Kind) -> Iterator[tuple[int, Entry]]:
-    """Committed entries of one kind in order; for kinds of which there are few."""
-    statement = select(t.entries.c.idx, t.entries.c.bytes).where(t.entries.c.kind == kind.value).order_by(t.entries.c.idx)
+def stream_kind(conn: Connection, kind: Kind, start: int = 0) -> Iterator[tuple[int, Entry]]:
+    """Committed entries of one kind in order, from index ``start`` on; for kinds of which there are few."""
+    statement = select(t.entries.c.idx, t.entries.c.bytes).where(t.entries.c.kind == kind.value, t.entries.c.idx >= start)
+    statement = statement.order_by(t.entries.c.idx)
     for row in conn.execute(statement):
         yield row.idx, decode(row.bytes)
 

@@ -7,24 +7,49 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Row, case, delete, func, select, update
 
 from countersign.correlate.link import case_number
-from countersign.flow import without_refs
 from countersign.model.cases import CaseStatus
 from countersign.model.decisions import Action
-from countersign.model.records import FindingRecord
+from countersign.model.records import FindingRecord, Records
 from countersign.store import tables as t
-from countersign.store.sql import chunks, upsert
+from countersign.store.sql import chunks, insert_new, upsert
 
+COUNTED = ("lines", "accepted", "duplicates", "ignored", "quarantined", "findings", "closed", "escalated")
+"""Counters kept in the ``counters`` table."""
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def finding_row(record: FindingRecord, entry: int, time_ms: int) -> dict[str, Any]:
+class Decided(NamedTuple):
+    """One decision as it is written: its entry, its time, the record, the record's bytes, and its raw alerts."""
+
+    entry: int
+    time_ms: int
+    record: FindingRecord
+    data: bytes
+    refs: bytes
+
+
+def pack_records(records: Sequence[FindingRecord], refs: Sequence[Sequence[tuple[str, int]]]) -> Records:
+    """Every record encoded once, with its raw alerts by number of blob."""
+    blobs: dict[str, int] = {}
+    numbered = [[(blobs.setdefault(blob, len(blobs)), place) for blob, place in some] for some in refs]
+    return Records([_encode(record) for record in records], list(blobs), numbered)
+
+
+def decided(packed: Records, place: int, entry: int, time_ms: int, record: FindingRecord) -> Decided:
+    """One decision out of a packed batch."""
+    refs = [(packed.blobs[blob], item) for blob, item in packed.refs[place]]
+    return Decided(entry, time_ms, record, packed.records[place], _encode(refs))
+
+
+def finding_row(one: Decided) -> dict[str, Any]:
     """Row of ``findings``."""
+    record, entry, time_ms = one.record, one.entry, one.time_ms
     finding, verdict, decision = record.finding, record.verdict, record.decision
     return {
         "id": finding.id,
@@ -52,19 +77,15 @@ def finding_row(record: FindingRecord, entry: int, time_ms: int) -> dict[str, An
         "why": decision.why,
         "entry": entry,
         "decided_ms": time_ms,
-        "record": _encode(without_refs(record)),
+        "record": one.data,
     }
 
 
-def refs_row(record: FindingRecord, entry: int) -> dict[str, Any]:
-    """Row of ``finding_alerts``."""
-    return {"finding_id": record.finding.id, "entry": entry, "refs": _encode(record.alerts)}
-
-
-def write_findings(conn: Connection, decided: Sequence[tuple[int, int, FindingRecord]]) -> None:
-    """Write (entry index, entry time, record) triples; the last of a finding stands."""
-    upsert(conn, t.findings, [finding_row(record, entry, time) for entry, time, record in decided])
-    upsert(conn, t.finding_alerts, [refs_row(record, entry) for entry, _, record in decided])
+def write_findings(conn: Connection, several: Sequence[Decided]) -> None:
+    """Write decisions; the last of a finding stands."""
+    upsert(conn, t.findings, [finding_row(one) for one in several])
+    rows = [{"finding_id": one.record.finding.id, "entry": one.entry, "refs": one.refs} for one in several]
+    insert_new(conn, t.finding_alerts, rows)
 
 
 def merge_case(conn: Connection, merged: str, survivor: str, entry: int, time_ms: int) -> None:

@@ -154,8 +154,9 @@ def queue(conn: Connection, *, tab: Tab, query: str = "", cursor: str = "", limi
     """One page of a tab, highest score first (newest first when disposed). Raises UsageError on a bad cursor."""
     by = t.cases.c.disposed_ms if tab is Tab.DISPOSED else t.cases.c.pico
     statement = select(t.cases).where(_within(tab)).order_by(by.desc(), t.cases.c.id.desc())
-    if query.strip():
-        statement = statement.where(_matching(query))
+    wanted = _words(query)
+    if wanted:
+        statement = statement.where(and_(*(_holds(word) for word in wanted)))
     if cursor:
         value, ident = _read_cursor(cursor)
         statement = statement.where(or_(by < value, and_(by == value, t.cases.c.id < ident)))
@@ -183,9 +184,11 @@ def _within(tab: Tab) -> ColumnElement[bool]:
     return status != CaseStatus.MERGED.value
 
 
-def _matching(query: str) -> ColumnElement[bool]:
-    """Every word stands in the title, id, host, technique, product, owner, or in an entity of the case."""
-    return and_(*(_holds(word) for word in query[:QUERY_CHARS_MAX].lower().split()))
+def _words(query: str) -> list[str]:
+    """What is searched for: every word must stand in the title, id, host, technique, product, owner, or in an entity of
+    the case. Characters that a database cannot hold in text (NUL, lone surrogates) are left out."""
+    text = query[:QUERY_CHARS_MAX].replace("\0", "").encode("utf-8", "ignore").decode()
+    return text.lower().split()
 
 
 def _holds(word: str) -> ColumnElement[bool]:
@@ -212,8 +215,13 @@ def case_rows(conn: Connection, rows: Iterable[Row[Any]]) -> tuple[CaseRow, ...]
     return tuple(_case_row(row, names) for row in found)
 
 
+def plain(row: Row[Any]) -> dict[str, Any]:
+    """A row as a dict of plain strings: SQLAlchemy's keys are of a class of their own, which msgspec refuses."""
+    return {str(name): value for name, value in row._mapping.items()}
+
+
 def _case_row(row: Row[Any], names: dict[str, str]) -> CaseRow:
-    values = dict(row._mapping)
+    values = {str(key): value for key, value in row._mapping.items()}
     for column in ("products", "tactics", "techniques"):
         values[column] = tuple(part for part in values[column].split(",") if part)
     for column in ("owner", "disposed_by"):
@@ -321,4 +329,4 @@ def quarantined(conn: Connection, *, limit: int = PAGE_ROWS_MAX) -> tuple[Quaran
     q = t.quarantine.c
     later = case((q.state == "waiting", 0), else_=1)
     found = conn.execute(select(t.quarantine).order_by(later, q.id.desc()).limit(min(limit, PAGE_ROWS_MAX)))
-    return tuple(msgspec.convert(dict(row._mapping), QuarantineRow) for row in found)
+    return tuple(msgspec.convert(plain(row), QuarantineRow) for row in found)

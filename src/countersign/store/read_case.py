@@ -14,7 +14,7 @@ from countersign.model.entries import Actor, Entry
 from countersign.model.records import FindingRecord
 from countersign.model.verdicts import Label
 from countersign.store import tables as t
-from countersign.store.read import CaseRow, case_rows, people
+from countersign.store.read import CaseRow, case_rows, people, plain
 
 FINDINGS_MAX = 60
 """Most findings of a case read whole; the page says how many more there are."""
@@ -126,7 +126,7 @@ def finding_lines(conn: Connection, case_id: str, *, limit: int = FINDINGS_MAX) 
     columns = [t.findings.c[field] for field in FindingLine.__struct_fields__]
     statement = select(*columns).where(t.findings.c.case_id == case_id)
     found = conn.execute(statement.order_by(t.findings.c.first_seen_ms.desc(), t.findings.c.id).limit(limit)).all()
-    return tuple(msgspec.convert(dict(row._mapping), FindingLine) for row in reversed(found))
+    return tuple(msgspec.convert(plain(row), FindingLine) for row in reversed(found))
 
 
 def alert_refs(conn: Connection, finding_id: str, *, limit: int = ALERTS_MAX) -> tuple[AlertRef, ...]:

@@ -15,9 +15,10 @@ import msgspec
 from sqlalchemy import Connection, Table, delete, select, update
 
 from countersign.correlate import link
+from countersign.model.decisions import Action
 from countersign.model.entries import Entry, Kind
 from countersign.model.inventory import Inventory
-from countersign.model.records import FindingRecord
+from countersign.model.records import FindingRecord, Records
 from countersign.store import casework, evidence, ledger, projection, quarantine, switches, working
 from countersign.store import inventory as inventory_store
 from countersign.store import tables as t
@@ -25,6 +26,7 @@ from countersign.triage.features import FEATURES
 
 _PAIR_FIRINGS = FEATURES.index("pair_firings")
 _Numbered = tuple[int, Entry]
+_record = msgspec.msgpack.Decoder(FindingRecord)
 
 
 def digests(conn: Connection) -> dict[str, str]:
@@ -83,35 +85,38 @@ def _resubmitted(conn: Connection, numbered: Sequence[_Numbered]) -> None:
 
 def _decided(conn: Connection, numbered: Sequence[_Numbered]) -> None:
     decided = list(_records(conn, numbered))
-    findings = [record.finding for _, _, record in decided]
-    load = working.load(conn, findings, [record.pattern for _, _, record in decided])
+    records = [one.record for one in decided]
+    load = working.load(conn, [r.finding for r in records], [r.pattern for r in records])
     opened: dict[str, int] = {}
-    for _, time_ms, record in decided:
-        _observe(record, load)
-        opened.setdefault(record.case, time_ms)
+    for one in decided:
+        _observe(one.record, load)
+        opened.setdefault(one.record.case, one.time_ms)
     projection.write_findings(conn, decided)
     working.save_history(conn, load.history)
     working.save_index(conn, load.index)
-    projection.refresh_cases(conn, {r.case: (i, time_ms) for i, time_ms, r in decided}, opened)
-    projection.count(conn, {"findings": sum(record.first for _, _, record in decided)})
+    projection.refresh_cases(conn, {one.record.case: (one.entry, one.time_ms) for one in decided}, opened)
+    closed = sum(r.decision.action is Action.CLOSE for r in records)
+    new = sum(r.first for r in records)
+    projection.count(conn, {"findings": new, "closed": closed, "escalated": len(records) - closed})
 
 
 def _observe(record: FindingRecord, load: working.Working) -> None:
     finding = record.finding
-    load.history.observe(finding, added=len(record.alerts), first=record.first)
+    load.history.observe(finding, added=record.added, first=record.first)
     if record.first or record.case in load.index.sizes:
         firings = int(record.features[_PAIR_FIRINGS])
         keys = link.link_keys(finding, record.pattern, is_notable=link.notable(finding, firings))
         link.remember(finding, keys, record.case, load.index)
 
 
-def _records(conn: Connection, numbered: Sequence[_Numbered]) -> Iterator[tuple[int, int, FindingRecord]]:
-    blobs: dict[str, list[FindingRecord]] = {}
+def _records(conn: Connection, numbered: Sequence[_Numbered]) -> Iterator[projection.Decided]:
+    packed: dict[str, Records] = {}
     for index, entry in numbered:
-        where = entry.body["record"]
-        if where["blob"] not in blobs:
-            blobs[where["blob"]] = evidence.get(conn, where["blob"], list[FindingRecord])
-        yield index, entry.time, blobs[where["blob"]][where["place"]]
+        blob, place = entry.body["record"]["blob"], entry.body["record"]["place"]
+        if blob not in packed:
+            packed[blob] = evidence.get(conn, blob, Records)
+        record = _record.decode(packed[blob].records[place])
+        yield projection.decided(packed[blob], place, index, entry.time, record)
 
 
 def _merged(conn: Connection, numbered: Sequence[_Numbered]) -> None:

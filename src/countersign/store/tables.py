@@ -210,8 +210,9 @@ rules = Table(
 pairs = Table(
     "pairs",
     metadata,
-    Column("host", String, primary_key=True),
-    Column("rule_key", String, primary_key=True),
+    Column("key", String, primary_key=True),  # host, unit separator, rule
+    Column("host", String, nullable=False),
+    Column("rule_key", String, nullable=False),
     Column("firings", BigInteger, nullable=False),
     Column("first_seen_ms", BigInteger, nullable=False),
     Column("last_seen_ms", BigInteger, nullable=False),

@@ -113,29 +113,23 @@ class TileDir:
         """
         touched: set[Path] = set()
         for path, data in files:
+            target = self.root / path
             if self._read(path) != data:
-                self._place(path, data, touched)
-        for directory in sorted(touched, key=lambda path: len(path.parts), reverse=True):
+                self._place(target, data)
+            # also for what was there already: a killed writer may have renamed it and flushed no directory
+            touched.update(parent for parent in target.parents if parent.is_relative_to(self.root))
+        for directory in sorted(touched, key=lambda each: len(each.parts), reverse=True):
             self._disk.flush_directory(directory)
 
-    def _place(self, path: str, data: bytes, touched: set[Path]) -> None:
-        target = self.root / path
+    def _place(self, target: Path, data: bytes) -> None:
         temporary = self.root / _TMP / str(next(self._serial))
         try:
-            for parent in self._missing(target.parent):
-                parent.mkdir(exist_ok=True)
-                touched.add(parent.parent)
+            target.parent.mkdir(parents=True, exist_ok=True)
             temporary.parent.mkdir(exist_ok=True)
             self._disk.write(temporary, data)
             self._disk.replace(temporary, target)
         except OSError as error:
             raise _fault(target, error) from error
-        touched.add(target.parent)
-
-    def _missing(self, directory: Path) -> list[Path]:
-        """Directories that must be made, outermost first."""
-        missing = [d for d in (directory, *directory.parents) if d.is_relative_to(self.root) and not d.is_dir()]
-        return missing[::-1]
 
     def write_checkpoint(self, data: bytes) -> None:
         """Publish a checkpoint: only after every tile that it covers was written."""

@@ -5,12 +5,11 @@ The working set is exact because the caller holds the head lock: nobody else can
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, func, select
 
 from countersign.correlate import fold
 from countersign.correlate.history import RECENT_MS, SITE, Activity, Firings, History
@@ -21,7 +20,7 @@ from countersign.model.findings import FOLD_WINDOW_MS, Finding
 from countersign.model.records import FindingRecord
 from countersign.model.verdicts import Label
 from countersign.store import tables as t
-from countersign.store.sql import chunks, upsert
+from countersign.store.sql import among, upsert
 from countersign.triage.novelty import PatternRecord
 
 _record = msgspec.msgpack.Decoder(FindingRecord)
@@ -61,67 +60,56 @@ def load(conn: Connection, findings: Sequence[Finding], patterns: Sequence[str])
 
 
 def _records(conn: Connection, ids: Collection[str]) -> dict[str, FindingRecord]:
-    found = {}
-    for part in chunks(ids):
-        for row in conn.execute(select(t.findings.c.id, t.findings.c.record).where(t.findings.c.id.in_(part))):
-            found[row.id] = _record.decode(row.record)
-    return found
+    statement = among(conn, select(t.findings.c.id, t.findings.c.record), t.findings.c.id, ids)
+    return {ident: _record.decode(record) for ident, record in conn.execute(statement).all()}
 
 
 def _index(conn: Connection, keys: Collection[str]) -> Index:
     index = Index()
     columns = t.entity_index.c
-    for part in chunks(keys):
-        statement = select(columns.key, columns.case_id, columns.finding_id, columns.last_seen_ms, columns.findings)
-        for key, case, finding, seen, count in conn.execute(statement.where(columns.key.in_(part))):
-            index.rows[key] = Row(case, finding, seen, count)
+    statement = select(columns.key, columns.case_id, columns.finding_id, columns.last_seen_ms, columns.findings)
+    for key, case, finding, seen, count in conn.execute(among(conn, statement, columns.key, keys)).all():
+        index.rows[key] = Row(case, finding, seen, count)
     return index
 
 
 def _cases(conn: Connection, ids: Collection[str], index: Index) -> dict[str, CaseState]:
     states: dict[str, CaseState] = {}
-    for part in chunks(ids):
-        statement = select(t.cases.c.id, t.cases.c.findings, t.cases.c.tactics).where(
-            t.cases.c.id.in_(part), t.cases.c.status == CaseStatus.OPEN.value
-        )
-        for case, count, tactics in conn.execute(statement):
-            states[case] = CaseState(tactics=frozenset(filter(None, tactics.split(","))), findings=count)
-            index.sizes[case] = count
-        unsettled = select(t.findings.c.case_id, t.findings.c.id, t.findings.c.label).where(
-            t.findings.c.case_id.in_(part), t.findings.c.label != Label.BENIGN.value
-        )
-        for case, finding, label in conn.execute(unsettled):
-            if case in states:
-                states[case].unsettled[finding] = Label(label)
+    opened = select(t.cases.c.id, t.cases.c.findings, t.cases.c.tactics).where(t.cases.c.status == CaseStatus.OPEN.value)
+    for case, count, tactics in conn.execute(among(conn, opened, t.cases.c.id, ids)).all():
+        states[case] = CaseState(tactics=frozenset(filter(None, tactics.split(","))), findings=count)
+        index.sizes[case] = count
+    f = t.findings.c
+    unsettled = select(f.case_id, f.id, f.label).where(f.label != Label.BENIGN.value)
+    for case, finding, label in conn.execute(among(conn, unsettled, f.case_id, ids)).all():
+        if case in states:
+            states[case].unsettled[finding] = Label(label)
     return states
 
 
 def _patterns(conn: Connection, patterns: Collection[str]) -> dict[str, PatternRecord]:
     states = {}
-    for part in chunks(patterns):
-        for row in conn.execute(select(t.patterns).where(t.patterns.c.pattern.in_(part))):
-            rarities = msgspec.msgpack.decode(row.rarities, type=tuple[int, ...])
-            states[row.pattern] = PatternRecord(row.benign, row.threat, row.newest_ms, rarities)
+    for row in conn.execute(among(conn, select(t.patterns), t.patterns.c.pattern, patterns)).all():
+        rarities = msgspec.msgpack.decode(row.rarities, type=tuple[int, ...])
+        states[row.pattern] = PatternRecord(row.benign, row.threat, row.newest_ms, rarities)
     return states
 
 
 def _unsettled(conn: Connection, hosts: Collection[str], since_ms: int) -> dict[str, dict[Label, int]]:
     """Findings not settled as benign, per host, in the hour before the batch and since."""
     counts: dict[str, dict[Label, int]] = {}
-    columns = t.findings.c
-    for part in chunks(hosts):
-        statement = (
-            select(columns.host, columns.label, func.count())
-            .where(columns.host.in_(part), columns.last_seen_ms >= since_ms, columns.label != Label.BENIGN.value)
-            .group_by(columns.host, columns.label)
-        )
-        for host, label, count in conn.execute(statement):
-            counts.setdefault(host, {})[Label(label)] = count
+    f = t.findings.c
+    statement = select(f.host, f.label, func.count()).where(f.last_seen_ms >= since_ms, f.label != Label.BENIGN.value)
+    statement = among(conn, statement, f.host, hosts).group_by(f.host, f.label)
+    for host, label, count in conn.execute(statement).all():
+        counts.setdefault(host, {})[Label(label)] = count
     return counts
 
 
 def _history(conn: Connection, findings: Sequence[Finding]) -> History:
     history = History()
+    if not findings:
+        return history
     rule_keys = {f.rule_key for f in findings}
     pairs = {(f.host, f.rule_key) for f in findings}
     windows = {f.window_ms - back for f in findings for back in range(0, RECENT_MS, FOLD_WINDOW_MS)}
@@ -135,13 +123,12 @@ def _history(conn: Connection, findings: Sequence[Finding]) -> History:
 
 def _load_rules(conn: Connection, history: History, keys: Collection[str], since_ms: int) -> None:
     columns = t.rules.c
-    for part in chunks(keys):
-        for row in conn.execute(select(t.rules).where(columns.rule_key.in_(part))):
-            history.rules[row.rule_key] = Firings(
-                row.firings, row.first_seen_ms, row.last_seen_ms, row.hosts, row.benign, row.threat
-            )
+    for row in conn.execute(among(conn, select(t.rules), columns.rule_key, keys)).all():
+        history.rules[row.rule_key] = Firings(
+            row.firings, row.first_seen_ms, row.last_seen_ms, row.hosts, row.benign, row.threat
+        )
     recent = select(columns.rule_key, columns.last_seen_ms).where(columns.last_seen_ms >= since_ms)
-    history.recent_rules[SITE] = {key: seen for key, seen in conn.execute(recent)}
+    history.recent_rules[SITE] = dict(conn.execute(recent).tuples().all())
 
 
 def _load_pairs(
@@ -149,28 +136,19 @@ def _load_pairs(
 ) -> None:
     columns = t.pairs.c
     fields = (columns.host, columns.rule_key, columns.firings, columns.first_seen_ms, columns.last_seen_ms)
-    by_host: dict[str, list[str]] = defaultdict(list)
-    for host, key in sorted(pairs):
-        by_host[host].append(key)
-    for part in chunks(by_host, 100):
-        wanted = or_(*(and_(columns.host == host, columns.rule_key.in_(by_host[host])) for host in part))
-        for host, key, firings, first, last in conn.execute(select(*fields).where(wanted)):
-            history.pairs[host, key] = Firings(firings, first, last)
-    for part in chunks(hosts):
-        recent = select(columns.host, columns.rule_key, columns.last_seen_ms)
-        recent = recent.where(columns.host.in_(part), columns.last_seen_ms >= since_ms)
-        for host, key, seen in conn.execute(recent):
-            history.recent_rules.setdefault(host, {})[key] = seen
+    keys = [pair_key(host, rule_key) for host, rule_key in sorted(pairs)]
+    for host, key, firings, first, last in conn.execute(among(conn, select(*fields), columns.key, keys)).all():
+        history.pairs[host, key] = Firings(firings, first, last)
+    recent = select(columns.host, columns.rule_key, columns.last_seen_ms).where(columns.last_seen_ms >= since_ms)
+    for host, key, seen in conn.execute(among(conn, recent, columns.host, hosts)).all():
+        history.recent_rules.setdefault(host, {})[key] = seen
 
 
-def _load_activity(conn: Connection, history: History, hosts: Collection[str], windows: Iterable[int]) -> None:
+def _load_activity(conn: Connection, history: History, hosts: Collection[str], windows: Collection[int]) -> None:
     columns = t.activity.c
-    wanted = sorted(set(windows))
-    for some_hosts in chunks(hosts):
-        for some_windows in chunks(wanted):
-            statement = select(t.activity).where(columns.host.in_(some_hosts), columns.window_ms.in_(some_windows))
-            for row in conn.execute(statement):
-                history.activity[row.host, row.window_ms] = Activity(row.alerts, row.findings)
+    within = select(t.activity).where(columns.window_ms >= min(windows), columns.window_ms <= max(windows))
+    for host, window, alerts, findings in conn.execute(among(conn, within, columns.host, hosts)).all():
+        history.activity[host, window] = Activity(alerts, findings)
 
 
 def save_history(conn: Connection, history: History) -> None:
@@ -178,13 +156,22 @@ def save_history(conn: Connection, history: History) -> None:
     rules = [(key, history.rules[key]) for key in sorted(history.changed_rules)]
     upsert(conn, t.rules, [{"rule_key": key, **_rule_row(row)} for key, row in rules])
     pairs = [(key, history.pairs[key]) for key in sorted(history.changed_pairs)]
-    upsert(conn, t.pairs, [{"host": host, "rule_key": key, **_pair_row(row)} for (host, key), row in pairs])
+    upsert(
+        conn,
+        t.pairs,
+        [{"key": pair_key(h, k), "host": h, "rule_key": k, **_pair_row(row)} for (h, k), row in pairs],
+    )
     cells = [(key, history.activity[key]) for key in sorted(history.changed_activity)]
     upsert(
         conn,
         t.activity,
         [{"host": h, "window_ms": w, "alerts": cell.alerts, "findings": cell.findings} for (h, w), cell in cells],
     )
+
+
+def pair_key(host: str, rule_key: str) -> str:
+    """Primary key of ``pairs``: one column, so that a batch's pairs are one list."""
+    return f"{host}\x1f{rule_key}"
 
 
 def _pair_row(row: Firings) -> dict[str, int]:

@@ -20,7 +20,9 @@ KILL_CHAIN = (
     "TA0010",  # exfiltration
     "TA0040",  # impact
 )
+"""The stages that models are made on: a stage's number never changes its meaning."""
 _ORDER = {tactic: place for place, tactic in enumerate(KILL_CHAIN)}
+_ORDER["TA0112"] = _ORDER["TA0005"]  # ATT&CK 19 split defence impairment off defence evasion: the same stage
 
 
 def stage(tactics: Iterable[str]) -> int:

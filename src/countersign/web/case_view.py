@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from countersign.model.cases import CaseStatus
-from countersign.model.decisions import Condition
 from countersign.model.evidence import Evidence, LookupStatus
 from countersign.model.records import FindingRecord
 from countersign.model.verdicts import PPM, Contribution
@@ -19,7 +20,6 @@ GATE_PPM = 10_000
 TIMELINE_MAX = 40
 STRONGEST_MAX = 4
 CONTRIBUTIONS_MAX = 12
-_THRESHOLD_WORDS = ("score", "threshold", "risk", "probability", "p1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def steps(detail: CaseDetail, sealed: int | None) -> tuple[Step, ...]:
         ("Verdict", top is not None, case.label.value),
         ("Decision", top is not None, "left to a person" if case.status is not CaseStatus.CLOSED_AGENT else "close"),
         ("Disposed", closed, by if closed else "waits for you"),
-        ("Sealed", closed and kept, f"entry {case.entry:,}" if kept else "not yet"),
+        ("Sealed", closed and kept, f"entry {case.entry:,}" if closed and kept else "sealed so far" if kept else "not yet"),
     )
     first_open = next((i for i, (_, done, _) in enumerate(facts) if not done and i > 2), len(facts))
     return tuple(
@@ -108,26 +108,17 @@ def leaning(records: Sequence[FindingRecord], sign: int, most: int = STRONGEST_M
 
 
 def gate_ppm(record: FindingRecord | None) -> int:
-    """The threshold that the decision's own condition names (``need`` ends in a number of ppm or per cent)."""
+    """The threshold that the decision's own condition names (``need`` states it in per cent)."""
     for condition in record.decision.conditions if record else ():
-        if any(word in condition.name.lower() for word in _THRESHOLD_WORDS):
-            number = _number(condition)
-            if 0 < number < PPM:
-                return number
+        if condition.name == "threshold":
+            return _ppm_in(condition.need) or GATE_PPM
     return GATE_PPM
 
 
-def _number(condition: Condition) -> int:
-    text = condition.need.replace("≤", " ").replace("<=", " ").replace(",", "")
-    for word in text.replace("%", " % ").split():
-        try:
-            value = float(word)
-        except ValueError:
-            continue
-        if "%" in text:
-            return round(value * PPM / 100)
-        return round(value) if "ppm" in text else round(value * PPM) if value < 1 else 0
-    return 0
+def _ppm_in(text: str) -> int:
+    """``at most 1.0 %, benign`` → 10,000; 0 when it names no share."""
+    found = re.search(r"([0-9]+(?:\.[0-9]+)?) %", text)
+    return min(round(float(found[1]) * PPM / 100), PPM) if found else 0
 
 
 def cited(sentences: Sequence[tuple[str, Sequence[str]]], records: Sequence[FindingRecord]) -> tuple[Cited, ...]:
@@ -135,10 +126,11 @@ def cited(sentences: Sequence[tuple[str, Sequence[str]]], records: Sequence[Find
     anchors = {r.finding.id: (r.finding.id, r.finding.title) for r in records}
     for record in records:
         for item in record.evidence:
-            if item.digest:
-                name = (evidence_anchor(item), f"{item.source}: {item.summary or item.query}")
-                anchors.setdefault(item.digest, name)
-                anchors.setdefault(f"{item.source}:{item.query}", name)
+            name = (evidence_anchor(item), f"{item.source}: {item.summary or item.query}")
+            anchors.setdefault(item.digest or f"{item.source}:{item.query}", name)
+        for term in record.verdict.contributions:
+            key = f"{record.finding.id}/{term.feature}"
+            anchors[key] = (term_anchor(record, term), f"{words.feature(term.feature)}: {words.odds(term.pico)}")
     numbers: dict[str, int] = {}
     result = []
     for text, cites in sentences:
@@ -149,8 +141,14 @@ def cited(sentences: Sequence[tuple[str, Sequence[str]]], records: Sequence[Find
 
 
 def evidence_anchor(item: Evidence) -> str:
-    """Fragment name of an evidence line."""
-    return f"ev-{item.digest[:16]}" if item.digest else "evidence"
+    """Fragment name of an evidence line: its digest, or a digest of what was asked where no answer came."""
+    asked = f"{item.source}:{item.query}".encode("utf-8", "surrogatepass")
+    return f"ev-{(item.digest or hashlib.sha256(asked).hexdigest())[:16]}"
+
+
+def term_anchor(record: FindingRecord, term: Contribution) -> str:
+    """Fragment name of a contribution's row."""
+    return f"term-{record.finding.id}-{term.feature}"
 
 
 def chips(case: CaseRow, record: FindingRecord | None) -> tuple[tuple[str, str, str], ...]:
@@ -160,16 +158,3 @@ def chips(case: CaseRow, record: FindingRecord | None) -> tuple[tuple[str, str, 
         if entity.type.value in ("user", "mail", "ip") and entity.value != case.host and len(found) < 4:
             found.append((entity.type.value, entity.value, entity.role.value))
     return tuple(found)
-
-
-def draft(records: Sequence[FindingRecord]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """A plain account of the case for when the investigator's summary is not there: one sentence per strong finding."""
-    sentences = []
-    for record in records[:3]:
-        finding = record.finding
-        where = f" on {finding.host}" if finding.host else ""
-        times = f"{finding.count:,} times" if finding.count > 1 else "once"
-        first = words.stamp(finding.first_seen_ms)
-        text = f"{finding.product} reported “{finding.title}”{where} {times}, first at {first} UTC."
-        sentences.append((text, (finding.id,)))
-    return tuple(sentences)

@@ -18,11 +18,12 @@ from countersign.web.text import shorten, visible_text
 
 NODES_MAX = 18
 LINKS_MAX = 48
-WIDTH, ROW, MARGIN, RADIUS = 640, 74, 34, 15
-COLUMNS = (92, 320, 548)
-LABEL_CHARS = 24
+WIDTH, ROW, MARGIN, RADIUS = 520, 66, 32, 14
+COLUMNS = (82, 260, 438)
+LABEL_CHARS = 22
 _SWEEPS = 2
-_WORD_CHARS = 26
+_STRONG = 2
+"""Links that stand out: the ones most findings rest on."""
 
 _ICONS = {
     EntityType.HOST: "M-6-5h12v8h-12zM-3 6h6M0 3v3",
@@ -176,7 +177,9 @@ def _mean_neighbour(node: Node, graph: Graph) -> float:
 def svg(graph: Graph) -> Markup:
     """The picture. Every label is escaped, with hidden characters shown."""
     edges = [e for e in graph.edges if e.source in graph.nodes and e.target in graph.nodes]
-    inner = Markup().join([*(_edge(e, graph, i == 0) for i, e in enumerate(edges)), *map(_node, graph.nodes.values())])
+    inner = Markup().join(
+        [*(_edge(e, graph, strong=i < _STRONG) for i, e in enumerate(edges)), *map(_node, graph.nodes.values())]
+    )
     text = f"{len(graph.nodes)} entities and {len(edges)} links; the same links stand below as a list"
     return Markup(
         '<svg class="graph" viewBox="0 0 {w} {h}" role="img" aria-label="{text}" preserveAspectRatio="xMidYMin meet">'
@@ -185,7 +188,7 @@ def svg(graph: Graph) -> Markup:
     ).format(w=WIDTH, h=graph.height, text=text, inner=inner)
 
 
-def _edge(edge: Edge, graph: Graph, labelled: bool) -> Markup:
+def _edge(edge: Edge, graph: Graph, *, strong: bool) -> Markup:
     a, b = graph.nodes[edge.source], graph.nodes[edge.target]
     gap = RADIUS + 3
     if a.x == b.x:
@@ -197,14 +200,8 @@ def _edge(edge: Edge, graph: Graph, labelled: bool) -> Markup:
         middle = (a.x + b.x) // 2
         path = f"M{a.x + side * gap} {a.y}C{middle} {a.y} {middle} {b.y} {b.x - side * gap} {b.y}"
     title = visible_text(f"{edge.source} → {edge.target}: {'; '.join(edge.what)}")
-    line = Markup('<path class="edge{}" d="{}" marker-end="url(#tip)"><title>{}</title></path>').format(
-        " strong" if labelled else "", path, title
-    )
-    if not labelled or a.x == b.x:
-        return line
-    word = shorten(visible_text(edge.what[0]), _WORD_CHARS)
-    return line + Markup('<text class="edge-label" x="{}" y="{}">{}</text>').format(
-        (a.x + b.x) // 2, (a.y + b.y) // 2 - 7, word
+    return Markup('<path class="edge{}" d="{}" marker-end="url(#tip)"><title>{}</title></path>').format(
+        " strong" if strong else "", path, title
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from threading import Lock
 from typing import Any
 
@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 
 from countersign.errors import NotFoundError
+from countersign.investigate.summary import summarise
 from countersign.model.records import FindingRecord
 from countersign.ports import Clock
 from countersign.store import read, read_case, read_raw
@@ -107,7 +108,7 @@ class Pages:
             "scale": scale,
             "evidence_for": case_view.leaning(records, 1, 3),
             "evidence_against": case_view.leaning(records, -1, 3),
-            "summary": case_view.cited(summary(records), records),
+            "summary": case_view.cited(summary(records, self.clock.now_ms()), records),
             "chips": case_view.chips(row, top),
             "gate": case_view.gate_ppm(top),
         }
@@ -148,7 +149,7 @@ class Pages:
             "other": other,
             "scale": max((abs(c.pico) for c in (*shown, *((other,) if other else ()))), default=1),
             "graph": graph.build(detail.records),
-            "summary": case_view.cited(summary(detail.records), detail.records),
+            "summary": case_view.cited(summary(detail.records, self.clock.now_ms()), detail.records),
             "gate": case_view.gate_ppm(detail.top),
             "mark": f"{detail.case.entry}.{int(detail.case.entry < sealed)}",
             "sealed": sealed,
@@ -257,15 +258,15 @@ class Pages:
         """401: how to get in. Shows nothing of the site."""
         if "hx-request" in request.headers:
             return self.problem(request, 401, "Your session has ended", "Open a new link from the terminal.")
-        return render.page(self.env, "locked.html", request, status=401, used=used)
+        return render.page(self.env, "locked.html", request, http=401, used=used)
 
     def problem(self, request: Request, code: int, title: str, text: str) -> Response:
         """An error as a page, or as a notice above an open page that keeps everything on it."""
         if "hx-request" in request.headers:
-            response = render.page(self.env, "notice.html", request, status=code, title=title, text=text)
+            response = render.page(self.env, "notice.html", request, http=code, title=title, text=text)
             response.headers.update({"hx-retarget": "#notice", "hx-reswap": "innerHTML"})
             return response
-        return render.page(self.env, "problem.html", request, status=code, code=code, title=title, text=text)
+        return render.page(self.env, "problem.html", request, http=code, code=code, title=title, text=text)
 
     def _page(self, name: str, request: Request, person: Person, *, code: int = 200, **values: Any) -> HTMLResponse:  # noqa: ANN401
         now_status: Status | None = values.pop("status", None)
@@ -273,7 +274,7 @@ class Pages:
             with reading(self.engine) as conn:
                 now_status = status(conn, self.checkpoint)
         common = {"person": person.name, "now": self.clock.now_ms(), "status": now_status}
-        return render.page(self.env, name, request, status=code, **common, **values)
+        return render.page(self.env, name, request, http=code, **common, **values)
 
 
 def _text(request: Request, name: str) -> str:
@@ -287,18 +288,6 @@ def _number(request: Request, name: str) -> int:
     return int(text)
 
 
-def _summariser() -> Callable[[Sequence[FindingRecord]], Sequence[tuple[str, Sequence[str]]]]:
-    """The investigator's summary where it is installed, a plain draft otherwise."""
-    try:
-        from countersign.investigate.summary import summarise  # noqa: PLC0415 - optional until that room stands
-    except ImportError:
-        return case_view.draft
-    return lambda records: [(sentence.text, sentence.cites) for sentence in summarise(records)]
-
-
-def summary(records: Sequence[FindingRecord]) -> Sequence[tuple[str, Sequence[str]]]:
-    """Sentences and what they cite; nothing for a case without findings."""
-    return _summariser()(records) if records else ()
-
-
-__all__ = ["Pages", "summary"]
+def summary(records: Sequence[FindingRecord], now_ms: int) -> list[tuple[str, tuple[str, ...]]]:
+    """The investigator's draft: sentences and what each cites; nothing for a case without findings."""
+    return [(sentence.text, sentence.cites) for sentence in summarise(records, now_ms=now_ms)]

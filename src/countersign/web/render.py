@@ -47,7 +47,7 @@ def environment(static: str) -> Environment:
     return found
 
 
-def page(env: Environment, name: str, request: Request, *, status: int = 200, **values: Any) -> HTMLResponse:  # noqa: ANN401
+def page(env: Environment, name: str, request: Request, /, *, http: int = 200, **values: Any) -> HTMLResponse:  # noqa: ANN401
     """Render a template for a request; theme and density come from cookies, so a page never flashes."""
     theme = request.cookies.get("theme", "")
     density = request.cookies.get("density", "")
@@ -58,7 +58,7 @@ def page(env: Environment, name: str, request: Request, *, status: int = 200, **
         path=request.url.path,
         **values,
     )
-    return HTMLResponse(html, status_code=status)
+    return HTMLResponse(html, status_code=http)
 
 
 def _named_tabs(tabs: list[Tab]) -> list[tuple[Tab, str]]:

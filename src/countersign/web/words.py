@@ -171,6 +171,8 @@ def percent(ppm: int) -> str:
     if PPM - 100 < ppm < PPM:
         return "> 99.99 %"
     share = ppm / 10_000
+    if 99 <= share < 100:
+        return f"{ppm // 100 / 100:g} %"
     return f"{share:.0f} %" if share >= 10 or share == int(share) else f"{share:.2f} %"
 
 

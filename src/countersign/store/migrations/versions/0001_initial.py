@@ -1,4 +1,5 @@
 """initial"""
+
 revision = "0001"
 down_revision = None
 

@@ -1,0 +1,127 @@
+"""Benchmarks: CPU time and ratios taken in one run, because machines are shared and noisy.
+
+``hot_path`` sends alerts the whole way (inbox, hot path, ledger, tiles, signed checkpoints; every commit durable) into a
+fresh data directory and reports alerts per CPU-second by stage. The yardstick beside it is plain ``json.loads`` of the
+same bytes on the same machine in the same run.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from countersign.feed import Feeder, Summary
+from countersign.bootstrap import open_site
+from countersign.config import FILE
+from countersign.model.alerts import CHUNK_ALERTS_MAX, Delivery
+from countersign.sources.reader import read_deliveries
+
+ALERT_BYTES = 3_000
+EVENT_GAP_MS = 250
+HOSTS, RULES = 400, 300
+YARDSTICK_MAX = 20_000
+
+
+def distinct_alerts(n: int, seed: int = 1) -> Iterator[bytes]:
+    """n Wazuh alerts of 3 KB, each new and unlike the others: its own id, user, address and text on one of 400 hosts."""
+    draw = random.Random(seed)  # noqa: S311 - test data
+    start = 1_700_000_000_000
+    for i in range(n):
+        yield _alert(i, start + i * EVENT_GAP_MS, draw)
+
+
+def _alert(i: int, time_ms: int, draw: random.Random) -> bytes:
+    host, rule = f"host-{draw.randrange(HOSTS):03}", 100_000 + draw.randrange(RULES)
+    address = f"203.0.{draw.randrange(256)}.{draw.randrange(256)}"
+    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time_ms / 1000))
+    alert: dict[str, Any] = {
+        "timestamp": f"{seconds}.{time_ms % 1000:03}+0000",
+        "rule": {
+            "id": str(rule),
+            "level": draw.randrange(3, 13),
+            "description": f"Bench detection {rule}",
+            "groups": ["syslog", "bench"],
+            "mitre": {"id": ["T1110"], "tactic": ["Credential Access"], "technique": ["Brute Force"]},
+        },
+        "agent": {"id": f"{draw.randrange(HOSTS):03}", "name": host, "ip": "10.1.2.3"},
+        "manager": {"name": "manager"},
+        "id": f"{time_ms // 1000}.{i}",
+        "decoder": {"name": "sshd"},
+        "data": {"srcip": address, "dstuser": f"user{i}", "srcport": str(draw.randrange(65_536))},
+        "location": "/var/log/auth.log",
+    }
+    short = len(json.dumps(alert)) + len(', "full_log": ""')
+    words = (f"{draw.getrandbits(32):08x}" for _ in range(ALERT_BYTES))
+    text = f"Failed password for user{i} from {address} "
+    alert["full_log"] = (text + " ".join(islice(words, ALERT_BYTES // 9 + 1)))[: ALERT_BYTES - short]
+    return json.dumps(alert).encode()
+
+
+def deliveries(alerts: Iterator[bytes]) -> Iterator[Delivery]:
+    """Chunks of a Wazuh file, as the reader would give them."""
+    done = 0
+    while chunk := tuple(islice(alerts, CHUNK_ALERTS_MAX)):
+        yield Delivery("wazuh", "bench", tuple(range(done + 1, done + 1 + len(chunk))), chunk)
+        done += len(chunk)
+
+
+def hot_path(folder: Path, source: Iterator[Delivery], *, database: str = "") -> dict[str, Any]:
+    """Send deliveries the whole way in a new site under ``folder``; returns figures in CPU seconds."""
+    folder.mkdir(parents=True)
+    if database:
+        (folder / FILE).write_text(f"database = {json.dumps(database)}\n", "utf-8")
+    site = open_site(folder)
+    held = list(source)
+    alerts, size = sum(len(d.raws) for d in held), sum(len(raw) for d in held for raw in d.raws)
+    yardstick = _yardstick(held)
+    feeder = Feeder(site)
+    wall, cpu = time.perf_counter(), time.process_time()
+    feeder.feed(iter(held))
+    summary = feeder.finish()
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    site.close()
+    return _figures(summary, alerts, size, cpu, wall) | {
+        "database": database.partition(":")[0].partition("+")[0] or "sqlite",
+        "json_loads_per_cpu_second": round(yardstick),
+        "ratio_to_json_loads": round(alerts / cpu / yardstick, 4),
+    }
+
+
+def _figures(summary: Summary, alerts: int, size: int, cpu: float, wall: float) -> dict[str, Any]:
+    stages = dict(summary.stages)
+    stages["accept, seal and the rest"] = cpu - sum(stages.values())
+    return {
+        "alerts": alerts,
+        "bytes_per_alert": round(size / max(1, alerts)),
+        "findings": summary.findings,
+        "entries": summary.size,
+        "cpu_seconds": round(cpu, 3),
+        "wall_seconds": round(wall, 3),
+        "alerts_per_cpu_second": round(alerts / cpu),
+        "stages": {
+            name: {"cpu_seconds": round(s, 3), "alerts_per_cpu_second": round(alerts / s) if s > 0 else 0}
+            for name, s in stages.items()
+        },
+        "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+
+
+def _yardstick(held: list[Delivery]) -> float:
+    """Plain json.loads of the same messages per CPU-second (CSV records are wrapped as JSON strings)."""
+    raws = list(islice((raw for d in held for raw in d.raws), YARDSTICK_MAX))
+    texts = [raw if raw[:1] == b"{" else json.dumps(raw.decode()).encode() for raw in raws]
+    start = time.process_time()
+    for text in texts:
+        json.loads(text)
+    return len(texts) / max(time.process_time() - start, 1e-9)
+
+
+def file_deliveries(path: Path, source: str, mapping: str) -> Iterator[Delivery]:
+    """Deliveries of a real file."""
+    return read_deliveries(path, source, mapping=mapping)

@@ -1,0 +1,180 @@
+"""Training: exact translation of the trainer, the same bytes twice, and figures that agree with scikit-learn."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+import random
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from countersign.cli.learn import register
+from countersign.errors import UsageError, VerificationError
+from countersign.evaluate import metrics, trainer
+from countersign.evaluate.datasets import Row, read_network
+from countersign.evaluate.learn import (
+    STEP_FINDINGS_MAX,
+    Fit,
+    check_equality,
+    fit,
+    hide_role,
+    learn_prior,
+    pack,
+    weigh,
+)
+from countersign.model.verdicts import PICO, PPM
+from countersign.triage.features import FEATURES, UNKNOWN
+from countersign.triage.model import Model
+from countersign.triage.terms import NumericTerm
+from tests.unit.test_learn_datasets import HEADER, line, write
+
+SCORED = st.lists(st.tuples(st.integers(-20, 20), st.booleans()), min_size=2, max_size=80)
+
+
+@given(st.lists(st.floats(-2, 50), unique=True, max_size=12).map(sorted), st.data())
+def test_integer_bins_are_the_trainers_bins_on_whole_numbers(cuts: list[float], data: st.DataObject) -> None:
+    scores = data.draw(st.lists(st.integers(-3, 3), min_size=len(cuts) + 1, max_size=len(cuts) + 1))
+    edges, values = trainer.integer_bins(cuts, scores)
+    term = NumericTerm("f", "learnt", "", edges, values, 0)
+    for number in range(60):
+        assert term.pico(number) == scores[int(np.searchsorted(cuts, number, side="right"))]
+    assert all(a != b for a, b in itertools.pairwise(values))
+
+
+@given(SCORED)
+def test_figures_agree_with_scikit_learn(scored: list[tuple[int, bool]]) -> None:
+    theirs = pytest.importorskip("sklearn.metrics")
+    scores, truth = [s for s, _ in scored], [t for _, t in scored]
+    said = [score > 0 for score in scores]
+    f1 = theirs.f1_score(truth, said, average="macro", labels=[False, True], zero_division=0)
+    assert abs(metrics.macro_f1_ppm(said, truth) - f1 * PPM) <= 1
+    if 0 < sum(truth) < len(truth):
+        assert abs(metrics.auc_ppm(scores, truth) - theirs.roc_auc_score(truth, scores) * PPM) <= 1
+        precision = theirs.average_precision_score(truth, scores)
+        assert abs(metrics.average_precision_ppm(scores, truth) - precision * PPM) <= 1
+
+
+def test_figures_without_a_threat_are_zero() -> None:
+    assert (metrics.auc_ppm([1, 2], [False, False]), metrics.average_precision_ppm([1], [False])) == (0, 0)
+
+
+def test_best_rank_counts_only_what_stands_above() -> None:
+    assert metrics.best_ranks([9, 5, 5, 1], ["", "scan", "", "scan"]) == {"scan": 2}
+
+
+def test_a_finding_weighs_one_and_a_step_at_most_its_cap() -> None:
+    rows = [Row("F-a", (), "", last=False), Row("F-a", (), "", last=True), Row("F-b", (), "scan", last=True)]
+    assert weigh(rows) == [0.5, 0.5, 1.0]
+    flood = [Row(f"F-{i}", (), "dnsteal", last=True) for i in range(10 * STEP_FINDINGS_MAX)]
+    assert math.isclose(sum(weigh(flood)), STEP_FINDINGS_MAX)
+
+
+def test_the_role_is_hidden_from_every_second_finding() -> None:
+    values = tuple("mail" if name == "host_role" else 0 for name in FEATURES)
+    roles = {hide_role(Row(f"F-{i:x}", values, "", last=True))[FEATURES.index("host_role")] for i in range(2)}
+    assert roles == {"mail", UNKNOWN}
+
+
+def test_one_network_is_not_enough(tmp_path: Path) -> None:
+    write(tmp_path, HEADER + line(0))
+    with pytest.raises(UsageError, match="needs 2 networks"):
+        learn_prior(tmp_path)
+
+
+def test_scoring_needs_no_trainer() -> None:
+    code = (
+        "import sys; from countersign.triage.model import Model; Model.load_prior();"
+        "sys.exit(any(m.split('.')[0] in {'interpret', 'sklearn', 'scipy', 'sqlalchemy'} for m in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, env={"PYTHONPATH": "src"}).returncode == 0
+
+
+def test_the_shipped_prior_was_trained_on_these_very_files(shared_data: Path) -> None:
+    training = Model.load_prior().document.training
+    files = {path.name.split(".")[0]: path for path in (shared_data / "ait-ads").glob("*.csv.xz")}
+    assert training == {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in sorted(files.items())}
+
+
+def test_the_shipped_prior_ranks_attacks_of_a_real_network_first(shared_data: Path) -> None:
+    """A regression check on data it has seen, not a claim: the claim is the file's own out-of-fold figures."""
+    network = read_network(shared_data / "ait-ads" / "russellmitchell.csv.xz")
+    rows = [row for row in network.rows if row.last]
+    scores = Model.load_prior().score_rows([row.values for row in rows])[0].tolist()
+    assert metrics.auc_ppm(scores, [bool(row.step) for row in rows]) > 980_000
+    assert max(metrics.best_ranks(scores, [row.step for row in rows]).values()) < 60
+
+
+def test_the_shipped_figures_hold_their_ground() -> None:
+    for name, figures in Model.load_prior().document.metrics["networks"].items():
+        assert figures["without_dnsteal"]["auc"] > 980_000, name
+        assert figures["all"]["macro_f1"] > 700_000, name
+
+
+def network_text(seed: int) -> str:
+    """A small made-up network: steady noise, and a burst of many rules on one host that is the attack."""
+    rng = random.Random(seed)
+    lines = [
+        line(second, f"Wazuh: rule {rng.randrange(6)}", rng.choice(("mail", "vpn", "webserver")))
+        for second in range(0, 60_000, 40)
+    ]
+    for burst in range(12):
+        at = 5_000 * burst + rng.randrange(900)
+        lines += [line(at + i, f"Suricata: odd {i}", "webserver", "scan") for i in range(8)]
+    return HEADER + "".join(sorted(lines))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("networks")
+    for seed in (1, 2):
+        write(path, network_text(seed), f"net{seed}.csv")
+    return path
+
+
+@pytest.mark.slow
+def test_our_score_equals_the_trainers(folder: Path) -> None:
+    pytest.importorskip("interpret")
+    networks = [read_network(path) for path in sorted(folder.glob("*.csv"))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitted = fit(networks)
+    check_equality(fitted, networks)
+    rows = [row.values for row in networks[0].rows]
+    learnt = [term for term in fitted.terms if term.origin == "learnt"]
+    ours = [
+        (fitted.intercept + sum(term.pico(values[FEATURES.index(term.feature)]) for term in learnt)) / PICO
+        for values in rows
+    ]
+    assert np.abs(np.array(ours) - fitted.machine.decision_function(trainer.table(rows))).max() < 1e-9
+    with pytest.raises(VerificationError, match="differs from the trainer"):
+        check_equality(Fit(fitted.intercept + PICO // 1000, fitted.terms, fitted.machine), networks)
+
+
+@pytest.mark.slow
+def test_the_command_gives_the_same_bytes_twice(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("interpret")
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    register(app)
+    files = [tmp_path / "one.json", tmp_path / "two.json"]
+    for file in files:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            done = CliRunner().invoke(app, ["learn", "--prior", str(folder), "--out", str(file), "--json"])
+        assert done.exit_code == 0, done.output
+    assert files[0].read_bytes() == files[1].read_bytes()
+    model = Model.from_bytes(files[0].read_bytes())
+    assert msgspec.json.decode(done.stdout)["model"] == model.id
+    assert pack(model.document) == files[0].read_bytes()
+    assert model.document.metrics["pooled"]["all"]["auc"] > 950_000

@@ -1,0 +1,134 @@
+"""Attacker text is escaped and made visible; words, raw fields and the graph hold for anything."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from countersign.model.alerts import Severity
+from countersign.model.verdicts import PPM, Label
+from countersign.web import glyphs, graph, raw_view, words
+from countersign.web.session import Sessions
+from countersign.web.text import TEXT_CHARS_MAX, shorten, visible, visible_text
+
+ANY = st.text(st.characters(), max_size=60)  # surrogates among them
+OURS = re.compile(r"</?bdi>|<span class=\"hidden-char\" title=\"[^\"<>]*\">|<span class=\"cut\">|</span>")
+
+
+@given(ANY)
+def test_visible_text_brings_no_markup_of_its_own(text: str) -> None:
+    rest = OURS.sub("", str(visible(text)))
+    assert "<" not in rest
+    assert ">" not in rest
+    assert '"' not in rest
+
+
+@given(ANY)
+def test_nothing_invisible_is_left_and_nothing_visible_is_lost(text: str) -> None:
+    plain = visible_text(text)
+    assert not [c for c in plain if unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"}]
+    back = re.sub(r"⟦U\+([0-9A-F]{4,6})⟧", lambda m: chr(int(m[1], 16)), plain)
+    if "⟦U+" not in text:
+        assert back == text
+    assert html.unescape(OURS.sub("", str(visible(text)))) == plain
+    plain.encode("utf-8")
+
+
+def test_named_characters_stand_as_tokens() -> None:
+    assert visible_text("a\u202eb\u0000\u200b\u2066\ufeff\u3164") == "a⟦U+202E⟧b⟦U+0000⟧⟦U+200B⟧⟦U+2066⟧⟦U+FEFF⟧⟦U+3164⟧"
+    assert "right-to-left override" in str(visible("\u202e"))
+    assert str(visible("a\nb\tc", lines=True)) == "<bdi>a\nb\tc</bdi>"
+    assert "more characters" in str(visible("x" * (TEXT_CHARS_MAX + 5)))
+
+
+@given(ANY, st.integers(3, 40))
+def test_shorten_keeps_both_ends(text: str, most: int) -> None:
+    short = shorten(text, most)
+    assert len(short) <= max(most, 0)
+    assert short == text or (text.startswith(short.partition("…")[0]) and text.endswith(short.rpartition("…")[2]))
+
+
+@given(st.sampled_from(Label), st.integers(0, PPM), st.integers(0, PPM), st.integers(0, PPM))
+def test_confidence_is_an_interval_within_bounds(label: Label, a: int, b: int, gate: int) -> None:
+    low, high = words.confidence(label, min(a, b), max(a, b))
+    assert 0 <= low <= high <= PPM
+    for number in re.findall(r'(?:x|width)="([0-9.]+)"', str(glyphs.confidence(label, min(a, b), max(a, b), gate))):
+        assert 0 <= float(number) <= 44
+
+
+def test_probabilities_are_never_rounded_to_certainty() -> None:
+    assert words.percent(3) == "< 0.01 %"
+    assert words.percent(PPM - 3) == "> 99.99 %"
+    assert words.percent(0) == "0 %"
+    assert words.percent(6_100) == "0.61 %"
+    assert words.percent(999_000) != "100 %"
+
+
+@given(st.sampled_from([*words.FEATURES, "something_new"]), st.integers(-1, 2**53) | st.text(max_size=9))
+def test_every_feature_value_reads(name: str, value: int | str) -> None:
+    assert isinstance(words.value(name, value), str)
+    assert words.feature(name)
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"), [(59_000, "59s"), (60_000, "1m"), (3_660_000, "1h 01m"), (90_000_000, "1d 01h"), (-5, "0s")]
+)
+def test_spans(ms: int, text: str) -> None:
+    assert words.span(ms) == text
+
+
+def test_age_is_late_by_severity() -> None:
+    assert words.late(Severity.CRITICAL, 901_000)
+    assert not words.late(Severity.LOW, 901_000)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | ANY, lambda c: st.lists(c) | st.dictionaries(ANY, c)))
+def test_raw_fields_hold_for_any_json(document: object) -> None:
+    raw = json.dumps(document).encode()
+    for line in raw_view.fields(raw, b"", ("a.b",)):
+        assert isinstance(line.value, str)
+
+
+def test_raw_fields_mark_what_an_attacker_writes_and_keep_duplicate_keys() -> None:
+    raw = b'{"a":{"b":"x","c":"y"},"a":{"b":"z"},"l":[{"n":"q"}],"flat.key":"w"}'
+    lines = raw_view.fields(raw, b"", ("a.b", "l.n", "flat.key"))
+    assert [(line.path, line.tainted) for line in lines] == [
+        ("a", False), ("a.b", True), ("a.c", False), ("a", False), ("a.b", True),
+        ("l", False), ("l.0", False), ("l.0.n", True), ("flat.key", True),
+    ]  # fmt: skip
+    assert raw_view.fields(b"1,2", b"x,y", ("y",))[1].tainted
+    assert raw_view.fields(b"[" * 5000, b"", ()) == ()
+    assert raw_view.fields(b"\xff\x00", b"", ()) == ()
+
+
+def test_sessions_expire_and_forgeries_fail() -> None:
+    sessions = Sessions(b"k" * 32)
+    cookie = sessions.cookie("analyst", 0)
+    person = sessions.person(cookie, 1)
+    assert person is not None
+    assert person.name == "analyst"
+    assert sessions.person(cookie, 12 * 3_600_000) is None
+    assert Sessions(b"x" * 32).person(cookie, 1) is None
+    assert sessions.person("é.ü", 1) is None
+    body, mac = cookie.split(".")
+    assert sessions.person(f"{body}A.{mac}", 1) is None
+    token = sessions.link_token("analyst", 0)
+    assert sessions.enter(token, 11 * 60_000) is None
+    assert sessions.enter(token, 0) is None
+    with pytest.raises(ValueError, match="at least 32"):
+        Sessions(b"short")
+
+
+@given(st.text(max_size=30))
+def test_no_forged_cookie_passes(text: str) -> None:
+    assert Sessions(b"k" * 32).person(text, 0) is None
+
+
+def test_empty_graph_draws() -> None:
+    assert "<svg" in graph.svg(graph.build(()))
