@@ -123,9 +123,13 @@ class Gear:
         imported = ledger.last_index(conn, Kind.INVENTORY_IMPORTED)
         if imported == self._imported:
             return
-        self._enricher = make_enricher(SiteData(inventory.load(conn), self._site.data))
+        self._enricher = make_enricher(SiteData(inventory.load(conn), self._site.data, self._geo()))
         self._judge = Judge(self._site.model, surroundings, self._enricher.required, self._site.config.utc_offset_minutes)
         self._imported = imported
+
+    def _geo(self) -> tuple[Path, ...]:
+        chosen = self._site.config.geo
+        return tuple(Path(name) for name in (chosen.country, chosen.asn) if name)
 
     def lease(self, task: str, alerts: int, now_ms: int) -> tuple[leases.VerifiedLease, dict[str, Any]]:
         """A lease for the lookups of one micro-batch, checked once, with the body of its entry."""

@@ -103,7 +103,7 @@ def gather(items: Sequence[Item]) -> list[Part]:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A finding with its repeats folded in, its evidence, its past and its case."""
+    """A finding with its repeats folded in, its evidence, its past and its case. before: its label so far, if any."""
 
     finding: Finding
     pattern: str
@@ -113,6 +113,7 @@ class Placed:
     evidence: tuple[Evidence, ...]
     case: str
     links: tuple[Link, ...]
+    before: Label | None
 
 
 @dataclass(slots=True)
@@ -142,7 +143,8 @@ def correlate(
         history.observe(finding, added=part.finding.count, first=old is None)
         case, links = _place(finding, part.pattern, past, old, index, result)
         evidence = answer(finding.entities)
-        result.placed.append(Placed(finding, part.pattern, part.refs, old is None, past, evidence, case, links))
+        before = old.verdict.label if old else None
+        result.placed.append(Placed(finding, part.pattern, part.refs, old is None, past, evidence, case, links, before))
     return result
 
 
@@ -164,11 +166,11 @@ def _place(
 
 @dataclass(slots=True)
 class CaseState:
-    """What triage must know of an open case: its tactics, its size, and the label of each finding that is not benign."""
+    """What triage must know of an open case: its tactics, its size, and how many findings are insufficient or threats."""
 
     tactics: frozenset[str] = frozenset()
     findings: int = 0
-    unsettled: dict[str, Label] = field(default_factory=dict)
+    unsettled: dict[Label, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

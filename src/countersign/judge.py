@@ -5,6 +5,7 @@ The gate's whole input is kept with the record, so that ``replay`` can ask the g
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -26,14 +27,37 @@ _NEW_CASE = CaseState()
 
 
 class Surroundings(Protocol):
-    """What the evidence says about a finding's surroundings (``enrich.facts``). Criticality 0: nothing found."""
+    """What the evidence says about a finding's surroundings (``enrich.facts``)."""
 
-    asset_criticality: int
-    identity_criticality: int
-    host_role: str
-    ti_hits: int
-    unknown: tuple[str, ...]
-    unavailable: tuple[str, ...]
+    @property
+    def asset_criticality(self) -> int:
+        """Highest criticality among the assets, -1 when the inventory names none."""
+        ...
+
+    @property
+    def identity_criticality(self) -> int:
+        """Highest criticality among the identities, -1 when the inventory names none."""
+        ...
+
+    @property
+    def host_role(self) -> str:
+        """Role of the main host."""
+        ...
+
+    @property
+    def ti_hits(self) -> int:
+        """Entities that threat intelligence names."""
+        ...
+
+    @property
+    def unknown_entities(self) -> int:
+        """Entities neither in the inventory nor proven external."""
+        ...
+
+    @property
+    def unavailable(self) -> tuple[str, ...]:
+        """Lookups that did not answer."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +93,8 @@ class Judge:
         return Context(
             past=placed.past,
             case_tactics=batch.cases.get(placed.case, _NEW_CASE).tactics,
-            asset_criticality=around.asset_criticality or -1,
-            identity_criticality=around.identity_criticality or -1,
+            asset_criticality=around.asset_criticality,
+            identity_criticality=around.identity_criticality,
             host_role=around.host_role,
             ti_hits=around.ti_hits,
             pattern_benign=known.benign,
@@ -85,11 +109,11 @@ class Judge:
         novelty: Novelty,
         around: Surroundings,
         silent: tuple[str, ...],
-        unsettled: Mapping[str, Mapping[str, Label]],
+        unsettled: Mapping[str, Mapping[Label, int]],
         batch: Batch,
     ) -> GateInput:
         scope = scope_of(placed.finding)
-        undecided, threats = _others(placed, unsettled, batch)
+        undecided, threats = _others(placed, verdict.label, unsettled, batch)
         return GateInput(
             scope=scope,
             stage=START_STAGE,
@@ -99,9 +123,9 @@ class Judge:
             p1_ppm=verdict.p1_ppm,
             threshold_ppm=HARD_CAP_PPM,
             probability_ppm=probability_ppm(verdict),
-            asset_criticality=around.asset_criticality or -1,
-            identity_criticality=around.identity_criticality or -1,
-            unknown_entities=len(around.unknown),
+            asset_criticality=around.asset_criticality,
+            identity_criticality=around.identity_criticality,
+            unknown_entities=around.unknown_entities,
             pattern_known=novelty.known,
             pattern_doubt=novelty.reason,
             novelty_ppm=novelty.p_ppm,
@@ -116,25 +140,22 @@ class Judge:
         )
 
 
-def _unsettled(batch: Batch, verdicts: Sequence[Verdict]) -> dict[str, dict[str, Label]]:
-    """Per case of this batch: its findings that are not benign, with this batch's verdicts taken in."""
-    state = {p.case: dict(batch.cases.get(p.case, _NEW_CASE).unsettled) for p in batch.placed}
+def _unsettled(batch: Batch, verdicts: Sequence[Verdict]) -> dict[str, Counter[Label]]:
+    """Per case of this batch: findings by label, with this batch's verdicts taken in."""
+    state = {p.case: Counter(batch.cases.get(p.case, _NEW_CASE).unsettled) for p in batch.placed}
     for placed, verdict in zip(batch.placed, verdicts, strict=True):
-        if verdict.label is Label.BENIGN:
-            state[placed.case].pop(placed.finding.id, None)
-        else:
-            state[placed.case][placed.finding.id] = verdict.label
+        if placed.before is not None:
+            state[placed.case][placed.before] -= 1
+        state[placed.case][verdict.label] += 1
     return state
 
 
-def _others(placed: Placed, unsettled: Mapping[str, Mapping[str, Label]], batch: Batch) -> tuple[int, int]:
+def _others(placed: Placed, label: Label, unsettled: Mapping[str, Mapping[Label, int]], batch: Batch) -> tuple[int, int]:
     """(undecided, threats) among the other findings of the case, or on the host within the hour: the larger of the two."""
-    own = placed.finding.id
-    labels = [label for ident, label in unsettled[placed.case].items() if ident != own]
     near = batch.unsettled_hosts.get(placed.finding.host, {})
-    before = batch.cases.get(placed.case, _NEW_CASE).unsettled.get(own)
     counts = []
-    for label in (Label.INSUFFICIENT, Label.THREAT):
-        nearby = near.get(label, 0) - (before is label)
-        counts.append(max(labels.count(label), nearby))
+    for kind in (Label.INSUFFICIENT, Label.THREAT):
+        in_case = unsettled[placed.case][kind] - (label is kind)
+        nearby = near.get(kind, 0) - (placed.before is kind)
+        counts.append(max(in_case, nearby, 0))
     return counts[0], counts[1]

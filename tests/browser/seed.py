@@ -149,10 +149,8 @@ def _decided(conn: Connection, record: FindingRecord, now_ms: int) -> int:
     blob = evidence.pack("delivery", Delivery(f.source, "alerts.json", (41, 42), (b'{"other":1}', raw)))
     evidence.put(conn, [blob])
     entry = append(conn, Kind.FINDING_DECIDED, f.id, record.case, Actor("agent", "triage"), {"label": v.label.value}, now_ms)
-    row = projection.finding_row(record, entry, now_ms)
-    conn.execute(insert(t.findings), row)
-    refs = msgspec.msgpack.encode([(blob.digest, 1)])
-    conn.execute(insert(t.finding_alerts), {"finding_id": f.id, "entry": entry, "refs": refs})
+    packed = projection.pack_records([record], [[(blob.digest, 1)]])
+    projection.write_findings(conn, [projection.decided(packed, 0, entry, now_ms, record)])
     return entry
 
 
@@ -194,7 +192,6 @@ def _record(i: int, n: int, case: str, now_ms: int, *, hostile: bool) -> Finding
         verdict=verdict,
         decision=_decision(label, p1, i),
         gate=b"",
-        alerts=(),
         first=True,
     )
 

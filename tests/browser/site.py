@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from sqlalchemy import Engine, update
 
 from countersign.errors import ConflictError, NotFoundError
+from countersign.ledger.note import Checkpoint
 from countersign.model.entries import Actor, Kind
 from countersign.store import read, read_case
 from countersign.store import tables as t
 from countersign.store.engine import reading
-from countersign.web.status import Checkpoint
 from tests.browser import seed
 
 
@@ -81,8 +81,4 @@ class TableSite:
     def checkpoint(self) -> Checkpoint | None:
         with reading(self.engine) as conn:
             size = read.ledger_size(conn)
-        return Checkpoint(
-            max(0, size - self.behind),
-            "p2W8bcQ0nHdYhV1m0Zr4sV7l8o2m3n4p5q6r7s8t9u0=",
-            f"countersign.example\n{size}\np2W8…\n\n— countersign.example Az3grl…\n",
-        )
+        return Checkpoint("console.example", max(0, size - self.behind), b"r" * 32)

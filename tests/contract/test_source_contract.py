@@ -20,16 +20,18 @@ from countersign.sources.values import EARLIEST_MS, LATEST_MS, RAW_BYTES_MAX, VA
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "tests" / "vectors" / "sources"
 MAPPINGS = ROOT / "docs" / "mappings"
-SAMPLES = [
-    pytest.param(name, path, id=f"{name}/{path.stem}")
+FILES = [
+    (name, path)
     for name in sorted(SOURCES)
     for path in sorted((VECTORS / name).glob("*.*"))
     if path.suffix in {".jsonl", ".csv"}
 ]
+SAMPLES = [pytest.param(name, path, id=f"{name}/{path.stem}") for name, path in FILES]
+JSON_SAMPLES = [pytest.param(name, path, id=f"{name}/{path.stem}") for name, path in FILES if path.suffix == ".jsonl"]
 BAD = [
-    pytest.param(name, sample, fault, id=f"{name}/{sample.stem}/{fault.name}")
-    for name, sample in (parameter.values for parameter in SAMPLES)
-    for fault in sorted(sample.with_suffix(".bad").glob("*"))
+    pytest.param(name, path, fault, id=f"{name}/{path.stem}/{fault.name}")
+    for name, path in FILES
+    for fault in sorted(path.with_suffix(".bad").glob("*"))
 ]
 
 
@@ -72,7 +74,7 @@ def check_alert(alert: Alert) -> None:
 
 
 def test_every_source_has_samples() -> None:
-    assert {parameter.values[0] for parameter in SAMPLES} == set(SOURCES)
+    assert {name for name, _ in FILES} == set(SOURCES)
 
 
 def test_unknown_name_lists_the_known_ones() -> None:
@@ -159,7 +161,7 @@ def test_nothing_but_source_errors(name: str, path: Path, data: st.DataObject) -
         check_alert(result)
 
 
-@pytest.mark.parametrize(("name", "path"), [p for p in SAMPLES if p.values[1].suffix == ".jsonl"])
+@pytest.mark.parametrize(("name", "path"), JSON_SAMPLES)
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_any_json_in_any_field(name: str, path: Path, data: st.DataObject) -> None:
@@ -178,7 +180,7 @@ def test_any_json_in_any_field(name: str, path: Path, data: st.DataObject) -> No
         check_alert(result)
 
 
-@pytest.mark.parametrize(("name", "path"), [p for p in SAMPLES if p.values[1].suffix == ".jsonl"])
+@pytest.mark.parametrize(("name", "path"), JSON_SAMPLES)
 def test_an_escaped_nul_does_not_hide_the_alert(name: str, path: Path) -> None:
     source, raws = opened(name, path)
     for raw in raws:

@@ -78,7 +78,6 @@ RECORDS = st.builds(
     decision=st.builds(
         Decision, st.just(Action.ESCALATE), st.sampled_from(Action), st.just("s"), st.just("advise"), st.just(()), WORDS
     ),
-    alerts=st.just(()),
     first=st.booleans(),
     rarity=st.just(0),
     gate=st.just(b""),

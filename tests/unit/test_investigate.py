@@ -78,7 +78,6 @@ def record(number: int, **changes: object) -> FindingRecord:
         features=(),
         verdict=verdict,
         decision=Decision(Action.ESCALATE, Action.ESCALATE, "endpoint", "advise", (), "severity high"),
-        alerts=(),
         first=True,
         rarity=0,
         gate=b"",
@@ -125,7 +124,7 @@ def test_long_cases_stay_short_and_name_how_much_is_left_out() -> None:
     hosts = [msgspec.structs.replace(HOST, value=f"ws-{i}") for i in range(40)]
     many = [record(i) for i in range(40)]
     case = [
-        msgspec.structs.replace(r, finding=msgspec.structs.replace(r.finding, entities=(host,)))
+        msgspec.structs.replace(r, finding=msgspec.structs.replace(r.finding, entities=(host,), host=host.value))
         for r, host in zip(many, hosts, strict=True)
     ]
     told = summarise(case, now_ms=START)
@@ -152,7 +151,7 @@ def test_an_address_is_called_by_the_name_that_the_inventory_gives_it() -> None:
     bare = record(1)
     named = Evidence("assets", "ip:10.20.20.21", LookupStatus.FOUND, (("name", "file-01"),), "e" * 64)
     target = Entity(EntityType.IP, "10.20.20.21", Role.TARGET)
-    finding = msgspec.structs.replace(bare.finding, entities=(target,))
+    finding = msgspec.structs.replace(bare.finding, entities=(target,), host=target.value)
     told = texts(summarise([msgspec.structs.replace(bare, finding=finding, evidence=(named,))], now_ms=START))
     assert "Credential Access on file-01" in told
     assert "10.20.20.21" not in told

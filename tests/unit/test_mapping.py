@@ -286,6 +286,14 @@ def test_csv_without_header_and_with_other_delimiter() -> None:
         source.parse(b"1700000000;R1")
 
 
+def test_csv_mapping_without_the_header_is_checked_but_reads_nothing() -> None:
+    source = GenericSource(mapping=SMALL.replace('"json"', '"csv"'))
+    with pytest.raises(SourceError, match="header"):
+        source.parse(b"1700000000,R1")
+    with pytest.raises(ConfigError, match="names the column 't'"):
+        GenericSource(mapping=SMALL.replace('"json"', '"csv"'), header=b"time,r")
+
+
 @pytest.mark.parametrize("raw", [b'a,"b', b'a,"b"c', b'"a"\n"b"'])
 def test_csv_faults(raw: bytes) -> None:
     with pytest.raises(SourceError):

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
-from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema  # type: ignore[import-untyped]
 
 from countersign.correlate.fold import fold
 from countersign.correlate.ocsf_export import OCSF_VERSION, Incident, detection_finding, incident_finding
@@ -51,10 +51,19 @@ def recorded(finding: Finding, *evidence: Evidence) -> FindingRecord:
         action=Action.ESCALATE, advice=Action.ESCALATE, scope="other", stage="advise", conditions=(), why="x"
     )
     link = Link(finding.id, "C-1", LinkReason.FIRST, "")
-    return FindingRecord(
-        finding=finding, pattern="P-1", case="C-1", links=(link,), evidence=evidence, features=(), rarity=0, verdict=verdict,
-        decision=decision, gate=b"", alerts=(("00", 1),), first=True,
-    )  # fmt: skip
+    used: dict[str, Any] = {
+        "finding": finding,
+        "pattern": "P-1",
+        "case": "C-1",
+        "links": (link,),
+        "evidence": evidence,
+        "verdict": verdict,
+        "decision": decision,
+        "first": True,
+    }
+    # The export must depend on nothing else of a record.
+    filled: dict[str, Any] = {name: used.get(name) for name in FindingRecord.__struct_fields__}
+    return FindingRecord(**filled)
 
 
 def found(**change: Any) -> Finding:

@@ -10,6 +10,7 @@ from typing import Any
 
 from countersign.model.cases import Link
 from countersign.model.entities import PERSONAL
+from countersign.model.evidence import Evidence, LookupStatus
 from countersign.model.records import FindingRecord
 
 _PERSONAL_PREFIXES = tuple(f"{kind.value}:" for kind in PERSONAL)
@@ -22,8 +23,7 @@ def is_personal(key: str) -> bool:
 
 def personal_keys(record: FindingRecord) -> set[str]:
     """Entity keys in the record that may enter a ledger entry only as pseudonyms."""
-    keys = {link.entity for link in record.links} | {item.query for item in record.evidence}
-    return {key for key in keys if is_personal(key)}
+    return {link.entity for link in record.links if is_personal(link.entity)}
 
 
 def alert_received(
@@ -78,10 +78,7 @@ def finding_decided(
         "tainted": finding.tainted,
         "links": [_link(link, pseudonyms) for link in record.links],
         "record": {"blob": blob, "place": place},
-        "sources": [
-            (item.source, pseudonyms.get(item.query, item.query), item.status, item.digest) for item in record.evidence
-        ],
-        "features": record.features,
+        "sources": _sources(record.evidence),
         "rarity": record.rarity,
         "model": verdict.model,
         "label": verdict.label.value,
@@ -103,6 +100,21 @@ def finding_decided(
         "advice": decision.advice.value,
         "why": decision.why,
     }
+
+
+def _sources(evidence: Sequence[Evidence]) -> dict[str, list[int]]:
+    """Per lookup: how many answers were found, not found, unavailable. Queries, facts and digests stand in the record,
+    which the entry commits to with a salt: in clear, a digest of facts about a person could be guessed."""
+    counts: dict[str, list[int]] = {}
+    for item in evidence:
+        row = counts.get(item.source)
+        if row is None:
+            row = counts[item.source] = [0, 0, 0]
+        row[_COLUMN[item.status]] += 1
+    return counts
+
+
+_COLUMN = {LookupStatus.FOUND: 0, LookupStatus.NOT_FOUND: 1, LookupStatus.UNAVAILABLE: 2}
 
 
 def _link(link: Link, pseudonyms: Mapping[str, str]) -> list[str]:

@@ -37,8 +37,11 @@ SOURCES: dict[str, SourceType] = {
 
 
 def make_source(name: str, *, header: bytes = b"", mapping: str = "") -> Source:
-    """The source ``name``. Raises UsageError (unknown name), ConfigError (faulty mapping), SourceError (faulty CSV
-    header)."""
+    """The source ``name``.
+
+    Raises UsageError (unknown name), ConfigError (faulty mapping, or a mapping that does not fit the CSV header) and
+    SourceError (a header that is not CSV). Without a header a CSV mapping is checked, but reads nothing.
+    """
     kind = SOURCES.get(name)
     if kind is None:
         raise UsageError(f"no source named {name!r}", todo=f"use one of: {', '.join(sorted(SOURCES))}")

@@ -31,11 +31,14 @@ from countersign.sources.frames import (
     skip_bom,
 )
 from countersign.sources.mapping import parse_mapping
-from countersign.sources.streams import BLOCK_BYTES, blocks, is_compressed
+from countersign.sources.streams import BLOCK_BYTES, BrokenStreamError, blocks, is_compressed
 
 CHUNK_BYTES_MAX = 4 << 20
 """A chunk is closed before it passes this size; a single longer message is a chunk of its own."""
+BODY_BYTES_MAX = 32 << 20
+"""Largest HTTP body, unpacked; it is held in memory whole."""
 FOLLOW_POLL_S = 0.5
+_CONTENT_TYPES = ("json", "text", "csv", "octet-stream", "gzip", "zstd", "xz", "form-urlencoded")
 
 
 def _poll() -> bool:
@@ -56,9 +59,9 @@ def read_deliveries(
 
     mapping: TOML text, for ``generic``. tally: filled while reading; ``tally.messages`` is the number of messages given
     out, which is the sum of accepted, duplicate, ignored and quarantined ones. follow: wait for more at the end of the
-    file as long as ``wait``, called there, says True. Raises UsageError with file and line for a stream that is cut off or damaged (after
-    delivering what could be read) and for a record over ``RECORD_BYTES_MAX``; ConfigError for a faulty mapping;
-    EnvironmentFault for a file that cannot be read.
+    file as long as ``wait``, called there, says True. Raises UsageError with file and line for a stream that is cut off
+    or damaged (after delivering what could be read) and for a record over ``RECORD_BYTES_MAX``; ConfigError for a
+    faulty mapping; EnvironmentFault for a file that cannot be read.
     """
     count = tally if tally is not None else Tally()
     try:
@@ -90,21 +93,32 @@ def read_stream(
 
 
 def split_body(
-    body: bytes, source: str, *, mapping: str = "", content_type: str = "", origin: str = "http", tally: Tally | None = None
+    body: bytes,
+    source: str,
+    *,
+    mapping: str = "",
+    content_type: str = "",
+    origin: str = "http",
+    tally: Tally | None = None,
 ) -> list[Delivery]:
     """The messages of an HTTP body: one object, an array, a wrapper, lines, or CSV; possibly compressed.
 
     content_type is not needed to tell them apart, but a declared type that is neither JSON nor text is refused. Raises
-    UsageError.
+    UsageError, also for a body of more than ``BODY_BYTES_MAX`` when unpacked: nothing of it is taken.
     """
     kind = content_type.partition(";")[0].strip().lower()
-    if kind and not any(
-        word in kind for word in ("json", "text", "csv", "octet-stream", "gzip", "zstd", "xz", "form-urlencoded")
-    ):
-        raise UsageError(
-            f"content type {kind[:80]!r} is not accepted", todo="send application/json, application/x-ndjson or text/csv"
-        )
-    return list(read_stream(io.BytesIO(body), source, origin=origin, mapping=mapping, tally=tally))
+    if kind and not any(word in kind for word in _CONTENT_TYPES):
+        todo = "send application/json, application/x-ndjson or text/csv"
+        raise UsageError(f"content type {kind[:80]!r} is not accepted", where=origin, todo=todo)
+    unpacked = bytearray()
+    try:
+        for block in blocks(io.BytesIO(body)):
+            unpacked += block
+            if len(unpacked) > BODY_BYTES_MAX:
+                raise UsageError(f"body of more than {BODY_BYTES_MAX} bytes", where=origin, todo="send it in parts")
+    except BrokenStreamError as error:
+        raise UsageError(str(error), where=origin, todo="send it again") from None
+    return list(read_stream(io.BytesIO(unpacked), source, origin=origin, mapping=mapping, tally=tally))
 
 
 def input_files(path: Path) -> list[Path]:

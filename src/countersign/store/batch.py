@@ -234,8 +234,7 @@ class Batch:
         projection.write_findings(self.conn, decided)
         working.save_history(self.conn, load.history)
         working.save_index(self.conn, load.index)
-        touched = {one.record.case: (one.entry, self.now_ms) for one in decided}
-        projection.refresh_cases(self.conn, touched, dict.fromkeys(found.opened, self.now_ms))
+        projection.refresh_cases(self.conn, decided, dict.fromkeys(found.opened, self.now_ms))
         self._count(found, records)
         ledger.append(self.conn, self.entries, next_case=found.next_case)
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, select, update
 
 from countersign.ledger.canonical import decode, encode
 from countersign.model.entries import Entry, Kind
 from countersign.store import tables as t
-from countersign.store.sql import chunks, insert_new
+from countersign.store.sql import chunks, insert_all, insert_new
 
 FIRST_CASE = 1001
 
@@ -51,8 +51,7 @@ def append(conn: Connection, entries: Sequence[tuple[Entry, str]], *, next_case:
         }
         for i, (entry, case) in enumerate(entries)
     ]
-    if rows:
-        conn.execute(insert(t.entries), rows)
+    insert_all(conn, t.entries, rows)
     values = {"size": first + len(rows)} | ({"next_case": next_case} if next_case is not None else {})
     conn.execute(update(t.ledger_head).where(t.ledger_head.c.id == 1).values(values))
     return first

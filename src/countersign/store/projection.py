@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Row, case, delete, func, select, update
 
 from countersign.correlate.link import case_number
+from countersign.model.attack import TACTIC_ORDER
 from countersign.model.cases import CaseStatus
 from countersign.model.decisions import Action
 from countersign.model.records import FindingRecord, Records
 from countersign.store import tables as t
-from countersign.store.sql import chunks, insert_new, upsert
+from countersign.store.sql import among, chunks, insert_new, upsert
 
 COUNTED = ("lines", "accepted", "duplicates", "ignored", "quarantined", "findings", "closed", "escalated")
 """Counters kept in the ``counters`` table."""
@@ -92,8 +94,11 @@ def merge_case(conn: Connection, merged: str, survivor: str, entry: int, time_ms
     """Everything of ``merged`` belongs to ``survivor`` from now on."""
     for table in (t.findings, t.entity_index):
         conn.execute(update(table).where(table.c.case_id == merged).values(case_id=survivor))
+    found = conn.execute(select(t.cases).where(t.cases.c.id.in_([merged, survivor]))).all()
     values = {"status": CaseStatus.MERGED.value, "merged_into": survivor, "entry": entry, "updated_ms": time_ms}
     conn.execute(update(t.cases).where(t.cases.c.id == merged).values(values))
+    united = {name: _united(name, *(",".join([getattr(row, name) for row in found]), "")) for name in _SETS}
+    conn.execute(update(t.cases).where(t.cases.c.id == survivor).values(united))
 
 
 def forget_links(conn: Connection, case_id: str) -> None:
@@ -101,24 +106,43 @@ def forget_links(conn: Connection, case_id: str) -> None:
     conn.execute(delete(t.entity_index).where(t.entity_index.c.case_id == case_id))
 
 
-def refresh_cases(conn: Connection, touched: Mapping[str, tuple[int, int]], opened: Mapping[str, int]) -> None:
-    """Recompute cases from their findings. touched: case → (last entry, its time). opened: new case → its opening time."""
-    for part in chunks(sorted(touched, key=case_number), 200):
-        old = {row.id: row for row in conn.execute(select(t.cases).where(t.cases.c.id.in_(part)))}
-        totals = _totals(conn, part)
-        tops = _tops(conn, part)
-        sets = _sets(conn, part)
+def refresh_cases(conn: Connection, several: Sequence[Decided], opened: Mapping[str, int]) -> None:
+    """Recompute the cases that these decisions touch. opened: new case → its opening time."""
+    touched = {one.record.case: one for one in several}
+    fresh = _fresh_sets(several)
+    for part in chunks(sorted(touched, key=case_number)):
+        old = {row.id: row for row in conn.execute(among(conn, select(t.cases), t.cases.c.id, part)).all()}
+        totals, tops = _totals(conn, part), _tops(conn, part)
         rows = []
         for case_id in part:
-            if case_id not in totals:
-                continue
-            state = _state(old.get(case_id), opened.get(case_id, 0))
-            entry, time_ms = touched[case_id]
-            rows.append(
-                {"id": case_id, **state, **totals[case_id], **tops[case_id], **sets[case_id]}
-                | {"entry": entry, "updated_ms": time_ms}
-            )
+            last, before = touched[case_id], old.get(case_id)
+            sets = {
+                name: _united(name, getattr(before, name) if before is not None else "", fresh[case_id][name])
+                for name in _SETS
+            }
+            row = {"id": case_id, **_state(before, opened.get(case_id, 0)), **totals[case_id], **tops[case_id], **sets}
+            rows.append(row | {"entry": last.entry, "updated_ms": last.time_ms})
         upsert(conn, t.cases, rows)
+
+
+_SETS = ("products", "tactics", "techniques")
+"""Columns that hold a comma-separated set, which only grows."""
+
+
+def _fresh_sets(several: Sequence[Decided]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = defaultdict(lambda: dict.fromkeys(_SETS, ""))
+    for one in several:
+        finding, sets = one.record.finding, found[one.record.case]
+        for name, values in zip(_SETS, ((finding.product,), finding.tactics, finding.techniques), strict=True):
+            sets[name] = _united(name, sets[name], ",".join(values))
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _united(name: str, one: str, two: str) -> str:
+    """Union of two comma-separated sets: tactics in kill-chain order, everything else sorted."""
+    values = {*one.split(","), *two.split(",")} - {""}
+    return ",".join(sorted(values, key=tactic_order) if name == "tactics" else sorted(values))
 
 
 _STATE = ("status", "opened_ms", "owner", "disposition", "reason", "disposed_by", "disposed_ms", "merged_into")
@@ -134,24 +158,21 @@ def _state(old: Row[Any] | None, opened_ms: int) -> dict[str, Any]:
 def _totals(conn: Connection, ids: Collection[str]) -> dict[str, dict[str, Any]]:
     f = t.findings.c
     escalated = func.sum(case((f.advice == Action.CLOSE.value, 0), else_=1))
-    statement = (
-        select(
-            f.case_id,
-            func.count().label("findings"),
-            func.sum(f.count).label("alerts"),
-            func.min(f.first_seen_ms).label("first_seen_ms"),
-            func.max(f.last_seen_ms).label("last_seen_ms"),
-            func.max(f.severity).label("severity"),
-            escalated.label("escalated"),
-        )
-        .where(f.case_id.in_(ids))
-        .group_by(f.case_id)
+    statement = select(
+        f.case_id,
+        func.count().label("findings"),
+        func.sum(f.count).label("alerts"),
+        func.min(f.first_seen_ms).label("first_seen_ms"),
+        func.max(f.last_seen_ms).label("last_seen_ms"),
+        func.max(f.severity).label("severity"),
+        escalated.label("escalated"),
     )
-    totals = {}
-    for row in conn.execute(statement).mappings():
-        values = {key: int(value) for key, value in row.items() if key not in {"case_id", "escalated"}}
-        advice = Action.ESCALATE if row["escalated"] else Action.CLOSE
-        totals[row["case_id"]] = values | {"advice": advice.value}
+    statement = among(conn, statement, f.case_id, ids).group_by(f.case_id)
+    names = ("findings", "alerts", "first_seen_ms", "last_seen_ms", "severity")
+    totals: dict[str, dict[str, Any]] = {}
+    for case_id, *numbers, escalations in conn.execute(statement).all():
+        totals[case_id] = dict(zip(names, map(int, numbers), strict=True))
+        totals[case_id]["advice"] = (Action.ESCALATE if escalations else Action.CLOSE).value
     return totals
 
 
@@ -162,51 +183,15 @@ def _tops(conn: Connection, ids: Collection[str]) -> dict[str, dict[str, Any]]:
     f = t.findings.c
     place = func.row_number().over(partition_by=f.case_id, order_by=(f.pico.desc(), f.id)).label("place")
     ranked = select(f.case_id, f.id.label("top_finding"), *(f[name] for name in _TOP), place)
-    ranked = ranked.where(f.case_id.in_(ids)).subquery()
-    rows = conn.execute(select(ranked).where(ranked.c.place == 1)).mappings()
-    return {row["case_id"]: {name: row[name] for name in ("top_finding", *_TOP)} for row in rows}
-
-
-def _sets(conn: Connection, ids: Collection[str]) -> dict[str, dict[str, str]]:
-    f = t.findings.c
-    found: dict[str, tuple[set[str], set[str], set[str]]] = defaultdict(lambda: (set(), set(), set()))
-    statement = select(f.case_id, f.product, f.tactics, f.techniques).where(f.case_id.in_(ids)).distinct()
-    for case_id, product, tactics, techniques in conn.execute(statement):
-        products_of, tactics_of, techniques_of = found[case_id]
-        products_of.add(product)
-        tactics_of.update(filter(None, tactics.split(",")))
-        techniques_of.update(filter(None, techniques.split(",")))
-    return {
-        case_id: {
-            "products": ",".join(sorted(products)),
-            "tactics": ",".join(sorted(tactics, key=tactic_order)),
-            "techniques": ",".join(sorted(techniques)),
-        }
-        for case_id, (products, tactics, techniques) in found.items()
-    }
-
-
-_KILL_CHAIN = [
-    "TA0043",
-    "TA0042",
-    "TA0001",
-    "TA0002",
-    "TA0003",
-    "TA0004",
-    "TA0005",
-    "TA0006",
-    "TA0007",
-    "TA0008",
-    "TA0009",
-    "TA0011",
-    "TA0010",
-    "TA0040",
-]
+    ranked = among(conn, ranked, f.case_id, ids).subquery()
+    names = ("top_finding", *_TOP)
+    chosen = select(ranked.c.case_id, *(ranked.c[name] for name in names)).where(ranked.c.place == 1)
+    return {row[0]: dict(zip(names, row[1:], strict=True)) for row in conn.execute(chosen).all()}
 
 
 def tactic_order(tactic: str) -> tuple[int, str]:
     """Place in the kill chain; unknown tactics last."""
-    return (_KILL_CHAIN.index(tactic) if tactic in _KILL_CHAIN else len(_KILL_CHAIN), tactic)
+    return (TACTIC_ORDER.get(tactic, len(TACTIC_ORDER)), tactic)
 
 
 def count(conn: Connection, added: Mapping[str, int]) -> None:

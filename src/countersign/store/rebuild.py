@@ -94,7 +94,7 @@ def _decided(conn: Connection, numbered: Sequence[_Numbered]) -> None:
     projection.write_findings(conn, decided)
     working.save_history(conn, load.history)
     working.save_index(conn, load.index)
-    projection.refresh_cases(conn, {one.record.case: (one.entry, one.time_ms) for one in decided}, opened)
+    projection.refresh_cases(conn, decided, opened)
     closed = sum(r.decision.action is Action.CLOSE for r in records)
     new = sum(r.first for r in records)
     projection.count(conn, {"findings": new, "closed": closed, "escalated": len(records) - closed})

@@ -113,7 +113,7 @@ findings = Table(
     "findings",
     metadata,
     Column("id", String, primary_key=True),
-    Column("case_id", String, nullable=False, index=True),
+    Column("case_id", String, nullable=False),
     Column("source", String, nullable=False),
     Column("product", String, nullable=False),
     Column("rule", String, nullable=False),
@@ -139,6 +139,7 @@ findings = Table(
     Column("decided_ms", BigInteger, nullable=False),
     Column("record", LargeBinary, nullable=False),  # msgpack FindingRecord (alerts left empty)
     Index("findings_host", "host", "last_seen_ms", "label"),
+    Index("findings_case", "case_id", "label"),
 )
 
 finding_alerts = Table(

@@ -80,10 +80,10 @@ def _cases(conn: Connection, ids: Collection[str], index: Index) -> dict[str, Ca
         states[case] = CaseState(tactics=frozenset(filter(None, tactics.split(","))), findings=count)
         index.sizes[case] = count
     f = t.findings.c
-    unsettled = select(f.case_id, f.id, f.label).where(f.label != Label.BENIGN.value)
-    for case, finding, label in conn.execute(among(conn, unsettled, f.case_id, ids)).all():
+    unsettled = select(f.case_id, f.label, func.count()).where(f.label != Label.BENIGN.value)
+    for case, label, count in conn.execute(among(conn, unsettled, f.case_id, ids).group_by(f.case_id, f.label)).all():
         if case in states:
-            states[case].unsettled[finding] = Label(label)
+            states[case].unsettled[Label(label)] = count
     return states
 
 

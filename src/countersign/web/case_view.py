@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from countersign.investigate.summary import Sentence
 from countersign.model.cases import CaseStatus
 from countersign.model.evidence import Evidence, LookupStatus
 from countersign.model.records import FindingRecord
@@ -18,6 +19,8 @@ from countersign.web import words
 GATE_PPM = 10_000
 """Where the gate is drawn when no decision says: the design's default α of 1 %."""
 TIMELINE_MAX = 40
+EVIDENCE_SHOWN = 5
+"""Lookup answers shown at once under a moment; the others are one key away."""
 STRONGEST_MAX = 4
 CONTRIBUTIONS_MAX = 12
 
@@ -33,10 +36,21 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A finding on the time line, with the lookups it was the first to ask."""
+    """Findings of one rule on the time line: the first, the later ones like it, and the answers they were first to get."""
 
     record: FindingRecord
+    more: tuple[FindingRecord, ...]
     evidence: tuple[Evidence, ...]
+
+    @property
+    def alerts(self) -> int:
+        """Raw alerts behind all of them."""
+        return sum(r.finding.count for r in (self.record, *self.more))
+
+    @property
+    def last_seen_ms(self) -> int:
+        """When the newest was last seen."""
+        return max(r.finding.last_seen_ms for r in (self.record, *self.more))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +90,19 @@ def steps(detail: CaseDetail, sealed: int | None) -> tuple[Step, ...]:
 
 
 def timeline(records: Sequence[FindingRecord]) -> tuple[Moment, ...]:
-    """Findings in time order; each lookup answer stands where it was first given."""
-    seen: set[tuple[str, str]] = set()
+    """Rules in the order they first fired; repeats of a rule stand with its first finding, and each lookup answer where
+    it was first given, those that lean first."""
+    groups: dict[str, list[FindingRecord]] = {}
+    for record in sorted(records, key=lambda r: (r.finding.first_seen_ms, r.finding.id)):
+        groups.setdefault(record.finding.rule_key, []).append(record)
+    seen: set[str] = set()
     moments = []
-    for record in sorted(records, key=lambda r: (r.finding.first_seen_ms, r.finding.id))[:TIMELINE_MAX]:
-        fresh = tuple(e for e in record.evidence if (e.source, e.query) not in seen)
-        seen.update((e.source, e.query) for e in fresh)
-        moments.append(Moment(record, tuple(sorted(fresh, key=lambda e: (-abs(e.weight), e.status != "found")))))
+    for group in list(groups.values())[:TIMELINE_MAX]:
+        asked = {evidence_anchor(e): e for r in group for e in r.evidence}
+        fresh = [e for key, e in asked.items() if key not in seen]
+        seen.update(asked)
+        fresh.sort(key=lambda e: (-abs(e.weight), e.status is not LookupStatus.FOUND))
+        moments.append(Moment(group[0], tuple(group[1:]), tuple(fresh)))
     return tuple(moments)
 
 
@@ -103,7 +123,7 @@ def strongest(record: FindingRecord) -> tuple[tuple[Contribution, ...], tuple[Co
 
 def leaning(records: Sequence[FindingRecord], sign: int, most: int = STRONGEST_MAX) -> tuple[Evidence, ...]:
     """Lookup answers that lean one way, each once."""
-    found = {(e.source, e.query): e for r in records for e in r.evidence if e.weight * sign > 0}
+    found = {evidence_anchor(e): e for r in records for e in r.evidence if e.weight * sign > 0}
     return tuple(found.values())[:most]
 
 
@@ -141,14 +161,24 @@ def cited(sentences: Sequence[tuple[str, Sequence[str]]], records: Sequence[Find
 
 
 def evidence_anchor(item: Evidence) -> str:
-    """Fragment name of an evidence line: its digest, or a digest of what was asked where no answer came."""
-    asked = f"{item.source}:{item.query}".encode("utf-8", "surrogatepass")
-    return f"ev-{(item.digest or hashlib.sha256(asked).hexdigest())[:16]}"
+    """Fragment name of an answer. Two questions with the same answer in words share one line, and so one name."""
+    said = f"{item.source}\0{item.status.value}\0{item.summary or item.query}".encode("utf-8", "surrogatepass")
+    return f"ev-{hashlib.sha256(said).hexdigest()[:16]}"
 
 
 def term_anchor(record: FindingRecord, term: Contribution) -> str:
     """Fragment name of a contribution's row."""
     return f"term-{record.finding.id}-{term.feature}"
+
+
+def drawn_from(case: CaseRow, records: Sequence[FindingRecord], drafted: Sequence[Sentence]) -> tuple[Cited, ...]:
+    """The draft as it is shown. Where only the strongest findings were read it says so, and the counts are the case's."""
+    sentences = [(sentence.text, sentence.cites) for sentence in drafted]
+    shown = cited(sentences, records)
+    if case.findings <= len(records):
+        return shown
+    text = f"{case.alerts:,} alerts in {case.findings:,} findings; what follows is drawn from the {len(records)} strongest."
+    return (Cited(text, ()), *shown[1:])
 
 
 def chips(case: CaseRow, record: FindingRecord | None) -> tuple[tuple[str, str, str], ...]:

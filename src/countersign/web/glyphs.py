@@ -5,6 +5,8 @@ Only functions of this room and of ``graph`` return safe markup, and they escape
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from markupsafe import Markup
 
 from countersign.model.alerts import Severity
@@ -24,6 +26,7 @@ def _svg(cls: str, width: int, height: int, inner: Markup, label: str = "") -> M
     return _SVG.format(cls=cls, w=width, h=height, role=role, inner=inner)
 
 
+@lru_cache
 def severity(level: Severity) -> Markup:
     """Four rising bars, as many lit as the severity asks; the word is in the label."""
     lit = max(0, min(_BARS, int(level) - 1)) if level else 0
@@ -36,6 +39,7 @@ def severity(level: Severity) -> Markup:
     return _svg(f"sev sev-{int(level)}", 15, 13, bars, f"Severity: {words.SEVERITIES[level]}")
 
 
+@lru_cache(maxsize=4096)
 def confidence(label: Label, p0_ppm: int, p1_ppm: int, gate_ppm: int, *, width: int = 44) -> Markup:
     """How sure the verdict is: solid to the interval's low end, pale to its high end; a tick where the gate stands.
 
@@ -57,6 +61,7 @@ def _gate(gate_ppm: int) -> str:
     return f"{words.percent(PPM - gate_ppm)} for benign"
 
 
+@lru_cache(maxsize=1024)
 def signed(pico: int, scale_pico: int, *, half: int = 26) -> Markup:
     """A bar from a middle line: to the right for, to the left against. ``scale_pico`` fills one half."""
     share = min(1.0, abs(pico) / scale_pico) if scale_pico else 0.0

@@ -22,7 +22,7 @@ from countersign.web.live import Watcher
 from countersign.web.session import COOKIE, SESSION_MS, Person, Sessions
 from countersign.web.status import CheckpointReader, Status, status
 
-_PREVIEW_FINDINGS = 8
+_PREVIEW_FINDINGS = 24
 _NUMBER_DIGITS_MAX = 18
 
 
@@ -108,10 +108,13 @@ class Pages:
             "scale": scale,
             "evidence_for": case_view.leaning(records, 1, 3),
             "evidence_against": case_view.leaning(records, -1, 3),
-            "summary": case_view.cited(summary(records, self.clock.now_ms()), records),
+            "summary": self._draft(row, records),
             "chips": case_view.chips(row, top),
             "gate": case_view.gate_ppm(top),
         }
+
+    def _draft(self, row: read.CaseRow, records: Sequence[FindingRecord]) -> tuple[case_view.Cited, ...]:
+        return case_view.drawn_from(row, records, summarise(records, now_ms=self.clock.now_ms()))
 
     # --- a case ---------------------------------------------------------------------------------------------------
 
@@ -149,7 +152,7 @@ class Pages:
             "other": other,
             "scale": max((abs(c.pico) for c in (*shown, *((other,) if other else ()))), default=1),
             "graph": graph.build(detail.records),
-            "summary": case_view.cited(summary(detail.records, self.clock.now_ms()), detail.records),
+            "summary": self._draft(detail.case, detail.records),
             "gate": case_view.gate_ppm(detail.top),
             "mark": f"{detail.case.entry}.{int(detail.case.entry < sealed)}",
             "sealed": sealed,
@@ -286,8 +289,3 @@ def _number(request: Request, name: str) -> int:
     if not text.isdecimal() or len(text) > _NUMBER_DIGITS_MAX:
         raise NotFoundError("there is no such page", where=text[:20], todo="follow a link from a case")
     return int(text)
-
-
-def summary(records: Sequence[FindingRecord], now_ms: int) -> list[tuple[str, tuple[str, ...]]]:
-    """The investigator's draft: sentences and what each cites; nothing for a case without findings."""
-    return [(sentence.text, sentence.cites) for sentence in summarise(records, now_ms=now_ms)]

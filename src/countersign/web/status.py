@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
 
 import msgspec
 from sqlalchemy import Connection
 
 from countersign.errors import CountersignError
+from countersign.ledger.note import Checkpoint
 from countersign.store import read
-
-
-class Checkpoint(msgspec.Struct, frozen=True):
-    """A signed tree head: entries covered, root hash in hex or base64, and the signed note itself."""
-
-    size: int
-    root: str
-    note: str = ""
-
 
 CheckpointReader = Callable[[], Checkpoint | None]
 
@@ -58,8 +51,9 @@ def _ledger(size: int, checkpoint: CheckpointReader | None) -> LedgerState:
         return LedgerState("broken", size, 0, "", "", str(error))
     if head is None:
         return LedgerState("unsealed" if size else "sealed", size, 0, "", "", "")
+    root = b64encode(head.root).decode()
     if head.size > size:
         problem = f"the checkpoint covers {head.size:,} entries, the database holds {size:,}"
-        return LedgerState("broken", size, head.size, head.root, head.note, problem)
+        return LedgerState("broken", size, head.size, root, head.text, problem)
     state = "sealing" if size - head.size > BEHIND_MAX else "sealed"
-    return LedgerState(state, size, head.size, head.root, head.note, "")
+    return LedgerState(state, size, head.size, root, head.text, "")

@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a")
 _PLAIN = re.compile(r"[ -~]+")
+_KEPT_CHARS = 160
 TEXT_CHARS_MAX = 20_000
 """Longest run of attacker text put on one page element; the raw view pages through all of it."""
 
@@ -23,6 +24,16 @@ TEXT_CHARS_MAX = 20_000
 def visible(text: str, *, lines: bool = False) -> Markup:
     """HTML of ``text``: escaped, hidden characters as tokens, isolated so that it cannot reorder its surroundings.
     With ``lines`` line feeds and tabs stay as they are (inside ``pre``)."""
+    return _visible_short(text) if len(text) <= _KEPT_CHARS and not lines else _visible(text, lines=lines)
+
+
+@lru_cache(maxsize=8192)
+def _visible_short(text: str) -> Markup:
+    """Titles, hosts and reasons come again and again on a page of a hundred rows."""
+    return _visible(text, lines=False)
+
+
+def _visible(text: str, *, lines: bool) -> Markup:
     cut = text[:TEXT_CHARS_MAX]
     if _PLAIN.fullmatch(cut):
         inner = escape(cut)

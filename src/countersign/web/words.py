@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 from countersign.model.alerts import Severity
@@ -9,6 +10,7 @@ from countersign.model.attack import tactic_name
 from countersign.model.cases import CaseStatus, LinkReason
 from countersign.model.evidence import LookupStatus
 from countersign.model.verdicts import PICO, PPM, Counterfactual, Label
+from countersign.triage.features import CATEGORICAL
 from countersign.triage.tactics import KILL_CHAIN
 
 AGE_TARGET_MS = {
@@ -88,6 +90,7 @@ FEATURES = {
     "pattern_share_ppm": "Threats among reviewed findings of this pattern",
     "rule_share_ppm": "Threats among reviewed findings of this rule",
 }
+_NUMBER = re.compile(r"-?[0-9]+", re.ASCII)
 _CRITICALITIES = ("unknown", "low", "medium", "high", "critical")
 _STAGES = tuple(tactic_name(tactic) for tactic in KILL_CHAIN)
 
@@ -98,9 +101,9 @@ def feature(name: str) -> str:
 
 
 def value(name: str, raw: int | str) -> str:
-    """A feature's value in words; -1 is "never" or "not known"."""
+    """A feature's value in words; -1 is "never" or "not known". A text such as ``8 to 19`` names a range."""
     if isinstance(raw, str):
-        return raw
+        return raw if name in CATEGORICAL else _NUMBER.sub(lambda found: value(name, int(found[0])), raw)
     if name.endswith("_gap_s"):
         return "never" if raw < 0 else span(raw * 1000)
     if name == "off_hours":
@@ -216,6 +219,7 @@ CONDITIONS = {
     "severity": "Severity within the scope",
     "tactic": "Tactics within the scope",
     "budget": "Closes this hour below the budget",
+    "concern": "No reasoner raised a concern",
     "concerns": "No reasoner raised a concern",
 }
 

@@ -1,4 +1,4 @@
-"""Write ``<source>/<sample>.bad/*``: the first good message of each source, broken in one way, the file named by what is wrong with it.
+"""Write ``<source>/<sample>.bad/*``: a good message of each source, broken in one way, the file named by what is wrong.
 
 Run from the repository root: ``python tests/vectors/sources/make_bad.py``.
 """
