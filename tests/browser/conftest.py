@@ -61,9 +61,9 @@ class Console:
         return page
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Debian's chromium, headless."""
+    """Debian's chromium, headless. Not for the session: while Playwright is open no other test may run an event loop."""
     path = shutil.which("chromium")
     if path is None:
         pytest.skip("Debian's chromium is not installed")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
+import importlib.util
 import json
 import re
+import shutil
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,9 +17,13 @@ from hypothesis import strategies as st
 
 from countersign.model.alerts import Severity
 from countersign.model.verdicts import PPM, Label
+from countersign.policy.gate import CHECKS
+from countersign.triage.features import FEATURES
 from countersign.web import glyphs, graph, raw_view, words
+from countersign.web.live import Watcher
 from countersign.web.session import Sessions
 from countersign.web.text import TEXT_CHARS_MAX, shorten, visible, visible_text
+from tests.conftest import ROOT
 
 ANY = st.text(st.characters(), max_size=60)  # surrogates among them
 OURS = re.compile(r"</?bdi>|<span class=\"hidden-char\" title=\"[^\"<>]*\">|<span class=\"cut\">|</span>")
@@ -132,3 +140,52 @@ def test_no_forged_cookie_passes(text: str) -> None:
 
 def test_empty_graph_draws() -> None:
     assert "<svg" in graph.svg(graph.build(()))
+
+
+def test_every_feature_and_gate_condition_has_words() -> None:
+    assert set(FEATURES) <= set(words.FEATURES)
+    assert set(CHECKS) <= set(words.CONDITIONS)
+
+
+def test_ranges_in_a_counterfactual_read_in_the_units_of_the_feature() -> None:
+    assert words.value("pair_gap_s", "1034 to 1457") == "17m to 24m"
+    assert words.value("pattern_share_ppm", "20000 or less") == "2 % or less"
+    assert words.value("tool", "microsoft365") == "microsoft365"
+
+
+def test_watcher_tells_every_listener_of_each_change_and_stops_when_nobody_listens() -> None:
+    async def scene() -> list[bytes]:
+        values = iter(["1", "1", "2", "2", "3"])
+        last = "3"
+
+        def look() -> str:
+            return next(values, last)
+
+        watcher = Watcher(look, period_s=0.001)
+        one, two = watcher.listen(), watcher.listen()
+        heard = [await anext(one), await anext(two)]
+        for stream in (one, two):
+            while heard[-1] != b"event: ledger\ndata: 3\n\n":
+                heard.append(await anext(stream))
+            await stream.aclose()
+            heard.append(b"closed")
+        assert not watcher.full()
+        return heard
+
+    heard = asyncio.run(scene())
+    assert heard[0].startswith(b"retry")
+    assert heard.count(b"closed") == 2
+
+
+def test_assets_build_hook_is_a_no_op_when_up_to_date(tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    hook = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hook)
+    shutil.copy(ROOT / "package-lock.json", tmp_path)
+    vendor = tmp_path / hook.VENDOR
+    vendor.mkdir(parents=True)
+    (vendor / hook.STAMP).write_text(hook._wanted(tmp_path))
+    assert hook.install(tmp_path) is False
+    assert '"resolved"' not in (ROOT / "package-lock.json").read_text()
