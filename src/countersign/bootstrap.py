@@ -20,6 +20,7 @@ from countersign.config import Config, data_dir, load
 from countersign.enrich import RESOURCE, Enricher, SiteData, make_enricher
 from countersign.enrich.facts import surroundings
 from countersign.errors import EnvironmentFault
+from countersign.flow import Batch, Judged
 from countersign.judge import Judge
 from countersign.model.entities import Entity
 from countersign.model.entries import Kind
@@ -112,7 +113,7 @@ class Gear:
             source=lru_cache(maxsize=64)(_source),
             lease=self.lease,
             answer=self.answer,
-            judge=lambda batch: self._judge(batch),
+            judge=self.judge,
             killed=switches.stopped,
             prepare=self.prepare,
             policy=POLICY,
@@ -126,6 +127,10 @@ class Gear:
         self._enricher = make_enricher(SiteData(inventory.load(conn), self._site.data, self._geo()))
         self._judge = Judge(self._site.model, surroundings, self._enricher.required, self._site.config.utc_offset_minutes)
         self._imported = imported
+
+    def judge(self, batch: Batch) -> list[Judged]:
+        """Verdicts and decisions with the judge of the moment."""
+        return self._judge(batch)
 
     def _geo(self) -> tuple[Path, ...]:
         chosen = self._site.config.geo

@@ -43,7 +43,7 @@ class Summary:
 
     def document(self) -> dict[str, Any]:
         """The JSON document of the command's contract."""
-        names = "lines accepted duplicates ignored findings cases closed escalated quarantined".split()
+        names = ["lines", "accepted", "duplicates", "ignored", "findings", "cases", "closed", "escalated", "quarantined"]
         ledger_state = {"size": self.size, "checkpoint": self.checkpoint}
         return {name: getattr(self, name) for name in names} | {"seconds": round(self.seconds, 3), "ledger": ledger_state}
 

@@ -11,8 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import msgspec
-
 from countersign.correlate import fold, link
 from countersign.correlate.history import History, Past
 from countersign.errors import SourceError

@@ -139,7 +139,7 @@ class Intake:
             batch, self._queue = self._queue, []
             try:
                 fresh = await asyncio.to_thread(self._commit, batch)
-            except Exception as error:  # noqa: BLE001 - every waiting sender must be told, and none of it was accepted
+            except Exception as error:
                 for waiting in batch:
                     if not waiting.done.done():
                         waiting.done.set_exception(error)

@@ -18,4 +18,5 @@ def problem(status: int, title: str, detail: str = "", *, headers: dict[str, str
 
 def of_error(status: int, error: CountersignError) -> Response:
     """One of our errors as a problem."""
-    return problem(status, error.what, error.todo, code=error.code, **({"where": error.where} if error.where else {}))
+    extra: dict[str, Any] = {"where": error.where} if error.where else {}
+    return problem(status, error.what, error.todo, code=error.code, **extra)

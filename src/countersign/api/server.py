@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -26,13 +27,13 @@ from countersign.bootstrap import Site
 from countersign.errors import CountersignError, UsageError
 from countersign.sources import SOURCES
 from countersign.sources.reader import split_body
+from countersign.store import ledger
 from countersign.store.engine import reading
 from countersign.web.app import create_console
 from countersign.web.session import Sessions
 
 log = structlog.get_logger()
 IDLE_S = 0.5
-_TLOG_CACHE = {"checkpoint": "no-store"}
 
 
 class Worker(threading.Thread):
@@ -43,6 +44,7 @@ class Worker(threading.Thread):
         self._site = site
         self._wake = threading.Event()
         self._stopping = threading.Event()
+        self._sealed_at = 0.0
 
     def wake(self) -> None:
         """Something was accepted."""
@@ -60,7 +62,7 @@ class Worker(threading.Thread):
         while not self._stopping.is_set():
             try:
                 self._site.hot_path.drain(lambda _report: self._seal_if_due())
-                sealed = self._seal(sealed)
+                sealed = self._seal_new(sealed)
             except CountersignError as error:
                 log.error("worker", error=str(error))
             except Exception:
@@ -70,14 +72,21 @@ class Worker(threading.Thread):
         self._site.seal()
 
     def _seal_if_due(self) -> None:
-        self._site.seal()
+        """A long run of batches is sealed as it goes."""
+        if time.monotonic() - self._sealed_at >= self._site.config.ledger.seal_ms / 1000:
+            self._seal()
 
-    def _seal(self, before: int) -> int:
+    def _seal_new(self, before: int) -> int:
+        """Seal when anything was committed, by this worker or by a person's command; returns the size covered."""
         with reading(self._site.engine) as conn:
-            size = int(conn.execute(text("SELECT size FROM ledger_head")).scalar_one())
+            size = ledger.size(conn)
         if size != before:
-            self._site.seal()
+            self._seal()
         return size
+
+    def _seal(self) -> None:
+        self._site.seal()
+        self._sealed_at = time.monotonic()
 
 
 class Log(StaticFiles):
@@ -139,7 +148,7 @@ def _broken(_request: Request, _error: Exception) -> Response:
     return problem(500, "The service met an error of its own", "nothing was accepted; try again")
 
 
-def _ready(site: Site) -> object:
+def _ready(site: Site) -> Callable[[Request], Response]:
     def ready(_request: Request) -> Response:
         try:
             with reading(site.engine) as conn:
@@ -151,7 +160,7 @@ def _ready(site: Site) -> object:
     return ready
 
 
-def _measures(site: Site) -> object:
+def _measures(site: Site) -> Callable[[Request], Response]:
     def answer(_request: Request) -> Response:
         with reading(site.engine) as conn:
             body = measures(conn)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import msgspec
 import typer
 
 from countersign.cli.common import DataOption, JsonOption, emit, note, opened, table
+from countersign.correlate.ocsf_export import Incident, detection_finding, incident_finding
 from countersign.investigate.summary import summarise
+from countersign.model.cases import CaseStatus, Disposition
 from countersign.store import read, read_case
 from countersign.store.engine import reading
 
@@ -98,13 +99,23 @@ def assign(
 
 def export(ident: Annotated[str, typer.Argument(metavar="ID")], data: DataOption = None) -> None:
     """Print a case as an OCSF Incident Finding with its Detection Findings (JSON)."""
-    from countersign.correlate.ocsf_export import detection_finding, incident_finding  # noqa: PLC0415
-
     with opened(data) as site, reading(site.engine) as conn:
         detail = read_case.case_detail(conn, ident)
     emit(
         {
-            "incident_finding": incident_finding(msgspec.structs.asdict(detail.case), detail.records),
+            "incident_finding": incident_finding(_incident(detail.case), detail.records),
             "detection_findings": [detection_finding(record) for record in detail.records],
         }
+    )
+
+
+def _incident(row: read.CaseRow) -> Incident:
+    return Incident(
+        case=row.id,
+        title=row.title,
+        status=CaseStatus(row.status),
+        opened_ms=row.opened_ms,
+        changed_ms=row.updated_ms,
+        disposition=Disposition(row.disposition) if row.disposition else None,
+        assignee=row.owner,
     )

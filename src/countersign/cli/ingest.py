@@ -17,6 +17,7 @@ from countersign.cli.common import DataOption, JsonOption, emit, note, opened, t
 from countersign.errors import UsageError
 from countersign.feed import Feeder, Summary
 from countersign.sources import make_source
+from countersign.sources.mapping import load_mapping
 from countersign.sources.reader import input_files, read_deliveries, read_stream
 
 
@@ -64,10 +65,7 @@ def _feed(feeder: Feeder, file: str, source: str, mapping: str, *, follow: bool)
 def _mapping(path: Path | None) -> str:
     if path is None:
         return ""
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError("mapping cannot be read", where=str(path), todo="check the path and that it is UTF-8") from error
+    return load_mapping(path)
 
 
 @contextmanager

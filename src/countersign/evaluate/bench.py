@@ -16,9 +16,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from countersign.feed import Feeder, Summary
 from countersign.bootstrap import Site, open_site
 from countersign.config import FILE
+from countersign.feed import Feeder, Summary
 from countersign.model.alerts import CHUNK_ALERTS_MAX, Delivery
 from countersign.sources.reader import read_deliveries
 

@@ -1,4 +1,5 @@
-"""Verdict, exact contributions, counterfactual. All integers: log-odds in pico-logits, probabilities in parts per million."""
+"""Verdict, exact contributions, counterfactual. All integers: log-odds in pico-logits, probabilities in parts per
+million."""
 
 from __future__ import annotations
 

@@ -7,11 +7,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import Connection
 
 from countersign import flow
+from countersign.authority.lease import VerifiedLease
 from countersign.ledger import bodies
 from countersign.model.alerts import Delivery
 from countersign.model.decisions import Action
@@ -23,15 +24,6 @@ from countersign.ports import Source
 from countersign.store import evidence, inbox, ledger, projection, quarantine, working
 
 
-class Lease(Protocol):
-    """What the hot path needs of a batch's lease: its id, and what the ledger says of it."""
-
-    @property
-    def id(self) -> str:
-        """Id under which its use is recorded."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What bootstrap hands in, so that this room knows no concrete source, lookup or model.
@@ -41,8 +33,8 @@ class Tools:
     """
 
     source: Callable[[str, bytes, str], Source]
-    lease: Callable[[str, int, int], tuple[Lease, dict[str, Any]]]
-    answer: Callable[[Sequence[Entity], Lease], tuple[Evidence, ...]]
+    lease: Callable[[str, int, int], tuple[VerifiedLease, dict[str, Any]]]
+    answer: Callable[[Sequence[Entity], VerifiedLease], tuple[Evidence, ...]]
     judge: Callable[[flow.Batch], list[flow.Judged]]
     killed: Callable[[Connection], frozenset[str]]
     prepare: Callable[[Connection], None]
@@ -147,7 +139,7 @@ class Batch:
         self.entries.append((entry, case))
         return self.size + len(self.entries) - 1
 
-    def _take_lease(self, alerts: int) -> Lease:
+    def _take_lease(self, alerts: int) -> VerifiedLease:
         lease, body = self.tools.lease(f"batch-{self.size}", alerts, self.now_ms)
         self.actor = Actor("agent", "triage", lease.id)
         self._enter(Kind.LEASE_ISSUED, lease.id, "inbox", body)

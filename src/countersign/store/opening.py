@@ -39,4 +39,4 @@ def _last(conn: Connection, kind: Kind) -> str:
     index = ledger.last_index(conn, kind)
     if index < 0:
         return ""
-    return conn.execute(select(t.entries.c.subject).where(t.entries.c.idx == index)).scalar_one()
+    return str(conn.execute(select(t.entries.c.subject).where(t.entries.c.idx == index)).scalar_one())

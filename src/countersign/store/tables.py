@@ -140,6 +140,7 @@ findings = Table(
     Column("record", LargeBinary, nullable=False),  # msgpack FindingRecord (alerts left empty)
     Index("findings_host", "host", "last_seen_ms", "label"),
     Index("findings_case", "case_id", "label"),
+    Index("findings_pattern", "pattern"),
 )
 
 finding_alerts = Table(

@@ -128,7 +128,7 @@ def _load_rules(conn: Connection, history: History, keys: Collection[str], since
             row.firings, row.first_seen_ms, row.last_seen_ms, row.hosts, row.benign, row.threat
         )
     recent = select(columns.rule_key, columns.last_seen_ms).where(columns.last_seen_ms >= since_ms)
-    history.recent_rules[SITE] = dict(conn.execute(recent).tuples().all())
+    history.recent_rules[SITE] = {row.rule_key: row.last_seen_ms for row in conn.execute(recent)}
 
 
 def _load_pairs(
