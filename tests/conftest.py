@@ -6,11 +6,10 @@ The integration suite runs on both databases: ``database`` is the address of a f
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -19,8 +18,7 @@ import pytest
 from psycopg import sql
 
 from countersign.bootstrap import Site, open_site
-from countersign.config import FILE
-from tests.fakes import StepClock
+from tests.fakes import StepClock, data_directory
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -77,24 +75,35 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Address of an empty database of each kind."""
+def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], str]]:
+    """Makes empty databases, of each kind in turn, and gives their addresses."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'fresh.sqlite'}"
+        numbers = count(1)
+        yield lambda: f"sqlite:///{tmp_path / f'fresh{next(numbers)}.sqlite'}"
         return
     server: Postgres = request.getfixturevalue("postgres")
-    name, url = server.create()
-    yield url
-    server.drop(name)
+    names: list[str] = []
+
+    def create() -> str:
+        name, url = server.create()
+        names.append(name)
+        return url
+
+    yield create
+    for name in names:
+        server.drop(name)
+
+
+@pytest.fixture
+def database(databases: Callable[[], str]) -> str:
+    """Address of an empty database of each kind."""
+    return databases()
 
 
 @pytest.fixture
 def data(database: str, tmp_path: Path) -> Path:
     """A data directory whose configuration names the database."""
-    folder = tmp_path / "data"
-    folder.mkdir(mode=0o700)
-    (folder / FILE).write_text(f"database = {json.dumps(database)}\n", "utf-8")
-    return folder
+    return data_directory(tmp_path / "data", database)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 
 from countersign.bootstrap import Site
+from countersign.config import FILE
 from countersign.feed import Feeder, Summary
 from countersign.ledger.verify import Report, verify
 from countersign.model.alerts import Delivery
@@ -71,6 +72,13 @@ def wazuh(
     if ident:
         alert["id"] = ident
     return json.dumps(alert | more).encode()
+
+
+def data_directory(folder: Path, database: str = "") -> Path:
+    """A new data directory whose configuration names a database."""
+    folder.mkdir(mode=0o700)
+    (folder / FILE).write_text(f"database = {json.dumps(database)}\n", "utf-8")
+    return folder
 
 
 def deliver(site: Site, raws: Sequence[bytes], source: str = "wazuh", *, mapping: str = "", header: bytes = b"") -> Summary:

@@ -34,7 +34,8 @@ def main() -> None:
     if chromium is None:
         sys.exit("docs/images/take.py: chromium is not installed")
     with tempfile.TemporaryDirectory(prefix="countersign-pictures-") as folder:
-        command = [sys.executable, "-m", "countersign", "demo", "--no-browser", "--data", folder, "--port", str(_free_port())]
+        flags = ["--no-browser", "--data", folder, "--port", str(_free_port())]
+        command = [sys.executable, "-m", "countersign", "demo", *flags]
         service = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own program
         try:
             link = _link(service)

@@ -41,6 +41,7 @@ LEASE_MS = 60_000
 POLICY = f"builtin-gate/{__version__}/{len(CONDITIONS)}"
 AGENT_KEY = "keys/agents.key"
 SESSION_KEY = "keys/session.key"
+KEY_BYTES = 32
 
 
 class SystemClock:
@@ -205,14 +206,15 @@ def _prior_bytes() -> bytes:
 
 
 def secret_file(path: Path) -> bytes:
-    """32 random bytes kept in a file of mode 0600; made on first use."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """32 random bytes kept in a file of mode 0600; made on first use, whole or not at all."""
+    if not path.exists():
+        keys.create_private(path, f"{secrets.token_hex(KEY_BYTES)}\n".encode())
+    if path.stat().st_mode & 0o077:
+        raise EnvironmentFault("key is open to others", where=str(path), todo=f"run chmod 600 {path}")
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        if path.stat().st_mode & 0o077:
-            raise EnvironmentFault("key is open to others", where=str(path), todo=f"run chmod 600 {path}") from None
-        return bytes.fromhex(path.read_text("ascii").strip())
-    with os.fdopen(handle, "w") as file:
-        file.write(secrets.token_hex(32) + "\n")
-    return bytes.fromhex(path.read_text("ascii").strip())
+        key = bytes.fromhex(path.read_text("ascii").strip())
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise EnvironmentFault("key is damaged", where=str(path), todo="restore it from a backup")
+    return key

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, func, select
 
 from countersign.bootstrap import Site
@@ -74,7 +75,7 @@ class Feeder:
         fresh: list[Delivery] = []
         keys: list[bytes] = []
         with writing(self._site.engine) as conn:
-            for delivery in some:
+            for delivery in map(_named, some):
                 self.summary.lines += len(delivery.raws)
                 rest: Delivery | None = delivery
                 if places is not None:
@@ -124,6 +125,12 @@ class Feeder:
         checkpoint = self._site.sealer.checkpoint()
         if checkpoint is not None:
             summary.size, summary.checkpoint = checkpoint.size, checkpoint.root.hex()
+
+
+def _named(delivery: Delivery) -> Delivery:
+    """A file name may be any bytes, a ledger entry holds text: what is not UTF-8 is shown as U+FFFD."""
+    origin = delivery.origin.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return delivery if origin == delivery.origin else msgspec.structs.replace(delivery, origin=origin)
 
 
 def _counters(conn: Connection) -> dict[str, int]:

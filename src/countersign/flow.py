@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from countersign.correlate import fold, link
 from countersign.correlate.history import History, Past
-from countersign.errors import SourceError
+from countersign.errors import CountersignError, SourceError
 from countersign.model.alerts import Alert, Delivery, Ignored
 from countersign.model.cases import Link
 from countersign.model.decisions import Decision
@@ -76,7 +76,13 @@ def read(delivery: Delivery, blob: str, source: Source, skip: frozenset[int] = f
     return reading
 
 
-def _one_line(error: SourceError) -> str:
+def unreadable(delivery: Delivery, error: CountersignError) -> Reading:
+    """The reading of a delivery whose source cannot even be made: every message is bad, for the same reason."""
+    digests = [hashlib.sha256(raw).digest() for raw in delivery.raws]
+    return Reading(digests, bad=[Bad(place, error.where, _one_line(error)) for place in range(len(digests))])
+
+
+def _one_line(error: CountersignError) -> str:
     text = f"{error.what}; {error.todo}" if error.todo else error.what
     return " ".join(text.split())[:500]
 

@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from countersign.api.intake import Intake
 from countersign.api.measures import measures
@@ -92,13 +93,16 @@ class Worker(threading.Thread):
 class Log(StaticFiles):
     """Checkpoint and tiles as C2SP tlog-tiles asks: tiles never change, the checkpoint is never cached."""
 
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """The sealer's lock and its unfinished files are no part of the log."""
+        if any(part.startswith(".") for part in Path(path).parts):
+            return PlainTextResponse("not found", 404)
+        return await super().get_response(path, scope)
+
     def file_response(self, *args: object, **kwargs: object) -> Response:
         """As Starlette does, with the right caching."""
         response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
-        name = Path(str(args[0])).name
-        if name.startswith("."):
-            return PlainTextResponse("not found", 404)
-        if name == "checkpoint":
+        if Path(str(args[0])).name == "checkpoint":
             response.headers["cache-control"] = "no-store"
             response.headers["content-type"] = "text/plain; charset=utf-8"
         else:

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from countersign.cli.common import DataOption, JsonOption, emit, opened, table
 from countersign.errors import UsageError
 from countersign.feed import Feeder
+from countersign.sources.mapping import load_mapping
 from countersign.store import tables as t
 from countersign.store.engine import reading
 from countersign.store.quarantine import WAITING
@@ -47,7 +48,7 @@ def replay(
     json: JsonOption = False,
 ) -> None:
     """Put messages back into the inbox and process them; those that still fail are quarantined again."""
-    text = mapping.read_text("utf-8") if mapping else None
+    text = load_mapping(mapping) if mapping else None
     with opened(data) as site:
         numbers = list(number or [])
         if all_:

@@ -8,8 +8,9 @@ import typer
 
 from countersign.cli.common import DataOption, JsonOption, emit, opened, table
 from countersign.evaluate.replay import replay as run_replay
+from countersign.store import ledger
 from countersign.store import rebuild as rebuilding
-from countersign.store.engine import reading
+from countersign.store.engine import reading, writing
 
 
 def register(app: typer.Typer) -> None:
@@ -24,17 +25,16 @@ def rebuild(
     json: JsonOption = False,
 ) -> None:
     """Recreate queue, cases and measures from the ledger and the evidence; exit 1 when they came out different."""
-    with opened(data) as site:
-        with reading(site.engine) as conn:
-            before = rebuilding.digests(conn)
-        with site.engine.connect() as conn:
-            transaction = conn.begin()
-            size = rebuilding.rebuild(conn)
-            after = rebuilding.digests(conn)
-            if check:
-                transaction.rollback()
-            else:
-                transaction.commit()
+    with opened(data) as site, writing(site.engine) as conn:
+        trial = conn.begin_nested()
+        ledger.lock_head(conn)  # from here on nobody else writes, so before and after can be compared
+        before = rebuilding.digests(conn)
+        size = rebuilding.rebuild(conn)
+        after = rebuilding.digests(conn)
+        if check:
+            trial.rollback()
+        else:
+            trial.commit()
     differing = sorted(name for name in before if before[name] != after[name])
     if json:
         emit({"ok": not differing, "entries": size, "tables": len(after), "differing": differing})

@@ -47,7 +47,9 @@ def run(site: Site, host: str, port: int, *, worker: bool = True, browser: bool 
     sessions = Sessions(site.session_key)
     link = f"http://{host}:{port}/enter?t={sessions.link_token(site.commands.operator, site.clock.now_ms())}"
     listener = _bind(host, port)
-    config = uvicorn.Config(create_app(site, sessions, worker=worker), log_level="warning", access_log=False, timeout_graceful_shutdown=1)
+    service = create_app(site, sessions, worker=worker)
+    # Open event streams would otherwise hold up the end for as long as a browser keeps them.
+    config = uvicorn.Config(service, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     sys.stdout.write(f"Console  {link}\n         (works once, within ten minutes; start again for a new one)\n")
     sys.stdout.flush()

@@ -17,6 +17,8 @@ from countersign.model.findings import FOLD_WINDOW_MS, Finding, main_host
 
 _T = TypeVar("_T")
 
+IDS_MAX = 64
+"""Most tactics, techniques and labels kept per finding: the sender chooses them, and a ledger entry is bounded."""
 _KEYED = frozenset({EntityType.HOST, EntityType.USER, EntityType.IP, EntityType.MAIL})
 """Entity types that tell findings apart; domains, URLs, hashes and the like vary per event and are merged instead."""
 
@@ -53,8 +55,8 @@ def start(alert: Alert, ident: str) -> Finding:
         first_seen_ms=alert.time_ms,
         last_seen_ms=alert.time_ms,
         count=1,
-        tactics=alert.tactics,
-        techniques=alert.techniques,
+        tactics=alert.tactics[:IDS_MAX],
+        techniques=alert.techniques[:IDS_MAX],
         entities=alert.entities[:ENTITIES_MAX],
         facets=alert.facets,
         tainted=alert.tainted,
@@ -71,11 +73,11 @@ def merge(old: Finding, new: Finding) -> Finding:
         first_seen_ms=min(old.first_seen_ms, new.first_seen_ms),
         last_seen_ms=max(old.last_seen_ms, new.last_seen_ms),
         count=old.count + new.count,
-        tactics=_union(old.tactics, new.tactics),
-        techniques=_union(old.techniques, new.techniques),
+        tactics=_union(old.tactics, new.tactics)[:IDS_MAX],
+        techniques=_union(old.techniques, new.techniques)[:IDS_MAX],
         entities=_union(old.entities, new.entities)[:ENTITIES_MAX],
         tainted=_union(old.tainted, new.tainted),
-        labels=_union(old.labels, new.labels),
+        labels=_union(old.labels, new.labels)[:IDS_MAX],
     )
 
 

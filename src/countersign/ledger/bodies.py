@@ -9,11 +9,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from countersign.model.cases import Link
-from countersign.model.entities import PERSONAL
+from countersign.model.entities import PERSONAL, EntityType
 from countersign.model.evidence import Evidence, LookupStatus
 from countersign.model.records import FindingRecord
 
-_PERSONAL_PREFIXES = tuple(f"{kind.value}:" for kind in PERSONAL)
+_PERSONAL_PREFIXES = tuple(f"{kind.value}:" for kind in (*sorted(PERSONAL), EntityType.URL))
+"""A URL may carry a person's name or mail address (``?user=…``), so it is treated like one."""
+REASONS_MAX = 32
+"""Most reasons for ignoring that one entry names: the sender chooses them, and an entry is bounded."""
 
 
 def is_personal(key: str) -> bool:
@@ -36,11 +39,20 @@ def alert_received(
         "blob": blob,
         "lines": len(digests),
         "accepted": len(digests) - sum(ignored.values()) - duplicates - bad,
-        "ignored": dict(sorted(ignored.items())),
+        "ignored": _reasons(ignored),
         "duplicates": duplicates,
         "quarantined": bad,
         "sha256": [digest.hex() for digest in digests],
     }
+
+
+def _reasons(ignored: Mapping[str, int]) -> dict[str, int]:
+    """The commonest reasons by name, the rest in one sum."""
+    if len(ignored) <= REASONS_MAX:
+        return dict(sorted(ignored.items()))
+    ranked = sorted(ignored.items(), key=lambda item: (-item[1], item[0]))
+    rest = sum(number for _, number in ranked[REASONS_MAX:])
+    return dict(sorted(ranked[:REASONS_MAX])) | {"other reasons": rest}
 
 
 def alert_quarantined(
@@ -69,7 +81,6 @@ def finding_decided(
         "first": int(record.first),
         "pattern": record.pattern,
         "rule": finding.rule_key,
-        "title": finding.title,
         "host": finding.host,
         "severity": int(finding.severity),
         "techniques": finding.techniques,

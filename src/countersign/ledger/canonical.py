@@ -2,8 +2,8 @@
 
 Why so narrow: floats, booleans and null are where JSON writers differ, so the ledger has none of them. Allowed are
 ``int`` within ±(2^53-1) (RFC 8785 section 3.2.2.3: numbers are IEEE doubles), ``str`` without lone surrogates, ``list``
-(a ``tuple`` or an array-like struct is written as one), and ``dict`` with ``str`` keys; enums over ``str`` or ``int`` stand for their value. A
-``bool`` is refused (write 0 or 1), so is ``None`` (leave the key out or write "") and ``bytes`` (write hex).
+(a ``tuple`` or an array-like struct is written as one), and ``dict`` with ``str`` keys; enums over ``str`` or ``int``
+stand for their value. A ``bool`` is refused (write 0 or 1), so is ``None`` (leave the key out or write "") and ``bytes`` (write hex).
 
 Speed: msgspec's sorted writer gives exactly RFC 8785 bytes for such values with one exception, checked by a property
 test against the ``rfc8785`` package: it sorts keys by UTF-8 bytes where the standard asks for UTF-16 units, which

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from countersign import flow
 from countersign.authority.lease import VerifiedLease
+from countersign.errors import CountersignError
 from countersign.ledger import bodies
 from countersign.model.alerts import Delivery
 from countersign.model.decisions import Action
@@ -147,7 +148,10 @@ class Batch:
 
     def _read(self, row: inbox.Claimed, skip: frozenset[int]) -> Read:
         delivery = evidence.get(self.conn, row.blob, Delivery)
-        source = self.tools.source(delivery.source, delivery.header, delivery.mapping)
+        try:
+            source = self.tools.source(delivery.source, delivery.header, delivery.mapping)
+        except CountersignError as error:  # a faulty mapping, or a source that is not there any more
+            return Read(row, delivery, flow.unreadable(delivery, error))
         return Read(row, delivery, flow.read(delivery, row.blob, source, skip))
 
     def _new_items(self, reads: Sequence[Read]) -> list[flow.Item]:

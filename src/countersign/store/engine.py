@@ -72,8 +72,11 @@ def reading(engine: Engine) -> Iterator[Connection]:
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """One write transaction: all of it commits, or nothing."""
-    with opened(engine) as connection, connection.begin():
-        yield connection
+    try:
+        with opened(engine) as connection, connection.begin():
+            yield connection
+    except OperationalError as error:
+        raise _fault(engine, error, "database cannot be written", "check disk, rights and server") from error
 
 
 @contextmanager
@@ -81,9 +84,12 @@ def opened(engine: Engine) -> Iterator[Connection]:
     """A connection, or a clear error when the database cannot be reached."""
     try:
         connection = engine.connect()
-    except OperationalError as error:
-        where = engine.url.render_as_string(hide_password=True)
-        reason = str(error.orig).splitlines()[0] if error.orig else "no answer"
-        raise EnvironmentFault(f"database cannot be opened ({reason})", where=where, todo="check that it runs") from error
+    except (OperationalError, sqlite3.OperationalError) as error:
+        raise _fault(engine, error, "database cannot be opened", "check that it runs") from error
     with connection:
         yield connection
+
+
+def _fault(engine: Engine, error: Exception, what: str, todo: str) -> EnvironmentFault:
+    reason = next(iter(str(getattr(error, "orig", None) or error).splitlines()), "no answer")
+    return EnvironmentFault(f"{what} ({reason})", where=engine.url.render_as_string(hide_password=True), todo=todo)

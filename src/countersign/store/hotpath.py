@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from countersign.errors import CountersignError
+from countersign.errors import EnvironmentFault
 from countersign.ports import Clock
 from countersign.store import inbox, ledger
 from countersign.store.batch import Batch, Report, Tools
@@ -42,7 +42,7 @@ class HotPath:
         """Process one micro-batch; None when nothing waits."""
         try:
             return self._attempt()
-        except (CountersignError, OperationalError):
+        except (EnvironmentFault, OperationalError):  # the database is in trouble, not the batch
             raise
         except Exception:
             log.exception("micro-batch failed; taking it apart")
@@ -64,7 +64,14 @@ class HotPath:
             return None
         row = claimed[0]
         culprits = frozenset(place for place in range(row.n) if not self._survives(row, place))
-        return self._attempt(only=row.id, skip=culprits)
+        try:
+            report = self._attempt(only=row.id, skip=culprits)
+        except (EnvironmentFault, OperationalError):
+            raise
+        except Exception:  # together they break what none of them breaks alone
+            log.exception("alerts cannot be processed together; all of them are quarantined")
+            report = self._attempt(only=row.id, skip=frozenset(range(row.n)))
+        return report or Report()  # another worker may have been faster: that does not mean that the inbox is empty
 
     def _survives(self, row: inbox.Claimed, place: int) -> bool:
         others = frozenset(range(row.n)) - {place}
@@ -74,6 +81,8 @@ class HotPath:
             head = ledger.lock_head(conn)
             Batch(conn, self._tools, self._clock.now_ms(), head).run([row], others)
             transaction.rollback()
+        except (EnvironmentFault, OperationalError):
+            raise
         except Exception as error:  # the point is to learn which alert breaks things, whatever the error
             log.error("alert cannot be processed", place=place, error=type(error).__name__)
             return False

@@ -105,11 +105,15 @@ def _create(data: Path, origin: str) -> None:
         raise EnvironmentFault("log key is gone", where=where, todo=todo)
     if not is_key_name(origin):
         raise ConfigError(f"{origin!r} cannot name a log", where="origin", todo="use neither white space nor plus")
-    path = data / KEY_FILE
+    create_private(data / KEY_FILE, f"{LogKey(origin, secrets.token_bytes(32)).encoded()}\n".encode())
+
+
+def create_private(path: Path, content: bytes) -> None:
+    """Write a new file that only its owner may read, whole or not at all, unless another process was faster."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.parent.chmod(0o700)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    _write_private(temporary, f"{LogKey(origin, secrets.token_bytes(32)).encoded()}\n".encode())
+    _write_private(temporary, content)
     try:
         os.link(temporary, path)  # unlike a rename, never replaces a key that is there
     except FileExistsError:

@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import Engine, inspect, text
 
 from countersign.errors import EnvironmentFault
-from countersign.store.engine import opened
+from countersign.store.engine import opened, writing
 
 HEAD = "0001"
 FOLDER = Path(__file__).parent / "migrations"
@@ -35,7 +35,7 @@ def _run(engine: Engine) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(FOLDER))
-    with opened(engine) as conn, conn.begin():
+    with writing(engine) as conn:
         if engine.dialect.name == "postgresql":
             conn.execute(text("SELECT pg_advisory_xact_lock(4852)"))  # two processes starting at once
         config.attributes["connection"] = conn
