@@ -57,12 +57,13 @@ def wazuh(
     at_ms: int = NOON_MS,
     title: str = "sshd: attempt to login using a non-existent user",
     data: dict[str, Any] | None = None,
+    mitre: dict[str, list[str]] | None = None,
     **more: Any,
 ) -> bytes:
     """One Wazuh alert as a line of ``alerts.json``; without its own id when ``ident`` is empty."""
     alert: dict[str, Any] = {
         "timestamp": stamp(at_ms),
-        "rule": {"id": rule, "level": level, "description": title, "groups": ["sshd"]},
+        "rule": {"id": rule, "level": level, "description": title, "groups": ["sshd"], "mitre": mitre or {}},
         "agent": {"id": "004", "name": host},
         "manager": {"name": "manager"},
         "decoder": {"name": "sshd"},
@@ -122,7 +123,8 @@ def assert_rebuilds(site: Site) -> None:
         rebuild.rebuild(conn)
         after = rebuild.digests(conn)
         conn.get_transaction().rollback()  # type: ignore[union-attr]
-    assert [name for name in before if before[name] != after[name]] == []
+    differing = [name for name in before if before[name] != after[name]]
+    assert not differing, f"a rebuild gives other rows in {', '.join(differing)}"
 
 
 def verified(site: Site) -> Report:

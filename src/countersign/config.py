@@ -69,9 +69,13 @@ def data_dir(chosen: Path | None, environ: Mapping[str, str] = os.environ) -> Pa
 def load(directory: Path, environ: Mapping[str, str] = os.environ) -> Config:
     """Configuration of a data directory. Raises ConfigError with file, line and key."""
     path = directory / FILE
-    text = path.read_text("utf-8") if path.is_file() else ""
     try:
+        text = path.read_text("utf-8") if path.is_file() else ""
         raw = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"not UTF-8 at byte {error.start}", where=str(path), todo="save it as UTF-8") from error
+    except OSError as error:
+        raise ConfigError(f"cannot be read ({error.strerror})", where=str(path), todo="check its rights") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(str(error), where=str(path), todo="correct the TOML") from error
     _check_keys(raw, Config, path, text, "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -68,7 +69,8 @@ class Feeder:
         while some := list(islice(deliveries, CHUNKS_PER_COMMIT)):
             if chain and places is None:
                 places = inbox.FileChain(some[0].source, some[0].mapping)
-            self._accept(some, places)
+            with self._timed("accept"):
+                self._accept(some, places)
             self.work()
 
     def _accept(self, some: list[Delivery], places: inbox.FileChain | None) -> None:
@@ -95,8 +97,19 @@ class Feeder:
             self.summary.stages[stage] = self.summary.stages.get(stage, 0.0) + seconds
         self._tick(self.summary.lines)
         if time.monotonic() - self._sealed > SEAL_EVERY_S:
+            self._seal()
+
+    def _seal(self) -> None:
+        with self._timed("seal"):
             self._site.seal()
-            self._sealed = time.monotonic()
+        self._sealed = time.monotonic()
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        """Add the CPU time of the block to the stage."""
+        start = time.process_time()
+        yield
+        self.summary.stages[stage] = self.summary.stages.get(stage, 0.0) + time.process_time() - start
 
     def finish(self) -> Summary:
         """Wait until nothing of this feeding waits, seal, and add up what the ledger says became of it."""
@@ -106,7 +119,7 @@ class Feeder:
                 if not inbox.waiting(conn, self._run):
                     break
             time.sleep(0.05)  # another worker has the rest in hand
-        self._site.seal()
+        self._seal()
         self._count()
         return self.summary
 

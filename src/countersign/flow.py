@@ -7,6 +7,7 @@ record holds. Nothing here knows a database, a clock or a network.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from countersign.model.records import FindingRecord
 from countersign.model.verdicts import Label, Verdict
 from countersign.ports import Source
 from countersign.triage.novelty import PatternRecord
+
+_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,10 @@ def unreadable(delivery: Delivery, error: CountersignError) -> Reading:
 
 
 def _one_line(error: CountersignError) -> str:
-    text = f"{error.what}; {error.todo}" if error.todo else error.what
+    """The error without the values it quotes: it goes into the ledger, where no person may stand in clear (the raw
+    message, beside the ledger, shows them)."""
+    what = _QUOTED.sub("‹…›", error.what)
+    text = f"{what}; {error.todo}" if error.todo else what
     return " ".join(text.split())[:500]
 
 
@@ -170,16 +176,17 @@ def _place(
 
 @dataclass(slots=True)
 class CaseState:
-    """What triage must know of an open case: its tactics, its size, and how many findings are insufficient or threats."""
+    """What triage must know of an open case: the furthest tactic of each finding, its size, and how many findings are
+    insufficient or threats."""
 
-    tactics: frozenset[str] = frozenset()
+    stages: frozenset[str] = frozenset()
     findings: int = 0
     unsettled: dict[Label, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What judging one micro-batch needs. unsettled_hosts: per host, findings of the last hour that are insufficient and
+    """What judging one micro-batch needs. unsettled_hosts: per anchor, findings of the last hour that are insufficient and
     threats, in number. killed: names of scopes whose kill switch is on, ``*`` for all."""
 
     placed: Sequence[Placed]

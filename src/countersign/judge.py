@@ -92,7 +92,7 @@ class Judge:
     def _context(self, placed: Placed, around: Surroundings, known: PatternRecord, batch: Batch) -> Context:
         return Context(
             past=placed.past,
-            case_tactics=batch.cases.get(placed.case, _NEW_CASE).tactics,
+            case_stages=batch.cases.get(placed.case, _NEW_CASE).stages,
             asset_criticality=around.asset_criticality,
             identity_criticality=around.identity_criticality,
             host_role=around.host_role,
@@ -151,8 +151,8 @@ def _unsettled(batch: Batch, verdicts: Sequence[Verdict]) -> dict[str, Counter[L
 
 
 def _others(placed: Placed, label: Label, unsettled: Mapping[str, Mapping[Label, int]], batch: Batch) -> tuple[int, int]:
-    """(undecided, threats) among the other findings of the case, or on the host within the hour: the larger of the two."""
-    near = batch.unsettled_hosts.get(placed.finding.host, {})
+    """(undecided, threats) among the other findings of the case, or on the same anchor within the hour: the larger of the two."""
+    near = batch.unsettled_hosts.get(placed.finding.anchor, {})
     counts = []
     for kind in (Label.INSUFFICIENT, Label.THREAT):
         in_case = unsettled[placed.case][kind] - (label is kind)

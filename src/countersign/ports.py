@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 from countersign.model.alerts import Alert, Ignored
 from countersign.model.entities import Entity
 from countersign.model.evidence import Evidence
+from countersign.model.responses import Plan, Scene, Takes
 
 
 @runtime_checkable
@@ -31,6 +32,25 @@ class Lookup(Protocol):
 
     def answer(self, entity: Entity) -> Evidence | None:
         """Evidence for an entity of a type this lookup knows, else None. Never raises: a fault is ``unavailable``."""
+        ...
+
+
+@runtime_checkable
+class ActionPlan(Protocol):
+    """A response, as far as this version goes: it plans and touches nothing. name: as in the registry. verb: OpenC2 action
+    and its target in words. impactful: it would change a system of the site. minutes: after how long its undo is proposed
+    by itself, 0 when it stays until it is undone. runs: whether it can be carried out; no action can."""
+
+    name: str
+    title: str
+    verb: str
+    takes: Takes
+    impactful: bool
+    minutes: int
+    runs: bool
+
+    def plan(self, scene: Scene) -> Plan:
+        """What it would do, how that would be undone, whom it would hit. Pure: the same scene gives the same plan."""
         ...
 
 

@@ -12,8 +12,8 @@ import os
 import random
 import secrets
 import subprocess
+import tempfile
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,14 +21,17 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Engine, func, select
+from sqlalchemy.exc import DatabaseError
 
 from countersign.bootstrap import Site, open_site
-from countersign.model.alerts import Delivery
+from countersign.config import load
+from countersign.errors import EnvironmentFault
+from countersign.model.alerts import CHUNK_ALERTS_MAX, Delivery
 from countersign.model.entries import Kind
 from countersign.store import evidence
 from countersign.store import tables as t
-from countersign.store.engine import reading
+from countersign.store.engine import make_engine, reading
 from tests import fakes
 
 pytestmark = [pytest.mark.crash, pytest.mark.slow]
@@ -36,6 +39,9 @@ pytestmark = [pytest.mark.crash, pytest.mark.slow]
 RUNS = int(os.environ.get("COUNTERSIGN_CRASH_RUNS", "8"))
 ALERTS = 3_000
 KILLS_MAX = 3
+BATCHES = ALERTS // CHUNK_ALERTS_MAX
+BATCH_S, STARTING_S, LOOK_S = 0.3, 1.2, 0.002
+"""About what a micro-batch and a start take, so that moments fall all over them; how often to look."""
 HOSTS = ("web-1", "web-2", "db-1", "mail-1", "ws-17")
 
 
@@ -62,36 +68,62 @@ def write_alerts(path: Path) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Pace:
-    """How long an undisturbed run takes, and when it begins to work, in seconds."""
+class Moment:
+    """When to kill: once ``batches`` micro-batches are committed, and ``after_s`` later."""
 
-    begins: float
-    ends: float
-
-
-def measure(file: Path, data: Path) -> Pace:
-    """An undisturbed run."""
-    start = time.perf_counter()
-    summary = fakes.run_json("ingest", file, "--source", "wazuh", "--data", data)
-    took = time.perf_counter() - start
-    assert summary["accepted"] == ALERTS
-    return Pace(max(0.0, took - summary["seconds"]), took)
+    batches: int
+    after_s: float
 
 
-def ingest_and_kill(file: Path, data: Path, after_s: float) -> bool:
-    """Start an ingest and kill it after a while; True when it had not ended by then."""
-    child = subprocess.Popen(
-        fakes.command("ingest", file, "--source", "wazuh", "--data", data),
-        env=fakes.environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    timer = threading.Timer(after_s, child.kill)
-    timer.start()
-    _, said = child.communicate()
-    timer.cancel()
-    assert child.returncode in (0, -9), said.decode()
+def some_moment(draw: random.Random) -> Moment:
+    """Mostly while alerts are processed; now and then while keys, schema and ledger are being made."""
+    if draw.random() < 0.2:
+        return Moment(0, draw.uniform(0.0, STARTING_S))
+    return Moment(draw.randrange(BATCHES), draw.uniform(0.0, BATCH_S))
+
+
+def ingest_and_kill(file: Path, data: Path, moment: Moment) -> bool:
+    """Start an ingest and kill it at its moment; True when it had not ended by then."""
+    with tempfile.TemporaryFile() as said:
+        child = subprocess.Popen(
+            fakes.command("ingest", file, "--source", "wazuh", "--data", data),
+            env=fakes.environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+        )
+        engine = make_engine(load(data, {}).database)
+        before = batches(engine)
+        while not ended(child, LOOK_S) and batches(engine) - before < moment.batches:
+            pass
+        engine.dispose()
+        timer = threading.Timer(moment.after_s, child.kill)
+        timer.start()
+        child.wait()
+        timer.cancel()
+        said.seek(0)
+        assert child.returncode in (0, -9), said.read().decode()
     return child.returncode != 0
+
+
+def ended(child: subprocess.Popen[bytes], within_s: float) -> bool:
+    try:
+        child.wait(within_s)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def batches(engine: Engine) -> int:
+    """Micro-batches committed so far; 0 while there is no database or no table."""
+    file = engine.url.database if engine.dialect.name == "sqlite" else None
+    if file and not Path(file).exists():
+        return 0
+    try:
+        with reading(engine) as conn:
+            found = select(func.count()).where(t.entries.c.kind == Kind.LEASE_ISSUED.value)
+            return int(conn.execute(found).scalar_one())
+    except (DatabaseError, EnvironmentFault):
+        return 0
 
 
 def assert_sound(data: Path, wanted: list[str]) -> int:
@@ -151,15 +183,12 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_is_there_twice(
     seed = int(os.environ.get("COUNTERSIGN_CRASH_SEED", secrets.randbits(32)))
     draw = random.Random(seed)
     wanted = write_alerts(tmp_path / "alerts.json")
-    pace = measure(tmp_path / "alerts.json", fakes.data_directory(tmp_path / "calm", databases()))
     moments: list[int] = []
     for run in range(RUNS):
         data = fakes.data_directory(tmp_path / f"run{run}", databases())
         print(f"run {run} of {RUNS}, seed {seed}, data {data}")
         for kill in range(draw.randint(1, KILLS_MAX)):
-            # Mostly while alerts are processed; now and then while keys, schema and ledger are being made.
-            earliest = 0.0 if draw.random() < 0.2 else pace.begins
-            if not ingest_and_kill(tmp_path / "alerts.json", data, draw.uniform(earliest, pace.ends)):
+            if not ingest_and_kill(tmp_path / "alerts.json", data, some_moment(draw)):
                 break
             moments.append(assert_sound(data, wanted))
             print(f"  kill {kill}: {moments[-1]} alerts were processed")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import typer
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection
 from typer.testing import CliRunner
 
 from countersign.cli import inventory as cli
@@ -15,6 +16,7 @@ from countersign.cli import lookups as cli_lookups
 from countersign.errors import ConflictError, UsageError
 from countersign.model.inventory import Asset, Criticality, Identity, Inventory
 from countersign.store import tables
+from countersign.store.engine import make_engine
 from countersign.store.inventory import load, save
 
 FIRST = Inventory(
@@ -24,10 +26,12 @@ FIRST = Inventory(
 
 
 @pytest.fixture
-def conn() -> Connection:
-    engine = create_engine("sqlite://")
+def conn(database: str) -> Iterator[Connection]:
+    engine = make_engine(database)
     tables.metadata.create_all(engine)
-    return engine.connect()
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
 
 
 def test_what_is_saved_is_loaded(conn: Connection) -> None:

@@ -25,8 +25,8 @@ from tests.ledger_log import KEY, OTHER_KEY, MemoryLog, add, blobs, entry, flip
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    made = make_engine(f"sqlite:///{tmp_path / 'site.sqlite'}")
+def engine(database: str) -> Iterator[Engine]:
+    made = make_engine(database)
     t.metadata.create_all(made)
     yield made
     made.dispose()

@@ -24,6 +24,7 @@ from starlette.types import Scope
 from countersign.api.intake import Intake
 from countersign.api.measures import measures
 from countersign.api.problems import problem
+from countersign.api.v1 import create_api
 from countersign.bootstrap import Site
 from countersign.errors import CountersignError, UsageError
 from countersign.sources import SOURCES
@@ -143,6 +144,7 @@ def create_app(site: Site, sessions: Sessions, *, worker: bool = True) -> Starle
         Route("/readyz", _ready(site)),
         Route("/metrics", _measures(site)),
         Mount("/tlog", Log(directory=tlog)),
+        Mount("/api/v1", create_api(site.engine, sessions, site.clock)),
         Mount("/", console),
     ]
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers={500: _broken})

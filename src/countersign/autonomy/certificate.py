@@ -1,85 +1,23 @@
-"""How sure the reviews make us: the Clopper-Pearson upper bound on the share of threats among would-be closes.
-
-Clopper & Pearson 1934, Biometrika 26: U = BetaInv(1 - delta; k + 1, n - k). The incomplete beta function is evaluated by
-its continued fraction (Abramowitz & Stegun 26.5.8, Lentz's method), so that nothing beyond the standard library is
-needed; the tests compare it with scipy.
-"""
+"""What ``autonomy status`` shows of the reviews in each scope; the bound itself is in ``autonomy.bounds``."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from countersign.autonomy.bounds import ALPHA_PPM, DELTA_PPM, incomplete_beta, reviews_needed, upper_bound_ppm
 from countersign.autonomy.scopes import DEFAULT_SCOPES, START_STAGE, Scope, Stage
-from countersign.model.verdicts import PPM
 
-ALPHA_PPM = 10_000
-"""Accepted share of threats among closed findings: 1 %."""
-DELTA_PPM = 50_000
-"""Accepted chance that the bound is wrong: 5 %."""
-
-_TINY = 1e-300
-_STEPS_MAX = 10_000
-_EPSILON = 1e-15
-_HALVINGS = 60
-
-
-def reviews_needed(alpha_ppm: int = ALPHA_PPM, delta_ppm: int = DELTA_PPM) -> int:
-    """Reviews without a single threat after which the bound is at most alpha: ceil(ln delta / ln(1 - alpha))."""
-    return math.ceil(math.log(delta_ppm / PPM) / math.log1p(-alpha_ppm / PPM))
-
-
-def upper_bound_ppm(reviewed: int, threats: int, delta_ppm: int = DELTA_PPM) -> int:
-    """Bound on P(threat) after ``threats`` in ``reviewed``, right with probability 1 - delta; rounded up to whole ppm.
-
-    Raises ValueError unless 0 <= threats <= reviewed and 0 < delta < 1.
-    """
-    if not 0 <= threats <= reviewed or not 0 < delta_ppm < PPM:
-        raise ValueError(f"no bound for {threats} in {reviewed} at {delta_ppm} ppm")
-    if threats == reviewed:
-        return PPM
-    low, high = threats / reviewed, 1.0
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        if incomplete_beta(threats + 1, reviewed - threats, middle) < 1 - delta_ppm / PPM:
-            low = middle
-        else:
-            high = middle
-    return min(PPM, math.ceil(high * PPM))
-
-
-def incomplete_beta(a: float, b: float, x: float) -> float:
-    """Regularised incomplete beta function I_x(a, b) for a, b > 0 and 0 <= x <= 1."""
-    if x <= 0 or x >= 1:
-        return float(x >= 1)
-    if x > (a + 1) / (a + b + 2):
-        return 1 - incomplete_beta(b, a, 1 - x)
-    front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
-    return math.exp(front) * _fraction(a, b, x) / a
-
-
-def _fraction(a: float, b: float, x: float) -> float:
-    c, d = 1.0, 1.0 / _away(1 - (a + b) * x / (a + 1))
-    value = d
-    for m in range(1, _STEPS_MAX):
-        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        d = 1 / _away(1 + even * d)
-        c = _away(1 + even / c)
-        value *= d * c
-        d = 1 / _away(1 + odd * d)
-        c = _away(1 + odd / c)
-        step = d * c
-        value *= step
-        if abs(step - 1) < _EPSILON:
-            break
-    return value
-
-
-def _away(value: float) -> float:
-    """Lentz's guard against division by zero."""
-    return value if abs(value) > _TINY else _TINY
+__all__ = [
+    "ALPHA_PPM",
+    "DELTA_PPM",
+    "Reviews",
+    "StatusRow",
+    "incomplete_beta",
+    "reviews_needed",
+    "status_rows",
+    "upper_bound_ppm",
+]
 
 
 @dataclass(frozen=True, slots=True)

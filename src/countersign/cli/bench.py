@@ -27,7 +27,9 @@ def hot_path(
     source: Annotated[str, typer.Option(help="Source of the file.")] = "",
     mapping: Annotated[Path | None, typer.Option(help="Mapping of the generic source.")] = None,
     alerts: Annotated[int, typer.Option(min=500, help="How many alerts to make up.")] = 20_000,
-    database: Annotated[str, typer.Option(help="PostgreSQL address (an empty database); default SQLite.")] = "",
+    database: Annotated[
+        str, typer.Option(help="`postgres` (starts a server for the run) or the address of an empty one; default SQLite.")
+    ] = "",
     json: JsonOption = False,
 ) -> None:
     """Alerts the whole way, durable and audited: alerts per CPU-second, by stage."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
+from countersign.actions import NOTHING_RUNS
+from countersign.actions.suggest import Suggestion, suggest
 from countersign.cli.common import DataOption, JsonOption, emit, note, opened, table
 from countersign.correlate.ocsf_export import Incident, detection_finding, incident_finding
 from countersign.investigate.summary import summarise
 from countersign.model.cases import CaseStatus, Disposition
-from countersign.store import read, read_case
+from countersign.store import inventory, read, read_case
 from countersign.store.engine import reading
 
 _PPM_PER_PERCENT = 10_000
@@ -47,6 +50,7 @@ def show(ident: Annotated[str, typer.Argument(metavar="ID")], data: DataOption =
     """Show a case: what happened, why, and what its decision rests on."""
     with opened(data) as site, reading(site.engine) as conn:
         detail = read_case.case_detail(conn, ident)
+        responses = suggest(detail.case.id, detail.records, inventory.load(conn))
         now_ms = site.clock.now_ms()
     if json:
         emit(detail)
@@ -61,6 +65,19 @@ def show(ident: Annotated[str, typer.Argument(metavar="ID")], data: DataOption =
         table(("feature", "value", "weight"), weights, title="Score of the strongest finding")
         conditions = [(c.name, c.outcome.value, c.have, c.need) for c in top.decision.conditions]
         table(("condition", "outcome", "have", "need"), conditions, title="Gate")
+    _show_responses(responses)
+
+
+def _show_responses(responses: Sequence[Suggestion]) -> None:
+    """Each suggested response with what it would do; and that nothing runs."""
+    columns = ("response", "target", "would", "hits", "undo", "to approve", "draft")
+    rows = [
+        (r.title, r.target, r.proposal.plan, "; ".join(r.proposal.blast_radius), r.proposal.undo, r.people, r.digest[:12])
+        for r in responses
+    ]
+    if rows:
+        table(columns, rows, title="Suggested responses")
+    typer.echo(f"{NOTHING_RUNS}." if rows else f"No response is suggested. {NOTHING_RUNS}.")
 
 
 def dispose(

@@ -8,9 +8,10 @@ import sys
 
 import structlog
 import typer
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from countersign import __version__
-from countersign.errors import CountersignError
+from countersign.errors import CountersignError, EnvironmentFault
 
 GROUPS = (
     "demo",
@@ -21,12 +22,16 @@ GROUPS = (
     "plugged",
     "lookups",
     "cases",
+    "responses",
     "quarantine",
     "autonomy",
     "ledger",
     "record",
     "learn",
     "bench",
+    "simulate",
+    "evaluate",
+    "mcp",
 )
 """Modules of this room with commands, in the order of `--help`."""
 
@@ -72,6 +77,12 @@ def main() -> None:
     except CountersignError as error:
         sys.stderr.write(f"countersign: {error}\n")
         sys.exit(error.exit_code)
+    except DatabaseError as error:
+        if type(error) not in (DatabaseError, OperationalError):  # the others are our own mistakes
+            raise
+        reason = next(iter(str(error.orig).splitlines()), "no answer")
+        sys.stderr.write(f"countersign: database fails ({reason}); check its file or server, or restore a backup\n")
+        sys.exit(EnvironmentFault.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write("countersign: interrupted; what was accepted is on disk and will be processed\n")
         sys.exit(130)

@@ -13,6 +13,7 @@ from countersign.config import FILE, TEMPLATE, data_dir
 from countersign.errors import UsageError
 from countersign.sources import SOURCES
 from countersign.store import inbox, ledger
+from countersign.store.commands import READ_TOKEN
 from countersign.store.engine import reading
 
 
@@ -38,13 +39,13 @@ def init(data: DataOption = None) -> None:
 
 
 def token(
-    source: Annotated[str, typer.Argument(help="Source that may be posted to with it.")],
+    source: Annotated[str, typer.Argument(help="Source that may be posted to with it, or api:read.")],
     days: Annotated[int, typer.Option(min=1, max=3650, help="Days until it expires.")] = 365,
     data: DataOption = None,
 ) -> None:
-    """Issue a token for POST /intake/SOURCE; it is shown once."""
-    if source not in SOURCES:
-        raise UsageError(f"unknown source {source!r}", todo=f"use one of {', '.join(SOURCES)}")
+    """Issue a token for POST /intake/SOURCE, or (api:read) for reading /api/v1; it is shown once."""
+    if source not in (*SOURCES, READ_TOKEN):
+        raise UsageError(f"unknown source {source!r}", todo=f"use one of {', '.join((*SOURCES, READ_TOKEN))}")
     with opened(data) as site:
         typer.echo(site.commands.issue_token(source, days))
         site.seal()

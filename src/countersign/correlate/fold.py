@@ -31,13 +31,13 @@ def fold_key(alert: Alert) -> tuple[object, ...]:
 
 def keyed_entities(entities: tuple[Entity, ...]) -> frozenset[Entity]:
     """The entities that identify a finding."""
-    return frozenset(entity for entity in entities if entity.type in _KEYED)
+    return frozenset([entity for entity in entities if entity.type in _KEYED])
 
 
 def finding_id(alert: Alert) -> str:
     """``F-`` and 16 hex digits over the fold key; the same in every process."""
     source, product, rule, window, entities = fold_key(alert)
-    parts = sorted(f"{e.role.value}={e.key}" for e in entities)  # type: ignore[attr-defined]
+    parts = sorted([e.role + "=" + e.key for e in entities])  # type: ignore[attr-defined]
     text = "\x1f".join([str(source), str(product), str(rule), str(window), *parts])
     return "F-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
@@ -94,6 +94,8 @@ def _fold_group(members: Iterable[Alert]) -> Finding:
     ordered = list(members)
     first = ordered[0]
     ident = finding_id(first)
+    if len(ordered) == 1:
+        return start(first, ident)
     seen: set[tuple[object, ...]] = set()
     total = start(first, ident)
     count, low, high = 0, first.time_ms, first.time_ms
@@ -115,7 +117,7 @@ def _union(left: tuple[_T, ...], right: tuple[_T, ...]) -> tuple[_T, ...]:
 
 def pattern(finding: Finding) -> str:
     """(source, rule, entity roles, categorical facets): what people verify once and the gate then knows."""
-    roles = sorted({f"{e.type.value}/{e.role.value}" for e in finding.entities})
+    roles = sorted({e.type + "/" + e.role for e in finding.entities})
     facets = [f"{k}={v}" for k, v in finding.facets]
     text = "\x1f".join([finding.source, finding.product, finding.rule, *roles, *facets])
     return "P-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -12,16 +12,23 @@ from countersign.model.findings import FOLD_WINDOW_MS, Finding
 
 RECENT_MS = 3 * FOLD_WINDOW_MS
 """The "last 15 minutes": the finding's own window and the two before it."""
+RUN_MS = RECENT_MS
+"""Firings less than this apart are one run, however long it lasts."""
+RARE_S = 86_400
+"""A rule that breaks as long a quiet is rare there."""
+RARE_MS = 3_600_000
+"""How long it is remembered as news: intruders work slower than noise comes in bursts."""
 SITE = "*"
 
 
 @dataclass(slots=True)
 class Firings:
-    """How often something fired, in findings."""
+    """How often something fired, in findings. quiet_s: how long it had been quiet before its latest run (``RUN_MS``)."""
 
     firings: int = 0
     first_seen_ms: int = 0
     last_seen_ms: int = 0
+    quiet_s: int = 0
     hosts: int = 0
     benign: int = 0
     threat: int = 0
@@ -37,7 +44,13 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What was known about a finding's surroundings before it. -1 stands for "never"."""
+    """What was known about a finding's surroundings before it.
+
+    pair_gap_s, rule_gap_s: how long the rule had been quiet, on this anchor and on the site, before the run of firings
+    that the finding belongs to; where it never fired, since when the site is watched. A rule that nobody has seen for
+    weeks is a surprise; one that nobody has seen in the first hour of watching is not; and repeats do not lessen it.
+    host_rare: other rules that broke a day's quiet on the same anchor within the last hour.
+    """
 
     pair_firings: int
     pair_gap_s: int
@@ -50,19 +63,22 @@ class Past:
     host_alerts: int
     site_rules: int
     site_alerts: int
+    host_rare: int = 0
 
 
 @dataclass(slots=True)
 class History:
     """Working set of counts; ``changed_*`` name what must be written back.
 
-    host_rules_before / site_rules_before: distinct rules seen recently that are not in ``pairs`` / ``rules`` of this set.
+    ``pairs``, ``activity`` and ``recent_rules`` go by a finding's anchor. watched_since_ms: the site's first alert, 0 before.
     """
 
+    watched_since_ms: int = 0
     rules: dict[str, Firings] = field(default_factory=dict)
     pairs: dict[tuple[str, str], Firings] = field(default_factory=dict)
     activity: dict[tuple[str, int], Activity] = field(default_factory=dict)
     recent_rules: dict[str, dict[str, int]] = field(default_factory=dict)  # host or SITE → rule → last seen
+    recent_rare: dict[str, dict[str, int]] = field(default_factory=dict)  # anchor → rule that broke a quiet → last seen
     distinct: dict[str, tuple[int, set[str]]] = field(default_factory=dict)  # key → (since, rules seen since then)
     changed_rules: set[str] = field(default_factory=set)
     changed_pairs: set[tuple[str, str]] = field(default_factory=set)
@@ -70,33 +86,39 @@ class History:
 
     def past(self, finding: Finding, *, first: bool) -> Past:
         """Counts before ``finding``. With ``first`` False the finding itself was observed earlier and is left out."""
-        host, rule_key = finding.host, finding.rule_key
+        host, rule_key = finding.anchor, finding.rule_key
         own = 0 if first else 1
         rule = self.rules.get(rule_key) or Firings()
         pair = self.pairs.get((host, rule_key)) or Firings()
         since = finding.window_ms - RECENT_MS + FOLD_WINDOW_MS
         return Past(
             pair_firings=max(0, pair.firings - own),
-            pair_gap_s=_gap(pair, own, finding),
+            pair_gap_s=self._quiet_s(pair, finding),
             rule_firings=max(0, rule.firings - own),
-            rule_gap_s=_gap(rule, own, finding),
-            rule_hosts=rule.hosts,
+            rule_gap_s=self._quiet_s(rule, finding),
+            rule_hosts=rule.hosts - int(own > 0 and pair.firings <= own),
             rule_benign=rule.benign,
             rule_threat=rule.threat,
             host_rules=self._distinct(host, since),
             host_alerts=self._alerts(host, finding.window_ms),
             site_rules=self._distinct(SITE, since),
             site_alerts=self._alerts(SITE, finding.window_ms),
+            host_rare=sum(
+                seen >= finding.window_ms - RARE_MS and name != rule_key for name, seen in self.recent_rare.get(host, {}).items()
+            ),
         )
 
     def observe(self, finding: Finding, *, added: int, first: bool) -> None:
         """Take note of ``added`` alerts of this finding; ``first`` when the finding is new."""
-        host, rule_key, seen = finding.host, finding.rule_key, finding.last_seen_ms
+        host, rule_key, seen = finding.anchor, finding.rule_key, finding.last_seen_ms
+        self.watched_since_ms = min(self.watched_since_ms or finding.first_seen_ms, finding.first_seen_ms)
         new_pair = (host, rule_key) not in self.pairs
         self._fire(self.rules.setdefault(rule_key, Firings()), finding, first=first, hosts=int(new_pair))
         self._fire(self.pairs.setdefault((host, rule_key), Firings()), finding, first=first, hosts=0)
         self.changed_rules.add(rule_key)
         self.changed_pairs.add((host, rule_key))
+        if self.pairs[host, rule_key].quiet_s >= RARE_S:
+            self.recent_rare.setdefault(host, {})[rule_key] = self.pairs[host, rule_key].last_seen_ms
         for key in (host, SITE):
             recent = self.recent_rules.setdefault(key, {})
             recent[rule_key] = max(recent.get(rule_key, seen), seen)
@@ -107,8 +129,8 @@ class History:
             cell.findings += int(first)
             self.changed_activity.add((key, finding.window_ms))
 
-    @staticmethod
-    def _fire(row: Firings, finding: Finding, *, first: bool, hosts: int) -> None:
+    def _fire(self, row: Firings, finding: Finding, *, first: bool, hosts: int) -> None:
+        row.quiet_s = self._quiet_s(row, finding)
         row.first_seen_ms = min(row.first_seen_ms or finding.first_seen_ms, finding.first_seen_ms)
         row.last_seen_ms = max(row.last_seen_ms, finding.last_seen_ms)
         row.firings += int(first)
@@ -126,9 +148,9 @@ class History:
         cells = (self.activity.get((key, window_ms - back)) for back in range(0, RECENT_MS, FOLD_WINDOW_MS))
         return sum(cell.alerts for cell in cells if cell is not None)
 
-
-def _gap(row: Firings, own: int, finding: Finding) -> int:
-    """Seconds since the last firing, -1 if it never fired before this finding."""
-    if row.firings - own <= 0:
-        return -1
-    return max(0, finding.first_seen_ms - row.last_seen_ms) // 1000
+    def _quiet_s(self, row: Firings, finding: Finding) -> int:
+        """Seconds of quiet before the run that the finding begins or continues."""
+        if row.firings and finding.window_ms - row.last_seen_ms < RUN_MS:
+            return row.quiet_s
+        since = row.last_seen_ms or self.watched_since_ms or finding.first_seen_ms
+        return max(0, finding.first_seen_ms - since) // 1000

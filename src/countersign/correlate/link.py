@@ -1,7 +1,7 @@
 """Link findings into cases, with a reason code per link.
 
-Two kinds of link. The *pattern* link gathers recurrences of one detection on one host, so that routine noise is one case
-and not a thousand. *Entity* links tie different detections together (same hash, domain, mail, address, user, host), and
+Two kinds of link. The *pattern* link gathers recurrences of one detection on one host (or mailbox, or account), so that
+routine noise is one case and not a thousand. *Entity* links tie different detections together (same hash, domain, mail, address, user, host), and
 count only between notable findings: medium severity or more, or, where the tool gives no severity, rare on that host.
 Only entity links merge cases. Pure; the database adapter loads the rows of ``Index`` that a micro-batch can touch.
 """
@@ -9,6 +9,7 @@ Only entity links merge cases. Pure; the database adapter loads the rows of ``In
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -82,17 +83,17 @@ def notable(finding: Finding, pair_firings: int) -> bool:
     return finding.severity >= Severity.MEDIUM
 
 
-def pattern_key(pattern: str, host: str) -> str:
+def pattern_key(pattern: str, anchor: str) -> str:
     """Link key of recurrences."""
-    return f"{pattern}@{host}"
+    return f"{pattern}@{anchor}"
 
 
 def link_keys(finding: Finding, pattern: str, *, is_notable: bool) -> list[str]:
     """Every key under which this finding can be found, strongest first; bounded."""
-    keys = [pattern_key(pattern, finding.host)]
+    keys = [pattern_key(pattern, finding.anchor)]
     if is_notable:
-        ranked = sorted(linking(finding.entities), key=lambda e: (_rank(e), e.key))
-        keys.extend(dict.fromkeys(e.key for e in ranked))
+        ranked = sorted([(_ORDER[e.type], e.key) for e in linking(finding.entities)])
+        keys.extend(dict.fromkeys([key for _, key in ranked]))
     return keys[:KEYS_MAX]
 
 
@@ -172,12 +173,14 @@ _BY_PREFIX: Mapping[str, tuple[LinkReason, int]] = {kind.value: rule for kind, r
 _ORDER = {kind: rank for rank, kind in enumerate(_REASONS)}
 
 
-def _rank(entity: Entity) -> int:
-    return _ORDER[entity.type]
+_ORDINARY = re.compile(r"(?:[1-9]|[1-9]\d|1[013-9]\d|12[0-689]|2[01]\d|22[0-3])\.")
+"""Starts of IPv4 addresses that are neither unspecified (0), loopback (127) nor multicast and broadcast (224 and up)."""
 
 
 @lru_cache(maxsize=65_536)
 def _meaningless(value: str) -> bool:
+    if _ORDINARY.match(value):  # saves reading nearly every address as one
+        return False
     try:
         address = ipaddress.ip_address(value)
     except ValueError:

@@ -7,6 +7,7 @@ belong to nobody's inside.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from typing import Generic, NamedTuple, TypeVar
@@ -27,9 +28,16 @@ class Address(NamedTuple):
         return 32 if self.version == 4 else 128
 
 
+_PLAIN_IPV4 = re.compile(
+    r"(?:25[0-5]|2[0-4]\d|1?[1-9]\d|1\d\d|\d)(?:\.(?:25[0-5]|2[0-4]\d|1?[1-9]\d|1\d\d|\d)){3}", re.ASCII
+)
+
+
 @lru_cache(maxsize=65_536)
 def parse_address(text: str) -> Address | None:
     """``10.0.0.1``, ``fe80::1%eth0``, ``::ffff:10.0.0.1`` (which is an IPv4 address) → number; None for anything else."""
+    if len(text) <= 15 and text.count(".") == 3 and _PLAIN_IPV4.fullmatch(text):  # nearly all of them: ten times as fast
+        return Address(4, int.from_bytes(bytes(map(int, text.split("."))), "big"))
     try:
         ip = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +23,7 @@ EXTERNAL = "external"
 INTERNAL = "internal"
 
 _encode = msgspec.json.Encoder().encode
+_FOUND, _NOT_FOUND = LookupStatus.FOUND, LookupStatus.NOT_FOUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class LocalLookup(Lookup, Protocol):
         ...
 
 
+@lru_cache(maxsize=4096)
 def digest(facts: tuple[tuple[str, str], ...]) -> str:
     """SHA-256, hex, of the facts as a JSON array of pairs (RFC 8785: no spaces, UTF-8)."""
     return hashlib.sha256(_encode(facts)).hexdigest()
@@ -76,13 +79,13 @@ def digest(facts: tuple[tuple[str, str], ...]) -> str:
 def found(source: str, entity: Entity, facts: Mapping[str, str], summary: str, weight: int = 0) -> Evidence:
     """Evidence that the source knows the entity; empty facts are left out."""
     pairs = tuple(sorted((name, value) for name, value in facts.items() if value))
-    return Evidence(source, entity.key, LookupStatus.FOUND, pairs, digest(pairs), _line(summary), weight)
+    return Evidence(source, entity.key, _FOUND, pairs, digest(pairs), _line(summary), weight)
 
 
 def not_found(source: str, entity: Entity, facts: Mapping[str, str], summary: str) -> Evidence:
     """Evidence that the source was asked and does not know the entity."""
     pairs = tuple(sorted((name, value) for name, value in facts.items() if value))
-    return Evidence(source, entity.key, LookupStatus.NOT_FOUND, pairs, digest(pairs), _line(summary))
+    return Evidence(source, entity.key, _NOT_FOUND, pairs, digest(pairs), _line(summary))
 
 
 def unavailable(source: str, entity: Entity, why: str) -> Evidence:

@@ -18,9 +18,9 @@ _FEATURES = {
     "alerts": "alerts folded into the finding",
     "actors": "distinct actors",
     "pair_firings": "earlier firings of the rule on this host",
-    "pair_gap_s": "time since the rule last fired on this host",
+    "pair_gap_s": "how long the rule had been quiet here before",
     "rule_firings": "earlier firings of the rule",
-    "rule_gap_s": "time since the rule last fired",
+    "rule_gap_s": "how long the rule had been quiet on the site before",
     "rule_hosts": "hosts on which the rule has fired",
     "host_rules_15m": "different rules on the host within 15 minutes",
     "host_alerts_15m": "alerts on the host within 15 minutes",
@@ -37,6 +37,7 @@ _FEATURES = {
     "off_hours": "outside office hours",
     "pattern_share_ppm": "share of threats among reviewed findings of this pattern",
     "rule_share_ppm": "share of threats among reviewed findings of this rule",
+    "host_rare_1h": "other rules that broke a day's quiet here within the hour",
 }
 _LEVELS = tuple(level.name.lower() for level in Criticality)
 

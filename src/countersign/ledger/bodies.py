@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from countersign.model.cases import Link
+from countersign.model.cases import Link, LinkReason
 from countersign.model.entities import PERSONAL, EntityType
 from countersign.model.evidence import Evidence, LookupStatus
 from countersign.model.records import FindingRecord
@@ -129,4 +129,6 @@ _COLUMN = {LookupStatus.FOUND: 0, LookupStatus.NOT_FOUND: 1, LookupStatus.UNAVAI
 
 
 def _link(link: Link, pseudonyms: Mapping[str, str]) -> list[str]:
-    return [link.case, link.reason.value, pseudonyms.get(link.entity, link.entity)]
+    """Without the anchor of a pattern link, which is the host (named above) or else a person."""
+    entity = link.entity.partition("@")[0] if link.reason is LinkReason.SAME_PATTERN else link.entity
+    return [link.case, link.reason.value, pseudonyms.get(entity, entity)]

@@ -3,7 +3,8 @@
 Why so narrow: floats, booleans and null are where JSON writers differ, so the ledger has none of them. Allowed are
 ``int`` within ±(2^53-1) (RFC 8785 section 3.2.2.3: numbers are IEEE doubles), ``str`` without lone surrogates, ``list``
 (a ``tuple`` or an array-like struct is written as one), and ``dict`` with ``str`` keys; enums over ``str`` or ``int``
-stand for their value. A ``bool`` is refused (write 0 or 1), so is ``None`` (leave the key out or write "") and ``bytes`` (write hex).
+stand for their value. A ``bool`` is refused (write 0 or 1), so is ``None`` (leave the key out or write "") and
+``bytes`` (write hex).
 
 Speed: msgspec's sorted writer gives exactly RFC 8785 bytes for such values with one exception, checked by a property
 test against the ``rfc8785`` package: it sorts keys by UTF-8 bytes where the standard asks for UTF-16 units, which
@@ -15,15 +16,15 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from functools import lru_cache
+from itertools import chain
 from typing import Any, NoReturn
 
 import msgspec
 
 from countersign.errors import UsageError, VerificationError
+from countersign.ledger.decisions import INTEGER_MAX, DecisionEntry
 from countersign.model.entries import ENTRY_BYTES_MAX, Entry, Kind
 
-INTEGER_MAX = 2**53 - 1
-"""Largest magnitude that every JSON reader keeps exact."""
 DEPTH_MAX = 32
 """Deepest nesting below ``body``."""
 ACTOR_TYPES = frozenset({"agent", "human", "system"})
@@ -31,6 +32,7 @@ ACTOR_TYPES = frozenset({"agent", "human", "system"})
 _SORTED = msgspec.json.Encoder(order="sorted")
 _AS_GIVEN = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Entry)
+_DECISION = msgspec.json.Decoder(DecisionEntry)
 _SCALARS = frozenset({int, str})
 _PLAIN = frozenset({int, str, list, tuple, dict})
 _ASTRAL = re.compile(rb"[\xf0-\xf7]")
@@ -41,7 +43,7 @@ def encode(entry: Entry) -> bytes:
     """Canonical bytes of ``entry``, at most 65,535. Raises UsageError naming the field that cannot be written."""
     try:
         data = _SORTED.encode(entry)
-        fast = _is_plain(entry)
+        fast = _is_decision(entry, data) or _is_plain(entry)
     except (TypeError, ValueError, RecursionError, AttributeError):
         fast, data = False, b""
     if not fast or not (data.isascii() or _ASTRAL.search(data) is None):
@@ -70,6 +72,22 @@ def decode(data: bytes) -> Entry:
         at = _first_difference(again, data)
         raise VerificationError(f"not a canonical entry: differs from RFC 8785 at byte {at}")
     return entry
+
+
+def encode_value(value: Any, name: str) -> bytes:  # noqa: ANN401 - JSON
+    """Canonical bytes of any value of the allowed kinds. Raises UsageError naming the field, as ``name.field``."""
+    return _AS_GIVEN.encode(_ordered(value, name, 0))
+
+
+def _is_decision(entry: Entry, data: bytes) -> bool:
+    """True when the bytes are those of a decision as it should be: its values are then of allowed types."""
+    if entry.kind is not Kind.FINDING_DECIDED or entry.actor.type not in ACTOR_TYPES or entry.v != 1:
+        return False
+    try:
+        _DECISION.decode(data)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _is_plain(entry: Entry) -> bool:
@@ -107,14 +125,18 @@ def _are_exact(level: list[Any]) -> bool:
 
 def _children(level: list[Any]) -> list[Any]:
     below: list[Any] = []
+    structs: list[Any] = []
     for value in level:
         kind = type(value)
-        if kind is dict:
-            below.extend(value.values())
-        elif kind is list or kind is tuple:
-            below.extend(value)
-        elif kind is not str and kind is not int and not isinstance(value, str):
-            below.extend(msgspec.structs.astuple(value))
+        if kind is str or kind is int:
+            continue
+        if kind is tuple or kind is list:
+            below += value
+        elif kind is dict:
+            below += value.values()
+        elif not isinstance(value, str):
+            structs.append(value)
+    below.extend(chain.from_iterable(map(msgspec.structs.astuple, structs)))
     return below
 
 

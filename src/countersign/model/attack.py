@@ -40,7 +40,8 @@ def _slug(name: str) -> str:
     return "".join(c for c in name.lower() if c.isalnum())
 
 
-_ID_BY_SLUG = {_slug(name): tactic for tactic, name in _TACTICS} | {"stealth": "TA0005", "defenceevasion": "TA0005"}
+_ALSO = {"stealth": "TA0005", "defenceevasion": "TA0005", "c2": "TA0011"}
+_ID_BY_SLUG = {_slug(name): tactic for tactic, name in _TACTICS} | _ALSO
 
 
 def tactic_name(tactic_id: str) -> str:

@@ -20,6 +20,8 @@ class EntityType(StrEnum):
     FILE = "file"
     MAIL = "mail"
 
+    __hash__ = str.__hash__  # Enum's own is a Python function, and members are keys on the hot path
+
 
 class Role(StrEnum):
     """What the entity does in the alert."""
@@ -27,6 +29,8 @@ class Role(StrEnum):
     ACTOR = "actor"
     TARGET = "target"
     OBSERVED = "observed"
+
+    __hash__ = str.__hash__  # Enum's own is a Python function, and members are keys on the hot path
 
 
 class Entity(msgspec.Struct, frozen=True, gc=False, array_like=True):

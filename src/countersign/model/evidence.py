@@ -14,6 +14,8 @@ class LookupStatus(StrEnum):
     NOT_FOUND = "not_found"
     UNAVAILABLE = "unavailable"
 
+    __hash__ = str.__hash__  # Enum's own is a Python function, and members are keys on the hot path
+
 
 class Evidence(msgspec.Struct, frozen=True, gc=False):
     """source: lookup name.  query: the entity key asked for.  facts: sorted (name, value) pairs.  digest: SHA-256 hex of

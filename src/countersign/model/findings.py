@@ -15,7 +15,7 @@ class Finding(msgspec.Struct, frozen=True, gc=False):
     """One detection on one set of entities within one window; ``count`` raw alerts stand behind it.
 
     id: ``F-`` and 16 hex digits of the fold key's SHA-256.  window_ms: start of the folding window.
-    host: value of the main host (``main_host``).  labels: imported labels seen, sorted.  tainted: union over the folded
+    host: value of the main host (``main_host``).  anchor: what its history is kept under (``anchor``).  labels: imported labels seen, sorted.  tainted: union over the folded
     alerts, sorted.
     """
 
@@ -37,11 +37,14 @@ class Finding(msgspec.Struct, frozen=True, gc=False):
     message: str = ""
     labels: tuple[str, ...] = ()
     host: str = ""
+    anchor: str = ""
 
     def __post_init__(self) -> None:
-        """The main host follows from the entities; it is worked out once because the hot path asks for it often."""
+        """Host and anchor follow from the entities; worked out once because the hot path asks for them often."""
         if not self.host:
             msgspec.structs.force_setattr(self, "host", main_host(self.entities))
+        if not self.anchor:
+            msgspec.structs.force_setattr(self, "anchor", self.host or anchor(self.entities))
 
     @property
     def rule_key(self) -> str:
@@ -62,3 +65,16 @@ def main_host(entities: tuple[Entity, ...]) -> str:
         if here < rank:
             best, rank = entity.value, here
     return best
+
+
+_ANCHORS = (EntityType.USER, EntityType.MAIL)
+
+
+def anchor(entities: tuple[Entity, ...]) -> str:
+    """Entity key of whom an alert without a host is about: the first target user, else mail; "" when there is none.
+    Mails and sign-ins would otherwise share one history, in which every mailbox is as busy as all of them together."""
+    for kind in _ANCHORS:
+        for entity in entities:
+            if entity.type is kind and entity.role is Role.TARGET:
+                return entity.key
+    return ""

@@ -19,6 +19,8 @@ class Label(StrEnum):
     BENIGN = "benign"
     INSUFFICIENT = "insufficient"
 
+    __hash__ = str.__hash__  # Enum's own is a Python function, and members are keys on the hot path
+
 
 class Contribution(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One additive term: feature name, the value it had, its share of the log-odds in pico-logits."""

@@ -6,27 +6,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_TACTICS = {
-    "reconnaissance": "TA0043",
-    "resourcedevelopment": "TA0042",
-    "initialaccess": "TA0001",
-    "execution": "TA0002",
-    "persistence": "TA0003",
-    "privilegeescalation": "TA0004",
-    "defenseevasion": "TA0005",
-    "defenceevasion": "TA0005",
-    "credentialaccess": "TA0006",
-    "discovery": "TA0007",
-    "lateralmovement": "TA0008",
-    "collection": "TA0009",
-    "exfiltration": "TA0010",
-    "commandandcontrol": "TA0011",
-    "c2": "TA0011",
-    "impact": "TA0040",
-}
+from countersign.model.attack import tactic_id_from_name
+
 _TACTIC_ID = re.compile(r"TA\d{4}", re.ASCII)
 _TECHNIQUE_ID = re.compile(r"T\d{4}(?:\.\d{3})?", re.ASCII)
-_NOT_LETTERS = re.compile(r"[^a-z0-9]")
 _MOST = 32
 _CHARS_MAX = 200
 
@@ -41,7 +24,7 @@ def tactic_ids(names: tuple[str, ...]) -> tuple[str, ...]:
 def _tactic(name: str) -> str:
     if match := _TACTIC_ID.search(name.upper()):
         return match.group()
-    return _TACTICS.get(_NOT_LETTERS.sub("", name.lower()), "")
+    return tactic_id_from_name(name)
 
 
 @lru_cache(maxsize=4096)

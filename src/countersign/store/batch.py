@@ -236,12 +236,14 @@ class Batch:
 
     def _merge(self, found: flow.Correlated, load: working.Working) -> None:
         """Cases that turned out to be one matter; those opened and merged within this batch were never seen."""
+        merges = []
         for merged in found.merged:
             if merged in found.opened:
                 continue
             survivor = load.index.resolve(merged)
             index = self._enter(Kind.CASE_MERGED, merged, str(self.size), {"into": survivor}, survivor)
-            projection.merge_case(self.conn, merged, survivor, index, self.now_ms)
+            merges.append(projection.Merge(merged, survivor, index, self.now_ms))
+        projection.merge_cases(self.conn, merges)
 
     def _enter_decided(self, records: Sequence[FindingRecord], blob: str) -> int:
         """Queue the decisions' entries; returns the index of the first."""

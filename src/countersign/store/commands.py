@@ -17,6 +17,8 @@ from countersign.store.sql import insert_new
 
 TOKEN_DAYS_DEFAULT = 365
 DAY_MS = 86_400_000
+READ_TOKEN = "api:read"  # noqa: S105 - the reserved name of a kind of token, not a secret
+"""Stands where an intake token names its source; no source can be called so, and no intake token reads."""
 
 
 class Commands:
@@ -80,9 +82,9 @@ class Commands:
             switches.switch(conn, scope, reason, actor or self.operator, self._clock.now_ms(), stop=False)
 
     def issue_token(self, source: str, days: int = TOKEN_DAYS_DEFAULT, actor: str = "") -> str:
-        """A new intake token for one source; only its hash is kept."""
+        """A new token: intake of one source, or a reserved name such as ``api:read``; only its hash is kept."""
         now_ms = self._clock.now_ms()
-        token = f"cs_{source}_{secrets.token_urlsafe(32)}"
+        token = f"cs_{source.replace(':', '-')}_{secrets.token_urlsafe(32)}"
         digest = hashlib.sha256(token.encode()).hexdigest()
         expires = now_ms + days * DAY_MS
         with writing(self._engine) as conn:

@@ -20,6 +20,7 @@ from countersign.errors import EnvironmentFault
 
 BUSY_MS = 60_000
 _PRAGMAS = (
+    "page_size=8192",  # before the first table is made; entries and records are some kilobytes each
     "journal_mode=WAL",
     "synchronous=FULL",
     f"busy_timeout={BUSY_MS}",

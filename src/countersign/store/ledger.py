@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, select, update
 from countersign.ledger.canonical import decode, encode
 from countersign.model.entries import Entry, Kind
 from countersign.store import tables as t
-from countersign.store.sql import chunks, insert_all, insert_new
+from countersign.store.sql import chunks, insert_new, insert_rows
 
 FIRST_CASE = 1001
 
@@ -41,17 +41,10 @@ def append(conn: Connection, entries: Sequence[tuple[Entry, str]], *, next_case:
     """Append (entry, case id or "") pairs; returns the index of the first. Must be the last writes before commit."""
     first, _ = lock_head(conn)
     rows = [
-        {
-            "idx": first + i,
-            "kind": entry.kind.value,
-            "subject": entry.subject,
-            "case_id": case,
-            "time_ms": entry.time,
-            "bytes": encode(entry),
-        }
-        for i, (entry, case) in enumerate(entries)
+        (index, str(entry.kind), entry.subject, case, entry.time, encode(entry))
+        for index, (entry, case) in enumerate(entries, first)
     ]
-    insert_all(conn, t.entries, rows)
+    insert_rows(conn, t.entries, rows)
     values = {"size": first + len(rows)} | ({"next_case": next_case} if next_case is not None else {})
     conn.execute(update(t.ledger_head).where(t.ledger_head.c.id == 1).values(values))
     return first

@@ -5,13 +5,12 @@ The hot path and ``rebuild`` write through these same functions, which is why th
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Row, case, delete, func, select, update
+from sqlalchemy import BigInteger, Connection, Integer, bindparam, case, delete, func, select, update
 
 from countersign.correlate.link import case_number
 from countersign.model.attack import TACTIC_ORDER
@@ -19,7 +18,9 @@ from countersign.model.cases import CaseStatus
 from countersign.model.decisions import Action
 from countersign.model.records import FindingRecord, Records
 from countersign.store import tables as t
-from countersign.store.sql import among, chunks, insert_new, upsert
+from countersign.store.sql import among, insert_new_rows, upsert, upsert_rows
+from countersign.triage.priority import rank
+from countersign.triage.tactics import furthest
 
 COUNTED = ("lines", "accepted", "duplicates", "ignored", "quarantined", "findings", "closed", "escalated")
 """Counters kept in the ``counters`` table."""
@@ -49,56 +50,86 @@ def decided(packed: Records, place: int, entry: int, time_ms: int, record: Findi
     return Decided(entry, time_ms, record, packed.records[place], _encode(refs))
 
 
-def finding_row(one: Decided) -> dict[str, Any]:
-    """Row of ``findings``."""
-    record, entry, time_ms = one.record, one.entry, one.time_ms
+def finding_row(one: Decided) -> tuple[Any, ...]:
+    """Row of ``findings``, in the order of its columns."""
+    record = one.record
     finding, verdict, decision = record.finding, record.verdict, record.decision
-    return {
-        "id": finding.id,
-        "case_id": record.case,
-        "source": finding.source,
-        "product": finding.product,
-        "rule": finding.rule,
-        "title": finding.title,
-        "severity": int(finding.severity),
-        "host": finding.host,
-        "pattern": record.pattern,
-        "scope": decision.scope,
-        "tactics": ",".join(finding.tactics),
-        "techniques": ",".join(finding.techniques),
-        "first_seen_ms": finding.first_seen_ms,
-        "last_seen_ms": finding.last_seen_ms,
-        "count": finding.count,
-        "label": verdict.label.value,
-        "rarity": record.rarity,
-        "pico": verdict.pico,
-        "p0_ppm": verdict.p0_ppm,
-        "p1_ppm": verdict.p1_ppm,
-        "action": decision.action.value,
-        "advice": decision.advice.value,
-        "why": decision.why,
-        "entry": entry,
-        "decided_ms": time_ms,
-        "record": one.data,
-    }
+    return (
+        finding.id,
+        record.case,
+        finding.source,
+        finding.product,
+        finding.rule,
+        finding.title,
+        int(finding.severity),
+        finding.host,
+        finding.anchor,
+        record.pattern,
+        decision.scope,
+        ",".join(finding.tactics),
+        ",".join(finding.techniques),
+        finding.first_seen_ms,
+        finding.last_seen_ms,
+        finding.count,
+        str(verdict.label),
+        record.rarity,
+        verdict.pico,
+        verdict.p0_ppm,
+        verdict.p1_ppm,
+        str(decision.action),
+        str(decision.advice),
+        decision.why,
+        one.entry,
+        one.time_ms,
+        one.data,
+    )
 
 
 def write_findings(conn: Connection, several: Sequence[Decided]) -> None:
     """Write decisions; the last of a finding stands."""
-    upsert(conn, t.findings, [finding_row(one) for one in several])
-    rows = [{"finding_id": one.record.finding.id, "entry": one.entry, "refs": one.refs} for one in several]
-    insert_new(conn, t.finding_alerts, rows)
+    upsert_rows(conn, t.findings, [finding_row(one) for one in several])
+    insert_new_rows(conn, t.finding_alerts, [(one.record.finding.id, one.entry, one.refs) for one in several])
 
 
-def merge_case(conn: Connection, merged: str, survivor: str, entry: int, time_ms: int) -> None:
-    """Everything of ``merged`` belongs to ``survivor`` from now on."""
+class Merge(NamedTuple):
+    """One case taken in by another: ids, the entry that says so, and its time."""
+
+    merged: str
+    survivor: str
+    entry: int
+    time_ms: int
+
+
+def merge_cases(conn: Connection, merges: Sequence[Merge]) -> None:
+    """Everything of each merged case belongs to its survivor, which is no merged case itself, from now on."""
+    if not merges:
+        return
     for table in (t.findings, t.entity_index):
-        conn.execute(update(table).where(table.c.case_id == merged).values(case_id=survivor))
-    found = conn.execute(select(t.cases).where(t.cases.c.id.in_([merged, survivor]))).all()
-    values = {"status": CaseStatus.MERGED.value, "merged_into": survivor, "entry": entry, "updated_ms": time_ms}
-    conn.execute(update(t.cases).where(t.cases.c.id == merged).values(values))
-    united = {name: _united(name, *(",".join([getattr(row, name) for row in found]), "")) for name in _SETS}
-    conn.execute(update(t.cases).where(t.cases.c.id == survivor).values(united))
+        statement = update(table).where(table.c.case_id == bindparam("merged")).values(case_id=bindparam("survivor"))
+        conn.execute(statement, [{"merged": m.merged, "survivor": m.survivor} for m in merges])
+    rows = _case_rows(conn, {case_id for m in merges for case_id in (m.merged, m.survivor)})
+    for merge in merges:
+        survivor, merged = rows[merge.survivor], rows[merge.merged]
+        _take_in(survivor, merged)
+        merged |= {"status": CaseStatus.MERGED.value, "merged_into": merge.survivor}
+        merged |= {"entry": merge.entry, "updated_ms": merge.time_ms}
+        survivor["rank"] = case_rank(survivor)
+    upsert(conn, t.cases, list(rows.values()))
+
+
+def _take_in(survivor: dict[str, Any], merged: dict[str, Any]) -> None:
+    """What a case is once it holds the findings of another."""
+    for name in ("findings", "alerts"):
+        survivor[name] += merged[name]
+    survivor["first_seen_ms"] = min(survivor["first_seen_ms"], merged["first_seen_ms"])
+    for name in ("last_seen_ms", "severity"):
+        survivor[name] = max(survivor[name], merged[name])
+    for name in _SETS:
+        survivor[name] = _united(name, survivor[name], merged[name])
+    if merged["advice"] == Action.ESCALATE.value:
+        survivor["advice"] = Action.ESCALATE.value
+    if _rank(merged["pico"], merged["top_finding"]) < _rank(survivor["pico"], survivor["top_finding"]):
+        survivor |= {name: merged[name] for name in ("top_finding", *_TOP)}
 
 
 def forget_links(conn: Connection, case_id: str) -> None:
@@ -107,86 +138,152 @@ def forget_links(conn: Connection, case_id: str) -> None:
 
 
 def refresh_cases(conn: Connection, several: Sequence[Decided], opened: Mapping[str, int]) -> None:
-    """Recompute the cases that these decisions touch. opened: new case → its opening time."""
-    touched = {one.record.case: one for one in several}
-    fresh = _fresh_sets(several)
-    for part in chunks(sorted(touched, key=case_number)):
-        old = {row.id: row for row in conn.execute(among(conn, select(t.cases), t.cases.c.id, part)).all()}
-        totals, tops = _totals(conn, part), _tops(conn, part)
-        rows = []
-        for case_id in part:
-            last, before = touched[case_id], old.get(case_id)
-            sets = {
-                name: _united(name, getattr(before, name) if before is not None else "", fresh[case_id][name])
-                for name in _SETS
-            }
-            row = {"id": case_id, **_state(before, opened.get(case_id, 0)), **totals[case_id], **tops[case_id], **sets}
-            rows.append(row | {"entry": last.entry, "updated_ms": last.time_ms})
-        upsert(conn, t.cases, rows)
+    """Bring the cases that these decisions touch up to date. opened: new case → its opening time.
 
-
-_SETS = ("products", "tactics", "techniques")
-"""Columns that hold a comma-separated set, which only grows."""
-
-
-def _fresh_sets(several: Sequence[Decided]) -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = defaultdict(lambda: dict.fromkeys(_SETS, ""))
+    The row of a case says what its findings were before, so only a few cases need their findings read again: those whose
+    top finding lost rank, and those that may have turned from escalate to close.
+    """
+    touched: dict[str, list[Decided]] = {}
     for one in several:
-        finding, sets = one.record.finding, found[one.record.case]
-        for name, values in zip(_SETS, ((finding.product,), finding.tactics, finding.techniques), strict=True):
-            sets[name] = _united(name, sets[name], ",".join(values))
-    return found
+        touched.setdefault(one.record.case, []).append(one)
+    rows = _case_rows(conn, touched)
+    topless, doubtful = [], []
+    for case_id, some in touched.items():
+        row = rows.get(case_id)
+        if row is None:
+            row = rows[case_id] = _blank(case_id, opened.get(case_id, 0))
+        _add(row, some)
+        if not _top_stands(row, some):
+            topless.append(case_id)
+        if not _advice_stands(row, some):
+            doubtful.append(case_id)
+    for case_id, top in _tops(conn, topless).items():
+        rows[case_id] |= top
+    for case_id, advice in _advices(conn, doubtful).items():
+        rows[case_id]["advice"] = advice
+    for row in rows.values():
+        row["rank"] = case_rank(row)
+    upsert(conn, t.cases, [rows[case_id] for case_id in sorted(rows, key=case_number)])
+
+
+def case_rank(row: Mapping[str, Any]) -> int:
+    """The case's place in the queue, from the columns of its own row."""
+    stages, products = (tuple(filter(None, row[name].split(","))) for name in ("stages", "products"))
+    return rank(row["pico"], stages, products, row["severity"])
+
+
+_SETS = ("products", "tactics", "techniques", "stages")
+"""Columns that hold a comma-separated set, which only grows."""
+_TOP = ("title", "host", "scope", "label", "pico", "p0_ppm", "p1_ppm", "why")
+"""Columns that say what the top finding says."""
+_CASE = tuple(t.cases.columns.keys())
+_BLANK: dict[str, Any] = {
+    column.name: 0 if isinstance(column.type, Integer | BigInteger) else "" for column in t.cases.columns
+}
+
+
+def _case_rows(conn: Connection, ids: Collection[str]) -> dict[str, dict[str, Any]]:
+    found = conn.execute(among(conn, select(t.cases), t.cases.c.id, ids)).all() if ids else ()
+    return {row[0]: dict(zip(_CASE, row, strict=True)) for row in found}
+
+
+def _blank(case_id: str, opened_ms: int) -> dict[str, Any]:
+    return _BLANK | {
+        "id": case_id,
+        "status": CaseStatus.OPEN.value,
+        "opened_ms": opened_ms,
+        "advice": Action.CLOSE.value,
+    }
+
+
+def _add(row: dict[str, Any], several: Sequence[Decided]) -> None:
+    """Take what the decisions add to sums, spans and sets; a finding's own never shrink."""
+    for one in several:
+        finding = one.record.finding
+        row["first_seen_ms"] = min(row["first_seen_ms"], finding.first_seen_ms) if row["findings"] else finding.first_seen_ms
+        row["last_seen_ms"] = max(row["last_seen_ms"], finding.last_seen_ms)
+        row["severity"] = max(row["severity"], int(finding.severity))
+        row["findings"] += one.record.first
+        row["alerts"] += one.record.added
+        sets = ((finding.product,), finding.tactics, finding.techniques, (furthest(finding.tactics),))
+        for name, values in zip(_SETS, sets, strict=True):
+            row[name] = _united(name, row[name], ",".join(values))
+        row["entry"], row["updated_ms"] = one.entry, one.time_ms
+
+
+def _rank(pico: int, finding_id: str) -> tuple[int, str]:
+    """Order of the findings of a case, the top one first."""
+    return (-pico, finding_id)
+
+
+def _top_stands(row: dict[str, Any], several: Sequence[Decided]) -> bool:
+    """Set the top finding; False when the old one lost rank and an untouched finding may now stand above it."""
+    before = _rank(row["pico"], row["top_finding"]) if row["top_finding"] else None
+    fallen = False
+    for one in several:
+        verdict, ident = one.record.verdict, one.record.finding.id
+        rank = _rank(verdict.pico, ident)
+        if ident == row["top_finding"]:
+            fallen = fallen or rank > _rank(row["pico"], ident)
+            row |= _top(one)
+        elif not row["top_finding"] or rank < _rank(row["pico"], row["top_finding"]):
+            row |= _top(one)
+    best = _rank(row["pico"], row["top_finding"])
+    return not fallen or row["findings"] == 1 or before is None or best <= before
+
+
+def _top(one: Decided) -> dict[str, Any]:
+    finding, verdict, decision = one.record.finding, one.record.verdict, one.record.decision
+    return {
+        "top_finding": finding.id,
+        "title": finding.title,
+        "host": finding.host,
+        "scope": decision.scope,
+        "label": str(verdict.label),
+        "pico": verdict.pico,
+        "p0_ppm": verdict.p0_ppm,
+        "p1_ppm": verdict.p1_ppm,
+        "why": decision.why,
+    }
+
+
+def _advice_stands(row: dict[str, Any], several: Sequence[Decided]) -> bool:
+    """Set the advice: close only when it is so for every finding. False when a finding that was decided before may have
+    been the one to escalate."""
+    if any(one.record.decision.advice is Action.ESCALATE for one in several):
+        row["advice"] = Action.ESCALATE.value
+        return True
+    return row["advice"] == Action.CLOSE.value or all(one.record.first for one in several)
 
 
 @lru_cache(maxsize=4096)
 def _united(name: str, one: str, two: str) -> str:
     """Union of two comma-separated sets: tactics in kill-chain order, everything else sorted."""
     values = {*one.split(","), *two.split(",")} - {""}
-    return ",".join(sorted(values, key=tactic_order) if name == "tactics" else sorted(values))
-
-
-_STATE = ("status", "opened_ms", "owner", "disposition", "reason", "disposed_by", "disposed_ms", "merged_into")
-
-
-def _state(old: Row[Any] | None, opened_ms: int) -> dict[str, Any]:
-    if old is not None:
-        return {name: getattr(old, name) for name in _STATE}
-    blank: dict[str, Any] = dict.fromkeys(_STATE, "")
-    return blank | {"status": CaseStatus.OPEN.value, "opened_ms": opened_ms, "disposed_ms": 0}
-
-
-def _totals(conn: Connection, ids: Collection[str]) -> dict[str, dict[str, Any]]:
-    f = t.findings.c
-    escalated = func.sum(case((f.advice == Action.CLOSE.value, 0), else_=1))
-    statement = select(
-        f.case_id,
-        func.count().label("findings"),
-        func.sum(f.count).label("alerts"),
-        func.min(f.first_seen_ms).label("first_seen_ms"),
-        func.max(f.last_seen_ms).label("last_seen_ms"),
-        func.max(f.severity).label("severity"),
-        escalated.label("escalated"),
-    )
-    statement = among(conn, statement, f.case_id, ids).group_by(f.case_id)
-    names = ("findings", "alerts", "first_seen_ms", "last_seen_ms", "severity")
-    totals: dict[str, dict[str, Any]] = {}
-    for case_id, *numbers, escalations in conn.execute(statement).all():
-        totals[case_id] = dict(zip(names, map(int, numbers), strict=True))
-        totals[case_id]["advice"] = (Action.ESCALATE if escalations else Action.CLOSE).value
-    return totals
-
-
-_TOP = ("title", "host", "scope", "label", "pico", "p0_ppm", "p1_ppm", "why")
+    return ",".join(sorted(values, key=tactic_order) if name in {"tactics", "stages"} else sorted(values))
 
 
 def _tops(conn: Connection, ids: Collection[str]) -> dict[str, dict[str, Any]]:
+    """The top finding of each case, read from all of its findings."""
+    if not ids:
+        return {}
     f = t.findings.c
     place = func.row_number().over(partition_by=f.case_id, order_by=(f.pico.desc(), f.id)).label("place")
-    ranked = select(f.case_id, f.id.label("top_finding"), *(f[name] for name in _TOP), place)
-    ranked = among(conn, ranked, f.case_id, ids).subquery()
+    every = select(f.case_id, f.id.label("top_finding"), *(f[name] for name in _TOP), place)
+    ranked = among(conn, every, f.case_id, ids).subquery()
     names = ("top_finding", *_TOP)
     chosen = select(ranked.c.case_id, *(ranked.c[name] for name in names)).where(ranked.c.place == 1)
     return {row[0]: dict(zip(names, row[1:], strict=True)) for row in conn.execute(chosen).all()}
+
+
+def _advices(conn: Connection, ids: Collection[str]) -> dict[str, str]:
+    """The advice on each case, read from all of its findings."""
+    if not ids:
+        return {}
+    f = t.findings.c
+    escalated = func.sum(case((f.advice == Action.CLOSE.value, 0), else_=1))
+    statement = among(conn, select(f.case_id, escalated), f.case_id, ids).group_by(f.case_id)
+    return {row[0]: (Action.ESCALATE if row[1] else Action.CLOSE).value for row in conn.execute(statement).all()}
 
 
 def tactic_order(tactic: str) -> tuple[int, str]:

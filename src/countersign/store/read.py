@@ -49,6 +49,7 @@ class CaseRow(msgspec.Struct, frozen=True):
     products: tuple[str, ...]
     tactics: tuple[str, ...]
     techniques: tuple[str, ...]
+    stages: tuple[str, ...]
     findings: int
     alerts: int
     first_seen_ms: int
@@ -59,6 +60,7 @@ class CaseRow(msgspec.Struct, frozen=True):
     scope: str
     label: Label
     pico: int
+    rank: int
     p0_ppm: int
     p1_ppm: int
     advice: Action
@@ -151,8 +153,8 @@ class Autonomy(msgspec.Struct, frozen=True):
 
 
 def queue(conn: Connection, *, tab: Tab, query: str = "", cursor: str = "", limit: int = PAGE_ROWS_MAX) -> QueuePage:
-    """One page of a tab, highest score first (newest first when disposed). Raises UsageError on a bad cursor."""
-    by = t.cases.c.disposed_ms if tab is Tab.DISPOSED else t.cases.c.pico
+    """One page of a tab, highest rank first (newest first when disposed). Raises UsageError on a bad cursor."""
+    by = t.cases.c.disposed_ms if tab is Tab.DISPOSED else t.cases.c.rank
     statement = select(t.cases).where(_within(tab)).order_by(by.desc(), t.cases.c.id.desc())
     wanted = _words(query)
     if wanted:
@@ -164,7 +166,7 @@ def queue(conn: Connection, *, tab: Tab, query: str = "", cursor: str = "", limi
     found = conn.execute(statement.limit(size + 1)).all()
     rows = case_rows(conn, found[:size])
     last = found[size - 1] if len(found) > size else None
-    following = f"{last.disposed_ms if tab is Tab.DISPOSED else last.pico}:{last.id}" if last else ""
+    following = f"{last.disposed_ms if tab is Tab.DISPOSED else last.rank}:{last.id}" if last else ""
     return QueuePage(rows=rows, tab=tab, query=query, cursor=following)
 
 
@@ -222,7 +224,7 @@ def plain(row: Row[Any]) -> dict[str, Any]:
 
 def _case_row(row: Row[Any], names: dict[str, str]) -> CaseRow:
     values = {str(key): value for key, value in row._mapping.items()}
-    for column in ("products", "tactics", "techniques"):
+    for column in ("products", "tactics", "techniques", "stages"):
         values[column] = tuple(part for part in values[column].split(",") if part)
     for column in ("owner", "disposed_by"):
         values[column] = names.get(values[column], values[column])

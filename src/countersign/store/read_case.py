@@ -159,9 +159,13 @@ def case_entries(conn: Connection, case_id: str, *, limit: int = ENTRIES_MAX) ->
     return entry_views(conn, found), total
 
 
-def ledger_entries(conn: Connection, *, before: int | None = None, limit: int = ENTRIES_MAX) -> tuple[EntryView, ...]:
-    """Newest entries of the whole ledger, before index ``before`` if given."""
+def ledger_entries(
+    conn: Connection, *, before: int | None = None, limit: int = ENTRIES_MAX, case_id: str = ""
+) -> tuple[EntryView, ...]:
+    """Newest entries of the whole ledger, or of one case, before index ``before`` if given."""
     statement = select(t.entries).order_by(t.entries.c.idx.desc()).limit(min(limit, ENTRIES_MAX))
+    if case_id:
+        statement = statement.where(t.entries.c.case_id == case_id)
     if before is not None:
         statement = statement.where(t.entries.c.idx < before)
     return entry_views(conn, conn.execute(statement).all())

@@ -31,7 +31,7 @@ _record = msgspec.msgpack.Decoder(FindingRecord)
 
 def digests(conn: Connection) -> dict[str, str]:
     """SHA-256 over the rows of each projection, in key order: equal digests are equal tables."""
-    return {table.name: _digest(conn, table) for table in t.PROJECTIONS}
+    return {str(table.name): _digest(conn, table) for table in t.PROJECTIONS}
 
 
 def _digest(conn: Connection, table: Table) -> str:
@@ -120,8 +120,8 @@ def _records(conn: Connection, numbered: Sequence[_Numbered]) -> Iterator[projec
 
 
 def _merged(conn: Connection, numbered: Sequence[_Numbered]) -> None:
-    for index, entry in numbered:
-        projection.merge_case(conn, entry.subject, entry.body["into"], index, entry.time)
+    merges = [projection.Merge(entry.subject, entry.body["into"], index, entry.time) for index, entry in numbered]
+    projection.merge_cases(conn, merges)
 
 
 def _disposed(conn: Connection, numbered: Sequence[_Numbered]) -> None:

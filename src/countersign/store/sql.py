@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from operator import itemgetter
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any, TypeVar, TypeVarTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Dialect, Insert, Select, Table, Text, any_, func, literal, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Connection, Select, Table, Text, any_, func, literal, select
+from sqlalchemy.dialects import postgresql
 
 IN_MAX = 500
 """Most values in one IN list: well under every driver's limit on parameters."""
 _T = TypeVar("_T")
-_Row = TypeVar("_Row", bound=tuple[Any, ...])
+_Ts = TypeVarTuple("_Ts")
+_POSTGRES = postgresql.dialect()  # type: ignore[no-untyped-call]
 _json = msgspec.json.Encoder().encode
 
 
@@ -64,11 +64,11 @@ def _many(conn: Connection, table: Table, kind: str, rows: Sequence[Sequence[Any
 @cache
 def _insert_text(dialect: str, table: Table, kind: str) -> str:
     """The insert as the driver takes it."""
-    names = [f'"{name}"' for name in table.columns.keys()]
+    names = [f'"{column.name}"' for column in table.columns]
     keys = [f'"{column.name}"' for column in table.primary_key]
     if dialect == "postgresql":
-        arrays = ", ".join(f"%b::{column.type.compile(postgresql.dialect())}[]" for column in table.columns)
-        values = f"SELECT * FROM unnest({arrays})"
+        arrays = ", ".join(f"%b::{column.type.compile(_POSTGRES)}[]" for column in table.columns)
+        values = f"SELECT * FROM unnest({arrays})"  # noqa: S608 - types of our own columns
     else:
         values = f"VALUES ({', '.join('?' * len(names))})"
     replaced = ", ".join(f"{name} = excluded.{name}" for name in names if name not in keys)
@@ -77,10 +77,10 @@ def _insert_text(dialect: str, table: Table, kind: str) -> str:
         "new": f" ON CONFLICT ({', '.join(keys)}) DO NOTHING",
         "plain": "",
     }[kind]
-    return f'INSERT INTO "{table.name}" ({", ".join(names)}) {values}{action}'  # noqa: S608 - names of our own tables
+    return f'INSERT INTO "{table.name}" ({", ".join(names)}) {values}{action}'
 
 
-def among(conn: Connection, statement: Select[_Row], column: ColumnElement[Any], values: Collection[str]) -> Select[_Row]:
+def among(conn: Connection, statement: Select[*_Ts], column: ColumnElement[Any], values: Collection[str]) -> Select[*_Ts]:
     """The statement narrowed to rows whose text column is one of the values, handed over as a single parameter.
 
     An IN list of hundreds of parameters costs more in the driver than in the database.

@@ -120,6 +120,7 @@ findings = Table(
     Column("title", Text, nullable=False),
     Column("severity", Integer, nullable=False),
     Column("host", String, nullable=False),
+    Column("anchor", String, nullable=False),  # host, or whom it is about (model.findings.anchor)
     Column("pattern", String, nullable=False),
     Column("scope", String, nullable=False),
     Column("tactics", String, nullable=False),  # comma-separated ids
@@ -138,7 +139,7 @@ findings = Table(
     Column("entry", BigInteger, nullable=False),  # index of the latest finding.decided
     Column("decided_ms", BigInteger, nullable=False),
     Column("record", LargeBinary, nullable=False),  # msgpack FindingRecord (alerts left empty)
-    Index("findings_host", "host", "last_seen_ms", "label"),
+    Index("findings_anchor", "anchor", "last_seen_ms", "label"),
     Index("findings_case", "case_id", "label"),
     Index("findings_pattern", "pattern"),
 )
@@ -162,6 +163,7 @@ cases = Table(
     Column("products", String, nullable=False),  # comma-separated, sorted
     Column("tactics", String, nullable=False),  # comma-separated ids in kill-chain order
     Column("techniques", String, nullable=False),
+    Column("stages", String, nullable=False),  # furthest tactic of each finding, each once (triage.tactics)
     Column("findings", Integer, nullable=False),
     Column("alerts", BigInteger, nullable=False),
     Column("first_seen_ms", BigInteger, nullable=False),
@@ -171,7 +173,8 @@ cases = Table(
     Column("top_finding", String, nullable=False),
     Column("scope", String, nullable=False),
     Column("label", String, nullable=False),
-    Column("pico", BigInteger, nullable=False),  # of the top finding: the queue's order
+    Column("pico", BigInteger, nullable=False),  # of the top finding
+    Column("rank", BigInteger, nullable=False),  # pico plus what the case as a whole adds: the queue's order
     Column("p0_ppm", Integer, nullable=False),
     Column("p1_ppm", Integer, nullable=False),
     Column("advice", String, nullable=False),  # close only when every finding's advice is close
@@ -183,7 +186,7 @@ cases = Table(
     Column("disposed_ms", BigInteger, nullable=False),
     Column("merged_into", String, nullable=False),
     Column("entry", BigInteger, nullable=False),  # last entry that changed it: the ETag
-    Index("cases_queue", "status", "pico"),
+    Index("cases_queue", "status", "rank"),
 )
 
 entity_index = Table(
@@ -204,27 +207,30 @@ rules = Table(
     Column("hosts", Integer, nullable=False),
     Column("first_seen_ms", BigInteger, nullable=False),
     Column("last_seen_ms", BigInteger, nullable=False),
+    Column("quiet_s", BigInteger, nullable=False),  # before its latest run of firings
     Column("benign", Integer, nullable=False),  # human dispositions
     Column("threat", Integer, nullable=False),
     Index("rules_recent", "last_seen_ms"),
+    Index("rules_oldest", "first_seen_ms"),
 )
 
 pairs = Table(
     "pairs",
     metadata,
-    Column("key", String, primary_key=True),  # host, unit separator, rule
-    Column("host", String, nullable=False),
+    Column("key", String, primary_key=True),  # anchor, unit separator, rule
+    Column("host", String, nullable=False),  # findings.anchor
     Column("rule_key", String, nullable=False),
     Column("firings", BigInteger, nullable=False),
     Column("first_seen_ms", BigInteger, nullable=False),
     Column("last_seen_ms", BigInteger, nullable=False),
+    Column("quiet_s", BigInteger, nullable=False),
     Index("pairs_recent", "host", "last_seen_ms"),
 )
 
 activity = Table(
     "activity",
     metadata,
-    Column("host", String, primary_key=True),  # "*" is the site
+    Column("host", String, primary_key=True),  # findings.anchor; "*" is the site
     Column("window_ms", BigInteger, primary_key=True),
     Column("alerts", BigInteger, nullable=False),
     Column("findings", BigInteger, nullable=False),

@@ -9,10 +9,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, and_, func, or_, select
 
 from countersign.correlate import fold
-from countersign.correlate.history import RECENT_MS, SITE, Activity, Firings, History
+from countersign.correlate.history import RARE_MS, RARE_S, RECENT_MS, SITE, Activity, Firings, History
 from countersign.correlate.link import HOUR_MS, Index, Row, link_keys
 from countersign.flow import CaseState
 from countersign.model.cases import CaseStatus
@@ -20,7 +20,7 @@ from countersign.model.findings import FOLD_WINDOW_MS, Finding
 from countersign.model.records import FindingRecord
 from countersign.model.verdicts import Label
 from countersign.store import tables as t
-from countersign.store.sql import among, upsert
+from countersign.store.sql import among, upsert_rows
 from countersign.triage.novelty import PatternRecord
 
 _record = msgspec.msgpack.Decoder(FindingRecord)
@@ -55,13 +55,18 @@ def load(conn: Connection, findings: Sequence[Finding], patterns: Sequence[str])
         index=index,
         cases=cases,
         patterns=_patterns(conn, set(patterns)),
-        unsettled_hosts=_unsettled(conn, {f.host for f in findings if f.host}, since),
+        unsettled_hosts=_unsettled(conn, {f.anchor for f in findings if f.anchor}, since),
     )
 
 
 def _records(conn: Connection, ids: Collection[str]) -> dict[str, FindingRecord]:
-    statement = among(conn, select(t.findings.c.id, t.findings.c.record), t.findings.c.id, ids)
-    return {ident: _record.decode(record) for ident, record in conn.execute(statement).all()}
+    """What was decided before. The column names the case: a merge moves findings without touching their records."""
+    f = t.findings.c
+    found = {}
+    for ident, case, data in conn.execute(among(conn, select(f.id, f.case_id, f.record), f.id, ids)).all():
+        record = _record.decode(data)
+        found[ident] = record if record.case == case else msgspec.structs.replace(record, case=case)
+    return found
 
 
 def _index(conn: Connection, keys: Collection[str]) -> Index:
@@ -75,9 +80,9 @@ def _index(conn: Connection, keys: Collection[str]) -> Index:
 
 def _cases(conn: Connection, ids: Collection[str], index: Index) -> dict[str, CaseState]:
     states: dict[str, CaseState] = {}
-    opened = select(t.cases.c.id, t.cases.c.findings, t.cases.c.tactics).where(t.cases.c.status == CaseStatus.OPEN.value)
-    for case, count, tactics in conn.execute(among(conn, opened, t.cases.c.id, ids)).all():
-        states[case] = CaseState(tactics=frozenset(filter(None, tactics.split(","))), findings=count)
+    opened = select(t.cases.c.id, t.cases.c.findings, t.cases.c.stages).where(t.cases.c.status == CaseStatus.OPEN.value)
+    for case, count, stages in conn.execute(among(conn, opened, t.cases.c.id, ids)).all():
+        states[case] = CaseState(stages=frozenset(filter(None, stages.split(","))), findings=count)
         index.sizes[case] = count
     f = t.findings.c
     unsettled = select(f.case_id, f.label, func.count()).where(f.label != Label.BENIGN.value)
@@ -95,14 +100,14 @@ def _patterns(conn: Connection, patterns: Collection[str]) -> dict[str, PatternR
     return states
 
 
-def _unsettled(conn: Connection, hosts: Collection[str], since_ms: int) -> dict[str, dict[Label, int]]:
-    """Findings not settled as benign, per host, in the hour before the batch and since."""
+def _unsettled(conn: Connection, anchors: Collection[str], since_ms: int) -> dict[str, dict[Label, int]]:
+    """Findings not settled as benign, per anchor, in the hour before the batch and since."""
     counts: dict[str, dict[Label, int]] = {}
     f = t.findings.c
-    statement = select(f.host, f.label, func.count()).where(f.last_seen_ms >= since_ms, f.label != Label.BENIGN.value)
-    statement = among(conn, statement, f.host, hosts).group_by(f.host, f.label)
-    for host, label, count in conn.execute(statement).all():
-        counts.setdefault(host, {})[Label(label)] = count
+    statement = select(f.anchor, f.label, func.count()).where(f.last_seen_ms >= since_ms, f.label != Label.BENIGN.value)
+    statement = among(conn, statement, f.anchor, anchors).group_by(f.anchor, f.label)
+    for anchor, label, count in conn.execute(statement).all():
+        counts.setdefault(anchor, {})[Label(label)] = count
     return counts
 
 
@@ -111,7 +116,7 @@ def _history(conn: Connection, findings: Sequence[Finding]) -> History:
     if not findings:
         return history
     rule_keys = {f.rule_key for f in findings}
-    pairs = {(f.host, f.rule_key) for f in findings}
+    pairs = {(f.anchor, f.rule_key) for f in findings}
     windows = {f.window_ms - back for f in findings for back in range(0, RECENT_MS, FOLD_WINDOW_MS)}
     since = min((f.window_ms for f in findings), default=0) - RECENT_MS
     hosts = {host for host, _ in pairs}
@@ -125,8 +130,9 @@ def _load_rules(conn: Connection, history: History, keys: Collection[str], since
     columns = t.rules.c
     for row in conn.execute(among(conn, select(t.rules), columns.rule_key, keys)).all():
         history.rules[row.rule_key] = Firings(
-            row.firings, row.first_seen_ms, row.last_seen_ms, row.hosts, row.benign, row.threat
+            row.firings, row.first_seen_ms, row.last_seen_ms, row.quiet_s, row.hosts, row.benign, row.threat
         )
+    history.watched_since_ms = conn.execute(select(func.min(columns.first_seen_ms))).scalar() or 0
     recent = select(columns.rule_key, columns.last_seen_ms).where(columns.last_seen_ms >= since_ms)
     history.recent_rules[SITE] = {row.rule_key: row.last_seen_ms for row in conn.execute(recent)}
 
@@ -135,13 +141,17 @@ def _load_pairs(
     conn: Connection, history: History, pairs: Collection[tuple[str, str]], hosts: Collection[str], since_ms: int
 ) -> None:
     columns = t.pairs.c
-    fields = (columns.host, columns.rule_key, columns.firings, columns.first_seen_ms, columns.last_seen_ms)
+    fields = (columns.host, columns.rule_key, columns.firings, columns.first_seen_ms, columns.last_seen_ms, columns.quiet_s)
     keys = [pair_key(host, rule_key) for host, rule_key in sorted(pairs)]
-    for host, key, firings, first, last in conn.execute(among(conn, select(*fields), columns.key, keys)).all():
-        history.pairs[host, key] = Firings(firings, first, last)
-    recent = select(columns.host, columns.rule_key, columns.last_seen_ms).where(columns.last_seen_ms >= since_ms)
-    for host, key, seen in conn.execute(among(conn, recent, columns.host, hosts)).all():
+    for host, key, firings, first, last, before in conn.execute(among(conn, select(*fields), columns.key, keys)).all():
+        history.pairs[host, key] = Firings(firings, first, last, before)
+    recent = select(columns.host, columns.rule_key, columns.last_seen_ms, columns.quiet_s)
+    rare = and_(columns.quiet_s >= RARE_S, columns.last_seen_ms >= since_ms + RECENT_MS - RARE_MS)
+    recent = recent.where(or_(columns.last_seen_ms >= since_ms, rare))
+    for host, key, seen, quiet_s in conn.execute(among(conn, recent, columns.host, hosts)).all():
         history.recent_rules.setdefault(host, {})[key] = seen
+        if quiet_s >= RARE_S:
+            history.recent_rare.setdefault(host, {})[key] = seen
 
 
 def _load_activity(conn: Connection, history: History, hosts: Collection[str], windows: Collection[int]) -> None:
@@ -152,21 +162,21 @@ def _load_activity(conn: Connection, history: History, hosts: Collection[str], w
 
 
 def save_history(conn: Connection, history: History) -> None:
-    """Write the counts that changed."""
+    """Write the counts that changed, each row in the order of its table's columns."""
     rules = [(key, history.rules[key]) for key in sorted(history.changed_rules)]
-    upsert(conn, t.rules, [{"rule_key": key, **_rule_row(row)} for key, row in rules])
+    upsert_rows(
+        conn,
+        t.rules,
+        [(k, r.firings, r.hosts, r.first_seen_ms, r.last_seen_ms, r.quiet_s, r.benign, r.threat) for k, r in rules],
+    )
     pairs = [(key, history.pairs[key]) for key in sorted(history.changed_pairs)]
-    upsert(
+    upsert_rows(
         conn,
         t.pairs,
-        [{"key": pair_key(h, k), "host": h, "rule_key": k, **_pair_row(row)} for (h, k), row in pairs],
+        [(pair_key(h, k), h, k, r.firings, r.first_seen_ms, r.last_seen_ms, r.quiet_s) for (h, k), r in pairs],
     )
     cells = [(key, history.activity[key]) for key in sorted(history.changed_activity)]
-    upsert(
-        conn,
-        t.activity,
-        [{"host": h, "window_ms": w, "alerts": cell.alerts, "findings": cell.findings} for (h, w), cell in cells],
-    )
+    upsert_rows(conn, t.activity, [(host, window, cell.alerts, cell.findings) for (host, window), cell in cells])
 
 
 def pair_key(host: str, rule_key: str) -> str:
@@ -174,26 +184,8 @@ def pair_key(host: str, rule_key: str) -> str:
     return f"{host}\x1f{rule_key}"
 
 
-def _pair_row(row: Firings) -> dict[str, int]:
-    return {"firings": row.firings, "first_seen_ms": row.first_seen_ms, "last_seen_ms": row.last_seen_ms}
-
-
-def _rule_row(row: Firings) -> dict[str, int]:
-    return {**_pair_row(row), "hosts": row.hosts, "benign": row.benign, "threat": row.threat}
-
-
 def save_index(conn: Connection, index: Index) -> None:
     """Write the link keys that changed; keys of merged cases lead to the survivor from now on."""
-    rows = []
-    for key in sorted(index.changed):
-        row = index.rows[key]
-        rows.append(
-            {
-                "key": key,
-                "case_id": index.resolve(row.case),
-                "finding_id": row.finding,
-                "last_seen_ms": row.last_seen_ms,
-                "findings": row.findings,
-            }
-        )
-    upsert(conn, t.entity_index, rows)
+    changed = [(key, index.rows[key]) for key in sorted(index.changed)]
+    rows = [(key, index.resolve(row.case), row.finding, row.last_seen_ms, row.findings) for key, row in changed]
+    upsert_rows(conn, t.entity_index, rows)

@@ -8,8 +8,8 @@ rounded down and p1 up to whole parts per million: rounding never narrows the in
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,41 @@ class Calibration:
         """Largest score whose p1 is at most ``p1_ppm_max``; None when no score is that safe."""
         passed = [i for i, value in enumerate(self.p1.values) if value <= p1_ppm_max]
         return None if not passed or passed[-1] == len(self.p1.edges) else self.p1.edges[passed[-1]] - 1
+
+
+def envelope(several: Sequence[Calibration]) -> Calibration:
+    """The widest interval that any of ``several`` sites gives: smallest p0 and largest p1 at every score. An unseen site is
+    a draw from sites, and where those at hand disagree nobody can know whom it takes after."""
+    if not several:
+        raise ValueError("an envelope needs at least one calibration")
+    return Calibration(
+        p0=_outline([c.p0 for c in several], min),
+        p1=_outline([c.p1 for c in several], max),
+        n=sum(c.n for c in several),
+        threats=sum(c.threats for c in several),
+    )
+
+
+def _outline(several: Sequence[Steps], choose: Callable[[Iterable[int]], int]) -> Steps:
+    edges = sorted({edge for steps in several for edge in steps.edges})
+    below = edges[0] - 1 if edges else 0
+    values = [choose([steps.at(score) for steps in several]) for score in (below, *edges)]
+    kept = [i for i in range(len(edges)) if values[i] != values[i + 1]]
+    return Steps(tuple(edges[i] for i in kept), (values[0], *(values[i + 1] for i in kept)))
+
+
+def at_lower_rate(found: Calibration, rate_ppm: int) -> Calibration:
+    """p0 as it is where only ``rate_ppm`` of the findings are threats, p1 as it was measured: Bayes' rule for a shift of
+    the base rate with scores given the truth unchanged (Saerens, Latinne & Decaestecker 2002). Never raises p0."""
+    own = found.threats * PPM // found.n
+    if own <= rate_ppm:
+        return found
+    return replace(found, p0=Steps(found.p0.edges, tuple(_shifted(value, own, rate_ppm) for value in found.p0.values)))
+
+
+def _shifted(p_ppm: int, own_ppm: int, rate_ppm: int) -> int:
+    threat, benign = p_ppm * rate_ppm * (PPM - own_ppm), (PPM - p_ppm) * (PPM - rate_ppm) * own_ppm
+    return threat * PPM // (threat + benign) if threat else 0
 
 
 def merged_ppm(p0_ppm: int, p1_ppm: int) -> int:

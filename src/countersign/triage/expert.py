@@ -29,12 +29,12 @@ _TABLES: tuple[tuple[str, str, tuple[int, ...], tuple[int, ...]], ...] = (
     (
         "tactic_stage",
         "the further along the kill chain, the less room for a benign reading and the less time left",
-        (2, 6, 8, 11),
+        (2, 6, 9, 12),
         (0, 200, 300, 500, 800),
     ),
     (
         "tactics_in_case",
-        "three different tactics on linked entities are a chain, which routine noise does not form",
+        "detections of three different stages on linked entities are a chain, which routine noise does not form",
         (2, 3, 4),
         (0, 400, 1500, 1800),
     ),

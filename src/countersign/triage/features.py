@@ -38,6 +38,7 @@ FEATURES = (
     "off_hours",
     "pattern_share_ppm",
     "rule_share_ppm",
+    "host_rare_1h",
 )
 """Order of the values in a row; stored with every record, so it only ever grows at the end."""
 
@@ -46,6 +47,7 @@ CATEGORICAL = frozenset({"tool", "host_role"})
 UNKNOWN = "unknown"
 """Category when nothing is known."""
 
+_NO_STAGE = frozenset({""})
 _VALUE_MAX = 2**53
 _WORD_CHARS_MAX = 48
 _DAY_S = 86_400
@@ -55,9 +57,9 @@ _EPOCH_WEEKDAY = 3  # 1 January 1970 was a Thursday; Monday is 0
 
 NOTHING_PAST = Past(
     pair_firings=0,
-    pair_gap_s=-1,
+    pair_gap_s=0,
     rule_firings=0,
-    rule_gap_s=-1,
+    rule_gap_s=0,
     rule_hosts=0,
     rule_benign=0,
     rule_threat=0,
@@ -73,7 +75,7 @@ NOTHING_PAST = Past(
 class Context:
     """What the hot path knows around a finding, before scoring it.
 
-    past: counts before the finding.  case_tactics: ATT&CK tactic ids already in the case.  asset_criticality and
+    past: counts before the finding.  case_stages: furthest tactic of each finding already in the case.  asset_criticality and
     identity_criticality: highest ``inventory.Criticality`` among the entities, -1 when none is in the inventory.
     host_role: the inventory's role of the main host, "" when not known.  ti_hits: entities that threat intelligence
     names.  pattern_benign, pattern_threat: people's dispositions of findings of this pattern.
@@ -81,7 +83,7 @@ class Context:
     """
 
     past: Past = field(default=NOTHING_PAST)
-    case_tactics: frozenset[str] = frozenset()
+    case_stages: frozenset[str] = frozenset()
     asset_criticality: int = -1
     identity_criticality: int = -1
     host_role: str = ""
@@ -110,13 +112,14 @@ def features(finding: Finding, context: Context) -> tuple[int | str, ...]:
         _word(context.host_role),
         int(finding.severity),
         tactics.stage(finding.tactics),
-        len(context.case_tactics.union(finding.tactics)),
+        len(context.case_stages.union((tactics.furthest(finding.tactics),)) - _NO_STAGE),
         context.asset_criticality,
         context.identity_criticality,
         _number(context.ti_hits),
         off_hours(finding.first_seen_ms, context.tz_offset_min),
         share_ppm(context.pattern_benign, context.pattern_threat),
         share_ppm(past.rule_benign, past.rule_threat),
+        _number(past.host_rare),
     )
 
 

@@ -28,8 +28,9 @@ FORMAT = 1
 HARD_CAP_PPM = 10_000
 """No finding whose p1 is above 1 % is ever closed, whatever a site's labels say."""
 THREAT_PPM = 500_000
-WIDTH_PPM_MAX = 200_000
-"""An interval wider than this says that too little is known for a verdict."""
+"""Threat: the whole interval lies from here up."""
+BENIGN_PPM = 200_000
+"""Benign: the whole interval lies up to here. Missing a threat costs more than a look, hence not the same border."""
 NEVER = -(2**62)
 """Threshold when no score is safe enough."""
 
@@ -159,10 +160,12 @@ class Model:
 
 
 def label(p0_ppm: int, p1_ppm: int, *, missing: bool = False) -> Label:
-    """Threat, benign, or insufficient: required evidence missing or the interval too wide to say."""
-    if missing or p1_ppm - p0_ppm > WIDTH_PPM_MAX:
+    """Threat or benign when the whole interval says so; insufficient when it does not, or required evidence is missing."""
+    if missing:
         return Label.INSUFFICIENT
-    return Label.THREAT if merged_ppm(p0_ppm, p1_ppm) >= THREAT_PPM else Label.BENIGN
+    if p0_ppm >= THREAT_PPM:
+        return Label.THREAT
+    return Label.BENIGN if p1_ppm <= BENIGN_PPM else Label.INSUFFICIENT
 
 
 def probability_ppm(verdict: Verdict) -> int:

@@ -11,11 +11,13 @@ from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 
+from countersign.actions import NOTHING_RUNS
+from countersign.actions.suggest import suggest
 from countersign.errors import NotFoundError
 from countersign.investigate.summary import summarise
 from countersign.model.records import FindingRecord
 from countersign.ports import Clock
-from countersign.store import read, read_case, read_raw
+from countersign.store import inventory, read, read_case, read_raw
 from countersign.store.engine import reading
 from countersign.web import case_view, graph, raw_view, render
 from countersign.web.live import Watcher
@@ -136,6 +138,7 @@ class Pages:
         with reading(self.engine) as conn:
             detail = read_case.case_detail(conn, _text(request, "case_id"))
             lines = read_case.finding_lines(conn, detail.case.id)
+            known = inventory.load(conn)
             now_status = status(conn, self.checkpoint)
         sealed = now_status.ledger.sealed
         shown, other = case_view.contributions(detail.top) if detail.top else ((), None)
@@ -152,6 +155,8 @@ class Pages:
             "other": other,
             "scale": max((abs(c.pico) for c in (*shown, *((other,) if other else ()))), default=1),
             "graph": graph.build(detail.records),
+            "responses": suggest(detail.case.id, detail.records, known),
+            "nothing_runs": NOTHING_RUNS,
             "summary": self._draft(detail.case, detail.records),
             "gate": case_view.gate_ppm(detail.top),
             "mark": f"{detail.case.entry}.{int(detail.case.entry < sealed)}",

@@ -70,9 +70,9 @@ FEATURES = {
     "alerts": "Alerts folded in",
     "actors": "Distinct sources",
     "pair_firings": "Earlier firings of this rule on this host",
-    "pair_gap_s": "Since this rule last fired on this host",
+    "pair_gap_s": "This rule was quiet here before, for",
     "rule_firings": "Earlier firings of this rule",
-    "rule_gap_s": "Since this rule last fired",
+    "rule_gap_s": "This rule was quiet on the site before, for",
     "rule_hosts": "Hosts this rule has fired on",
     "host_rules_15m": "Rules firing on the host, 15 min",
     "host_alerts_15m": "Alerts on the host, 15 min",
@@ -89,6 +89,7 @@ FEATURES = {
     "off_hours": "Outside office hours",
     "pattern_share_ppm": "Threats among reviewed findings of this pattern",
     "rule_share_ppm": "Threats among reviewed findings of this rule",
+    "host_rare_1h": "Other rules that broke a day's quiet here, 1 h",
 }
 _NUMBER = re.compile(r"-?[0-9]+", re.ASCII)
 _CRITICALITIES = ("unknown", "low", "medium", "high", "critical")

@@ -31,6 +31,7 @@ def upgrade() -> None:
         sa.Column("products", sa.String(), nullable=False),
         sa.Column("tactics", sa.String(), nullable=False),
         sa.Column("techniques", sa.String(), nullable=False),
+        sa.Column("stages", sa.String(), nullable=False),
         sa.Column("findings", sa.Integer(), nullable=False),
         sa.Column("alerts", sa.BigInteger(), nullable=False),
         sa.Column("first_seen_ms", sa.BigInteger(), nullable=False),
@@ -41,6 +42,7 @@ def upgrade() -> None:
         sa.Column("scope", sa.String(), nullable=False),
         sa.Column("label", sa.String(), nullable=False),
         sa.Column("pico", sa.BigInteger(), nullable=False),
+        sa.Column("rank", sa.BigInteger(), nullable=False),
         sa.Column("p0_ppm", sa.Integer(), nullable=False),
         sa.Column("p1_ppm", sa.Integer(), nullable=False),
         sa.Column("advice", sa.String(), nullable=False),
@@ -54,7 +56,7 @@ def upgrade() -> None:
         sa.Column("entry", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("cases_queue", "cases", ["status", "pico"], unique=False)
+    op.create_index("cases_queue", "cases", ["status", "rank"], unique=False)
     op.create_table(
         "counters",
         sa.Column("name", sa.String(), nullable=False),
@@ -114,6 +116,7 @@ def upgrade() -> None:
         sa.Column("title", sa.Text(), nullable=False),
         sa.Column("severity", sa.Integer(), nullable=False),
         sa.Column("host", sa.String(), nullable=False),
+        sa.Column("anchor", sa.String(), nullable=False),
         sa.Column("pattern", sa.String(), nullable=False),
         sa.Column("scope", sa.String(), nullable=False),
         sa.Column("tactics", sa.String(), nullable=False),
@@ -134,8 +137,8 @@ def upgrade() -> None:
         sa.Column("record", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_index("findings_anchor", "findings", ["anchor", "last_seen_ms", "label"], unique=False)
     op.create_index("findings_case", "findings", ["case_id", "label"], unique=False)
-    op.create_index("findings_host", "findings", ["host", "last_seen_ms", "label"], unique=False)
     op.create_index("findings_pattern", "findings", ["pattern"], unique=False)
     op.create_table(
         "inbox",
@@ -170,6 +173,7 @@ def upgrade() -> None:
         sa.Column("firings", sa.BigInteger(), nullable=False),
         sa.Column("first_seen_ms", sa.BigInteger(), nullable=False),
         sa.Column("last_seen_ms", sa.BigInteger(), nullable=False),
+        sa.Column("quiet_s", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("key"),
     )
     op.create_index("pairs_recent", "pairs", ["host", "last_seen_ms"], unique=False)
@@ -211,10 +215,12 @@ def upgrade() -> None:
         sa.Column("hosts", sa.Integer(), nullable=False),
         sa.Column("first_seen_ms", sa.BigInteger(), nullable=False),
         sa.Column("last_seen_ms", sa.BigInteger(), nullable=False),
+        sa.Column("quiet_s", sa.BigInteger(), nullable=False),
         sa.Column("benign", sa.Integer(), nullable=False),
         sa.Column("threat", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("rule_key"),
     )
+    op.create_index("rules_oldest", "rules", ["first_seen_ms"], unique=False)
     op.create_index("rules_recent", "rules", ["last_seen_ms"], unique=False)
     op.create_table(
         "switches",

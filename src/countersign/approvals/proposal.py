@@ -1,0 +1,73 @@
+"""A proposal: the canonical action that people approve, as bytes and digest (P2).
+
+People sign the SHA-256 of these bytes and the approval page is to be rendered from them, so what is signed is what is
+read. A proposal without expiry and nonce is a draft: it can be shown and never approved. It names accounts in clear, so it
+belongs beside the ledger; its nonce makes the digest in the ledger a salted commitment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from countersign.errors import VerificationError
+from countersign.ledger.canonical import encode_value
+from countersign.model.inventory import Criticality
+from countersign.model.responses import Target
+
+NONCE_CHARS = 32
+"""16 random bytes, hex."""
+EXPIRY_MS = 3_600_000
+"""How long a proposal may wait, if nothing else is said."""
+
+
+class Proposal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One action on named targets. targets: inventory records by name. parameters: typed values such as an address.
+    plan, undo: what would be done and taken back. blast_radius: whom it would hit. expires_ms: milliseconds since the
+    epoch, 0 in a draft. nonce: ``NONCE_CHARS`` hex digits, "" in a draft."""
+
+    action: str
+    parameters: dict[str, str | int]
+    targets: tuple[Target, ...]
+    case: str
+    plan: str
+    undo: str
+    blast_radius: tuple[str, ...]
+    expires_ms: int = 0
+    nonce: str = ""
+    v: int = 1
+
+    @property
+    def is_draft(self) -> bool:
+        """Whether nobody can approve it, because it neither expires nor is unique."""
+        return self.expires_ms <= 0 or len(self.nonce) != NONCE_CHARS or not set(self.nonce) <= set("0123456789abcdef")
+
+
+def canonical(proposal: Proposal) -> bytes:
+    """RFC 8785 bytes. Raises UsageError naming the field that cannot be written."""
+    return encode_value(msgspec.to_builtins(proposal), "proposal")
+
+
+def digest(proposal: Proposal) -> str:
+    """SHA-256 of the canonical bytes, hex: what people approve."""
+    return hashlib.sha256(canonical(proposal)).hexdigest()
+
+
+_decode = msgspec.json.Decoder(Proposal).decode
+
+
+def read(data: bytes) -> Proposal:
+    """The proposal in ``data``. Raises VerificationError unless ``canonical`` gives back exactly these bytes."""
+    try:
+        found = _decode(data)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        raise VerificationError(f"not a proposal: {error}") from error
+    if found.v != 1 or canonical(found) != data:
+        raise VerificationError("not a canonical proposal", todo="have it proposed anew")
+    return found
+
+
+def people_needed(targets: tuple[Target, ...]) -> int:
+    """Two for a critical target (P3), and for one whose criticality the inventory does not say (P4); else one."""
+    return 2 if any(t.criticality in (Criticality.CRITICAL, Criticality.UNKNOWN) for t in targets) else 1

@@ -1,0 +1,92 @@
+"""``countersign evaluate``: does it keep what it promises, and what does that cost?"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from countersign.cli.common import JsonOption, emit, note, table
+
+WIDTH = 10_000
+"""Parts per million in one per cent."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command group."""
+    group = typer.Typer(help="Measure what is promised.", no_args_is_help=True)
+    group.callback()(_group)
+    group.command("sites")(sites)
+    app.add_typer(group, name="evaluate")
+
+
+def _group() -> None:
+    """Keeps `sites` a command of its own while it is the only one."""
+
+
+def sites(
+    sites: Annotated[int, typer.Option(min=20, help="How many sites and review streams to simulate.")] = 1_000,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same figures.")] = 20_250_601,
+    json: JsonOption = False,
+) -> None:
+    """Simulated sites, where the truth is known: certified against tuned thresholds, alarms, certificates.
+
+    Ends with 1 when a figure misses its limit; few sites may miss one by chance.
+    """
+    from countersign.evaluate.sites import evaluate  # noqa: PLC0415 - keeps `--help` quick
+
+    found = evaluate(sites, seed)
+    if json:
+        emit(found)
+    else:
+        _show(found)
+    if not all(check["held"] for check in found["checks"]):
+        raise typer.Exit(1)
+
+
+def _show(found: dict[str, Any]) -> None:
+    alpha, worlds, stream = _percent(found["alpha_ppm"]), found["worlds"], found["streams"]
+    note(f"Promise: at most {alpha} threats among the closed. broken: share of sites where it does not hold (95 % interval)")
+    for name, world in worlds.items():
+        theirs = world["tuned_broken"]
+        rows = (
+            (
+                "certified",
+                world["closed_anything"],
+                _rate(world["broken"]),
+                _rate(world["broken_of_all"]),
+                "share_closed_ppm",
+            ),
+            ("tuned", theirs["of"], _rate(theirs), "", "tuned_share_closed_ppm"),
+        )
+        columns = (name, "closed any", "broken, of these", "broken, of all", "share closed")
+        table(columns, [(*row, _percent(world[key])) for *row, key in rows], title=world["title"])
+    names = ("false_alarms", "false_alarms_sampled", "false_certificates", "false_certificates_sampled")
+    rates = [(name.replace("_", " "), _rate(stream[name])) for name in names]
+    table(("at risk exactly alpha", f"of {stream['runs']} streams"), rates, title=f"Streams of {stream['reviews']} reviews")
+    counts = ("jump_noticed_reviews", "jump_noticed_nine_in_ten", "change_run_length", "clean_reviews")
+    table(("", "reviews"), [(name.replace("_", " "), stream[name]) for name in counts])
+    checks = [(c["check"], _number(c["value"]), f"{_at(c)} {_number(c['limit'])}", _held(c)) for c in found["checks"]]
+    table(("check", "value", "limit", ""), checks, title="Checks")
+    note("simulated: these figures test the method, not any real site")
+
+
+def _rate(rate: dict[str, int]) -> str:
+    return f"{_percent(rate['ppm'])} ({rate['low_ppm'] / WIDTH:.1f}–{rate['high_ppm'] / WIDTH:.1f})"
+
+
+def _percent(ppm: int) -> str:
+    return f"{ppm / WIDTH:.1f} %"
+
+
+def _number(value: int) -> str:
+    """Shares are in ppm and thousands at least, or 0; counts of reviews are smaller."""
+    return _percent(value) if value == 0 or value >= 1_000 else str(value)
+
+
+def _at(check: dict[str, Any]) -> str:
+    return "at most" if check["at"] == "most" else "more than"
+
+
+def _held(check: dict[str, Any]) -> str:
+    return "held" if check["held"] else "MISSED"

@@ -1,0 +1,50 @@
+"""Where a case stands in the queue: the score of its top finding, and what only the case as a whole can say.
+
+The parts are log-odds like the score's own, add up to the rank, and are few enough to be read out. They order the
+queue and decide nothing: verdicts and the gate rest on findings. Numbers are set by people (docs/decisions/0004).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from countersign.model.alerts import Severity
+from countersign.model.verdicts import PICO
+
+_STAGES = (0, 0, 600, 1200, 1600, 2000)
+_PRODUCTS = (0, 0, 400, 800)
+_SEVERITIES = {Severity.MEDIUM: 200, Severity.HIGH: 500, Severity.CRITICAL: 1000, Severity.FATAL: 1000}
+"""In thousandths of a logit, by number (the last holds for more) and by grade. The tools' grade weighs least: every tool
+grades differently, and the score of the top finding holds its own already."""
+_MILLI = PICO // 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of the rank, in words, in pico-logits."""
+
+    words: str
+    pico: int
+
+
+def parts(pico: int, stages: Collection[str], products: Collection[str], severity: int) -> tuple[Part, ...]:
+    """What the rank is made of, the top finding's score first; parts that add nothing are left out.
+
+    pico: score of the top finding. stages: furthest tactic of each finding, each once. products: tools that reported.
+    severity: highest of the findings.
+    """
+    chain, tools = _STAGES[min(len(stages), len(_STAGES) - 1)], _PRODUCTS[min(len(products), len(_PRODUCTS) - 1)]
+    grade = _SEVERITIES.get(Severity(severity), 0)
+    found = (
+        Part("score of the strongest finding", pico),
+        Part(f"{len(stages)} stages of an attack", chain * _MILLI),
+        Part(f"{len(products)} tools agree", tools * _MILLI),
+        Part(f"highest severity {Severity(severity).name.lower()}", grade * _MILLI),
+    )
+    return (found[0], *(part for part in found[1:] if part.pico))
+
+
+def rank(pico: int, stages: Collection[str], products: Collection[str], severity: int) -> int:
+    """Sum of the parts: the queue's order, highest first."""
+    return sum(part.pico for part in parts(pico, stages, products, severity))

@@ -1,0 +1,60 @@
+"""The schema: what the migrations make is what the tables say, once, whoever starts first."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, inspect, text
+
+from countersign.errors import EnvironmentFault
+from countersign.store import migrate
+from countersign.store import tables as t
+from countersign.store.engine import make_engine, writing
+
+
+@pytest.fixture
+def engine(database: str) -> Iterator[Engine]:
+    made = make_engine(database)
+    yield made
+    made.dispose()
+
+
+def test_migrations_make_the_tables_that_the_program_uses(engine: Engine) -> None:
+    migrate.upgrade(engine)
+    with engine.connect() as conn:
+        context = MigrationContext.configure(conn, opts={"compare_type": True})
+        assert compare_metadata(context, t.metadata) == []
+    migrate.upgrade(engine)
+    assert set(inspect(engine).get_table_names()) == set(t.metadata.tables) | {"alembic_version"}
+
+
+def test_many_that_start_at_once_make_one_schema(database: str) -> None:
+    failures: list[BaseException] = []
+
+    def start() -> None:
+        engine = make_engine(database)
+        try:
+            migrate.upgrade(engine)
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            engine.dispose()
+
+    threads = [threading.Thread(target=start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+def test_a_database_of_a_newer_program_is_refused(engine: Engine) -> None:
+    migrate.upgrade(engine)
+    with writing(engine) as conn:
+        conn.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(EnvironmentFault, match=r"9999.*update countersign"):
+        migrate.upgrade(engine)

@@ -1,0 +1,131 @@
+"""The past of a finding: what the hot path loads for a batch gives the same counts as one history kept in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, create_engine, select
+
+from countersign.correlate import fold
+from countersign.correlate.history import SITE, History, Past
+from countersign.model.alerts import Alert, Severity
+from countersign.model.entities import Entity, EntityType, Role
+from countersign.model.findings import FOLD_WINDOW_MS, Finding
+from countersign.store import tables as t
+from countersign.store import working
+from countersign.store.sql import upsert
+
+START = 1_790_000_100_000
+
+
+def alert(host: str, rule: str, at_ms: int) -> Alert:
+    entities = (Entity(EntityType.HOST, host, Role.TARGET),) if host else ()
+    return Alert("tool", "p", "", START + at_ms, rule, "t", Severity.LOW, entities=entities)
+
+
+ALERTS = st.lists(
+    st.builds(
+        alert,
+        st.sampled_from(["", "h1", "h2", "h3"]),
+        st.sampled_from(["r1", "r2", "r3", "r4"]),
+        st.integers(0, 8 * FOLD_WINDOW_MS),
+    ),
+    max_size=25,
+)
+SIZES = st.integers(1, 8)
+
+
+def observed(history: History, alerts: Sequence[Alert], known: dict[str, Finding]) -> list[Past]:
+    """What the hot path does with one batch: fold, look back, take note."""
+    pasts = []
+    for part in fold.fold(alerts)[0]:
+        old = known.get(part.id)
+        whole = fold.merge(old, part) if old else part
+        pasts.append(history.past(whole, first=old is None))
+        history.observe(whole, added=part.count, first=old is None)
+        known[part.id] = whole
+    return pasts
+
+
+def stored(conn: Connection, alerts: Sequence[Alert], known: dict[str, Finding]) -> list[Past]:
+    """The same through the database: a working set per batch, written back."""
+    parts = fold.fold(alerts)[0]
+    history = working.load(conn, parts, [fold.pattern(part) for part in parts]).history
+    pasts = observed(history, alerts, known)
+    working.save_history(conn, history)
+    return pasts
+
+
+def batches(alerts: Sequence[Alert], size: int) -> list[Sequence[Alert]]:
+    return [alerts[i : i + size] for i in range(0, len(alerts), size)]
+
+
+def database() -> Connection:
+    engine = create_engine("sqlite://")
+    t.metadata.create_all(engine)
+    return engine.connect()
+
+
+@settings(max_examples=40, deadline=None)
+@given(ALERTS, SIZES)
+def test_a_working_set_knows_what_a_whole_history_knows(alerts: list[Alert], size: int) -> None:
+    whole, known, known_too = History(), dict[str, Finding](), dict[str, Finding]()
+    with database() as conn:
+        for batch in batches(alerts, size):
+            assert stored(conn, batch, known_too) == observed(whole, batch, known)
+
+
+@settings(max_examples=40, deadline=None)
+@given(ALERTS, SIZES)
+def test_batched_and_one_by_one_leave_the_same_counts(alerts: list[Alert], size: int) -> None:
+    batched, single = History(), History()
+    known, known_too = dict[str, Finding](), dict[str, Finding]()
+    for batch in batches(alerts, size):
+        observed(batched, batch, known)
+    for one in alerts:
+        observed(single, [one], known_too)
+    assert batched.rules == single.rules
+    assert batched.pairs == single.pairs
+    assert batched.activity == single.activity
+
+
+@settings(max_examples=40, deadline=None)
+@given(ALERTS, SIZES)
+def test_the_stored_counts_are_those_of_the_alerts(alerts: list[Alert], size: int) -> None:
+    known: dict[str, Finding] = {}
+    with database() as conn:
+        for batch in batches(alerts, size):
+            stored(conn, batch, known)
+        rules = {row.rule_key: row.firings for row in conn.execute(select(t.rules))}
+        site = sum(row.alerts for row in conn.execute(select(t.activity).where(t.activity.c.host == SITE)))
+        pairs = {(row.host, row.rule_key): row.firings for row in conn.execute(select(t.pairs))}
+    findings = list(known.values())
+    assert rules == {key: sum(f.rule_key == key for f in findings) for key in {f.rule_key for f in findings}}
+    assert site == len(alerts)
+    assert sum(pairs.values()) == len(findings)
+
+
+@settings(max_examples=40, deadline=None)
+@given(ALERTS)
+def test_the_past_is_past_only(alerts: list[Alert]) -> None:
+    """What comes later changes nothing about a finding's past: no count looks ahead, none is negative."""
+    history, again = History(), History()
+    first = observed(history, alerts[: len(alerts) // 2], {})
+    assert observed(again, alerts[: len(alerts) // 2], {}) == first
+    for past in observed(history, alerts, {}):
+        numbers = msgspec.to_builtins(past)
+        assert all(value >= -1 for value in numbers.values())
+        assert past.pair_firings <= past.rule_firings
+
+
+def test_human_judgements_are_loaded_with_the_rule() -> None:
+    with database() as conn:
+        stored(conn, [alert("h1", "r1", 0)], {})
+        row = dict(conn.execute(select(t.rules)).mappings().one())
+        upsert(conn, t.rules, [row | {"benign": 3, "threat": 1}])
+        (past,) = stored(conn, [alert("h1", "r1", 10 * FOLD_WINDOW_MS)], {})
+        assert (past.rule_benign, past.rule_threat) == (3, 1)
+        assert conn.execute(select(t.rules.c.benign)).scalar_one() == 3
