@@ -185,6 +185,14 @@ def open_site(chosen: Path | None = None, *, clock: Clock | None = None) -> Site
         raise EnvironmentFault(f"data directory cannot be made ({error.strerror})", where=str(data)) from error
     config = load(data)
     engine = make_engine(config.database or f"sqlite:///{data / 'countersign.sqlite'}")
+    try:
+        return _open(data, config, engine, clock or SystemClock())
+    except BaseException:
+        engine.dispose()
+        raise
+
+
+def _open(data: Path, config: Config, engine: Engine, clock: Clock) -> Site:
     migrate.upgrade(engine)
     site = Site(
         data=data,
@@ -192,7 +200,7 @@ def open_site(chosen: Path | None = None, *, clock: Clock | None = None) -> Site
         engine=engine,
         log_key=keys.load_or_create(data, config.ledger.origin),
         agent_key=secret_file(data / AGENT_KEY),
-        clock=clock or SystemClock(),
+        clock=clock,
         model=Model.load_prior(),
     )
     with writing(engine) as conn:

@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from countersign.correlate import fold, link
 from countersign.correlate.history import History, Past
 from countersign.errors import CountersignError, SourceError
@@ -21,7 +23,7 @@ from countersign.model.decisions import Decision
 from countersign.model.entities import Entity
 from countersign.model.evidence import Evidence
 from countersign.model.findings import Finding
-from countersign.model.records import FindingRecord
+from countersign.model.records import FindingRecord, Known
 from countersign.model.verdicts import Label, Verdict
 from countersign.ports import Source
 from countersign.triage.novelty import PatternRecord
@@ -29,8 +31,7 @@ from countersign.triage.novelty import PatternRecord
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(msgspec.Struct, frozen=True, gc=False):
     """One readable alert and where its raw bytes are."""
 
     alert: Alert
@@ -93,8 +94,7 @@ def _one_line(error: CountersignError) -> str:
     return " ".join(text.split())[:500]
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True, gc=False):
     """What this batch adds to one finding: the folded finding, its pattern and its raw alerts."""
 
     finding: Finding
@@ -111,8 +111,7 @@ def gather(items: Sequence[Item]) -> list[Part]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(msgspec.Struct, frozen=True, gc=False):
     """A finding with its repeats folded in, its evidence, its past and its case. before: its label so far, if any."""
 
     finding: Finding
@@ -138,7 +137,7 @@ class Correlated:
 
 def correlate(
     parts: Sequence[Part],
-    known: Mapping[str, FindingRecord],
+    known: Mapping[str, Known],
     history: History,
     index: link.Index,
     answer: Callable[[Sequence[Entity]], tuple[Evidence, ...]],
@@ -153,13 +152,13 @@ def correlate(
         history.observe(finding, added=part.finding.count, first=old is None)
         case, links = _place(finding, part.pattern, past, old, index, result)
         evidence = answer(finding.entities)
-        before = old.verdict.label if old else None
+        before = old.label if old else None
         result.placed.append(Placed(finding, part.pattern, part.refs, old is None, past, evidence, case, links, before))
     return result
 
 
 def _place(
-    finding: Finding, pattern: str, past: Past, old: FindingRecord | None, index: link.Index, result: Correlated
+    finding: Finding, pattern: str, past: Past, old: Known | None, index: link.Index, result: Correlated
 ) -> tuple[str, tuple[Link, ...]]:
     keys = link.link_keys(finding, pattern, is_notable=link.notable(finding, past.pair_firings))
     if old is not None:
@@ -197,8 +196,7 @@ class Batch:
     now_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(msgspec.Struct, frozen=True, gc=False):
     """Features, verdict and decision of one finding; ``gate`` is msgpack of the gate's input."""
 
     features: tuple[int | str, ...]

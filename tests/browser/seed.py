@@ -113,6 +113,7 @@ def _case(
         "products": ",".join(sorted({r.finding.product for r in records})),
         "tactics": ",".join(dict.fromkeys(x for r in records for x in r.finding.tactics)),
         "techniques": ",".join(dict.fromkeys(x for r in records for x in r.finding.techniques)),
+        "stages": ",".join(dict.fromkeys(x for r in records for x in r.finding.tactics)),
         "findings": len(records),
         "alerts": sum(r.finding.count for r in records),
         "first_seen_ms": min(r.finding.first_seen_ms for r in records),
@@ -123,6 +124,7 @@ def _case(
         "scope": top.decision.scope,
         "label": verdict.label.value,
         "pico": verdict.pico,
+        "rank": verdict.pico,
         "p0_ppm": verdict.p0_ppm,
         "p1_ppm": verdict.p1_ppm,
         "advice": top.decision.advice.value,
@@ -150,7 +152,9 @@ def _decided(conn: Connection, record: FindingRecord, now_ms: int) -> int:
     evidence.put(conn, [blob])
     entry = append(conn, Kind.FINDING_DECIDED, f.id, record.case, Actor("agent", "triage"), {"label": v.label.value}, now_ms)
     packed = projection.pack_records([record], [[(blob.digest, 1)]])
-    projection.write_findings(conn, [projection.decided(packed, 0, entry, now_ms, record)])
+    held = evidence.pack("records", packed)
+    evidence.put(conn, [held])
+    projection.write_findings(conn, [projection.decided(packed, held.digest, 0, entry, now_ms, record)])
     return entry
 
 

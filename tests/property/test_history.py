@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, create_engine, select
 
 from countersign.correlate import fold
-from countersign.correlate.history import SITE, History, Past
+from countersign.correlate.history import SITE, Firings, History, Past
 from countersign.model.alerts import Alert, Severity
 from countersign.model.entities import Entity, EntityType, Role
 from countersign.model.findings import FOLD_WINDOW_MS, Finding
@@ -87,9 +88,14 @@ def test_batched_and_one_by_one_leave_the_same_counts(alerts: list[Alert], size:
         observed(batched, batch, known)
     for one in alerts:
         observed(single, [one], known_too)
-    assert batched.rules == single.rules
-    assert batched.pairs == single.pairs
+    assert counts(batched.rules) == counts(single.rules)
+    assert counts(batched.pairs) == counts(single.pairs)
     assert batched.activity == single.activity
+
+
+def counts(rows: Mapping[Any, Firings]) -> dict[Any, tuple[int, ...]]:
+    """What must not depend on batches; how long a rule had been quiet is told as it was known at the time."""
+    return {key: (row.firings, row.first_seen_ms, row.last_seen_ms, row.hosts) for key, row in rows.items()}
 
 
 @settings(max_examples=40, deadline=None)

@@ -141,7 +141,9 @@ def test_threshold_is_the_last_score_within_the_hard_cap() -> None:
 
 def test_labels() -> None:
     assert label(0, 9_000) is Label.BENIGN
-    assert label(480_000, 520_000) is Label.THREAT
+    assert label(500_000, PPM) is label(500_000, 520_000) is Label.THREAT
+    assert label(480_000, 520_000) is Label.INSUFFICIENT
+    assert label(0, 200_000) is Label.BENIGN
     assert label(100_000, 400_000) is Label.INSUFFICIENT
     assert label(990_000, PPM, missing=True) is Label.INSUFFICIENT
 
@@ -188,7 +190,7 @@ def test_expert_terms_are_neutral_when_nothing_is_known_and_only_add_where_an_at
 
 @settings(max_examples=200)
 @given(
-    ROWS, st.sampled_from(["alerts", "ti_hits", "tactic_stage", "tactics_in_case", "actors", "host_rules_15m"]), st.data()
+    ROWS, st.sampled_from(["alerts", "ti_hits", "tactic_stage", "tactics_in_case", "actors", "host_rare_1h"]), st.data()
 )
 def test_more_of_what_an_alert_says_about_itself_never_lowers_the_score(
     values: tuple[int | str, ...], name: str, data: st.DataObject

@@ -26,15 +26,15 @@ from countersign.evaluate.datasets import Row, read_network
 from countersign.evaluate.learn import (
     STEP_FINDINGS_MAX,
     Fit,
+    calibration_of,
     check_equality,
     fit,
-    hide_role,
     learn_prior,
     pack,
     weigh,
 )
 from countersign.model.verdicts import PICO, PPM
-from countersign.triage.features import FEATURES, UNKNOWN
+from countersign.triage.features import FEATURES
 from countersign.triage.model import Model
 from countersign.triage.terms import NumericTerm
 from tests.unit.test_learn_datasets import HEADER, line, write
@@ -80,10 +80,27 @@ def test_a_finding_weighs_one_and_a_step_at_most_its_cap() -> None:
     assert math.isclose(sum(weigh(flood)), STEP_FINDINGS_MAX)
 
 
-def test_the_role_is_hidden_from_every_second_finding() -> None:
-    values = tuple("mail" if name == "host_role" else 0 for name in FEATURES)
-    roles = {hide_role(Row(f"F-{i:x}", values, "", last=True))[FEATURES.index("host_role")] for i in range(2)}
-    assert roles == {"mail", UNKNOWN}
+def test_a_flood_of_one_step_counts_in_the_calibration_up_to_its_cap() -> None:
+    benign = [(Row(f"F-b{i:04}", (), "", last=True), 0) for i in range(900)]
+    flood = [(Row(f"F-a{i:04}", (), "dnsteal", last=True), 9) for i in range(10 * STEP_FINDINGS_MAX)]
+    found = calibration_of([*benign, *flood])
+    assert (found.n, found.threats) == (900 + STEP_FINDINGS_MAX, STEP_FINDINGS_MAX)
+    assert found == calibration_of([*reversed(flood), *benign])
+    assert found.interval(9)[0] < found.interval(9)[1] == PPM
+
+
+def test_only_features_that_mean_the_same_elsewhere_are_learnt() -> None:
+    learnt = {term.feature for term in Model.load_prior().document.terms if term.origin == trainer.ORIGIN}
+    assert learnt == set(trainer.LEARNT)
+    assert not learnt & {"tool", "host_role", "rule_hosts", "host_alerts_15m", "site_alerts_15m", "site_rules_15m"}
+
+
+def test_learnt_tables_run_in_one_direction_and_stay_moderate() -> None:
+    for term in Model.load_prior().document.terms:
+        if isinstance(term, NumericTerm) and term.origin == trainer.ORIGIN:
+            rising = [trainer.MONOTONE[term.feature] * score for score in term.scores]
+            assert rising == sorted(rising), term.feature
+            assert max(map(abs, term.scores)) < 5 * PICO, term.feature
 
 
 def test_one_network_is_not_enough(tmp_path: Path) -> None:
@@ -118,7 +135,8 @@ def test_the_shipped_prior_ranks_attacks_of_a_real_network_first(shared_data: Pa
 def test_the_shipped_figures_hold_their_ground() -> None:
     for name, figures in Model.load_prior().document.metrics["networks"].items():
         assert figures["without_dnsteal"]["auc"] > 980_000, name
-        assert figures["all"]["macro_f1"] > 700_000, name
+        assert figures["without_dnsteal"]["macro_f1"] > 780_000, name
+        assert figures["first_rank_of_step"]["dnsteal"] < figures["findings"] / 3, name
 
 
 def network_text(seed: int) -> str:

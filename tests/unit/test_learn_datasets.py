@@ -47,10 +47,10 @@ def test_a_finding_is_a_row_in_every_batch_that_touched_it(tmp_path: Path) -> No
 
 
 def test_rows_know_the_past_only(tmp_path: Path) -> None:
-    text = HEADER + line(0) + line(700) + line(1400)
+    text = HEADER + line(0) + line(700) + line(1400) + line(5000)
     rows = read_network(write(tmp_path, text)).rows
-    assert [row.values[FEATURES.index("pair_firings")] for row in rows] == [0, 1, 2]
-    assert [row.values[FEATURES.index("pair_gap_s")] for row in rows] == [-1, 700, 700]
+    assert [row.values[FEATURES.index("pair_firings")] for row in rows] == [0, 1, 2, 3]
+    assert [row.values[FEATURES.index("pair_gap_s")] for row in rows] == [0, 0, 0, 3600]
 
 
 def test_host_role_drops_the_user() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from countersign.model.verdicts import PPM
-from countersign.triage.calibrate import calibrate, merged_ppm
+from countersign.triage.calibrate import at_lower_rate, calibrate, envelope, merged_ppm
 
 LIBRARY = pytest.importorskip("venn_abers.venn_abers")
 POINTS = st.lists(st.tuples(st.integers(0, 30), st.booleans()), min_size=1, max_size=30)
@@ -75,6 +75,58 @@ def test_little_data_means_low_confidence() -> None:
     assert few.interval(10) == (0, 500_000)
     many = calibrate([10] * 400, [False] * 400)
     assert many.interval(10) == (0, 2494)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.lists(st.tuples(st.integers(1, 99), st.booleans()), min_size=2, max_size=60), min_size=1, max_size=5))
+def test_envelope_is_the_widest_of_the_librarys_intervals(sites: list[list[tuple[int, bool]]]) -> None:
+    found = envelope([calibrate([s for s, _ in points], [t for _, t in points]) for points in sites])
+    asked = range(1, 100)
+    theirs = []
+    for points in sites:
+        seen, threats = np.array([s / 100 for s, _ in points]), np.array([float(t) for _, t in points])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            steps = LIBRARY.calc_p0p1(np.column_stack([1 - seen, seen]), threats)
+            theirs.append(LIBRARY.calc_probs(*steps, np.array([[1 - s / 100, s / 100] for s in asked]))[1])
+    ours = np.array([found.interval(score) for score in asked]) / PPM
+    wanted = np.column_stack([np.min([t[:, 0] for t in theirs], axis=0), np.max([t[:, 1] for t in theirs], axis=0)])
+    assert np.abs(ours - wanted).max() <= 2 / PPM
+    assert (found.n, found.threats) == (sum(map(len, sites)), sum(t for points in sites for _, t in points))
+
+
+@given(st.lists(POINTS, min_size=1, max_size=4), st.integers(0, PPM))
+def test_an_envelope_rises_and_has_its_own_largest_score(sites: list[list[tuple[int, bool]]], limit: int) -> None:
+    several = [calibrate([s for s, _ in points], [t for _, t in points]) for points in sites]
+    found = envelope(several)
+    intervals = [found.interval(score) for score in range(-2, 33)]
+    assert intervals == sorted(intervals)
+    largest = found.largest_score(limit)
+    if largest is not None:
+        assert all(c.interval(largest)[1] <= limit for c in several)
+        assert found.interval(largest)[1] <= limit < found.interval(largest + 1)[1]
+
+
+@given(POINTS, st.integers(1, PPM))
+def test_a_lower_base_rate_only_widens_downwards_and_keeps_the_order(points: list[tuple[int, bool]], rate: int) -> None:
+    before = calibrate([s for s, _ in points], [t for _, t in points])
+    after = at_lower_rate(before, rate)
+    assert after.p1 == before.p1
+    assert all(a <= b for a, b in zip(after.p0.values, before.p0.values, strict=True))
+    assert list(after.p0.values) == sorted(after.p0.values)
+
+
+def test_a_lower_base_rate_is_bayes_rule() -> None:
+    before = calibrate([1] * 50 + [2] * 50, [False] * 40 + [True] * 10 + [False] * 10 + [True] * 40)
+    p0 = before.interval(2)[0] / PPM
+    odds = p0 / (1 - p0) * (0.01 / 0.99) / (0.5 / 0.5)
+    assert abs(at_lower_rate(before, 10_000).interval(2)[0] / PPM - odds / (1 + odds)) <= 2 / PPM
+    assert at_lower_rate(before, 900_000) == before
+
+
+def test_no_site_has_no_envelope() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        envelope([])
 
 
 def test_nothing_to_calibrate_on_is_refused() -> None:

@@ -48,8 +48,8 @@ def test_row_has_every_feature_in_order_and_words_only_for_categories() -> None:
 
 def test_nothing_known_is_minus_one_and_unknown() -> None:
     row = dict(zip(FEATURES, features(make(tactics=(), entities=()), Context()), strict=True))
-    never = ("pair_gap_s", "rule_gap_s", "tactic_stage", "asset_criticality", "identity_criticality")
-    assert [row[name] for name in (*never, "pattern_share_ppm", "rule_share_ppm")] == [-1] * 7
+    never = ("tactic_stage", "asset_criticality", "identity_criticality")
+    assert [row[name] for name in (*never, "pattern_share_ppm", "rule_share_ppm")] == [-1] * 5
     assert row["host_role"] == "unknown"
 
 
@@ -76,15 +76,20 @@ def test_actors_are_counted_once_each() -> None:
     assert value(make(entities=(HOST, actor, actor, other)), Context(), "actors") == 2
 
 
-def test_tactics_of_case_and_finding_are_united() -> None:
-    context = Context(case_tactics=frozenset({"TA0001", "TA0006"}))
+def test_a_detection_is_one_step_of_the_chain_however_many_tactics_it_names() -> None:
+    context = Context(case_stages=frozenset({"TA0001", "TA0006"}))
     assert value(make(tactics=("TA0006", "TA0008")), context, "tactics_in_case") == 3
+    assert value(make(tactics=("TA0001", "TA0003", "TA0006")), context, "tactics_in_case") == 2
+    assert value(make(tactics=("TA0001", "TA0003", "TA0005")), Context(), "tactics_in_case") == 1
+    assert value(make(tactics=("TA9999",)), Context(), "tactics_in_case") == 0
 
 
 def test_kill_chain_order() -> None:
     assert tactics.stage(()) == tactics.stage(("TA9999",)) == -1
     assert tactics.stage(("TA0001", "TA0040", "TA0002")) == len(tactics.KILL_CHAIN) - 1
     assert tactics.stage(("TA0011",)) < tactics.stage(("TA0010",))
+    assert tactics.furthest(("TA0010", "TA0011", "TA9999")) == "TA0010"
+    assert tactics.furthest(("TA9999",)) == tactics.furthest(()) == ""
 
 
 def test_every_tactic_that_has_a_name_has_a_stage() -> None:

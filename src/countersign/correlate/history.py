@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from countersign.model.findings import FOLD_WINDOW_MS, Finding
 
 RECENT_MS = 3 * FOLD_WINDOW_MS
@@ -42,8 +44,7 @@ class Activity:
     findings: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
+class Past(msgspec.Struct, frozen=True, gc=False):
     """What was known about a finding's surroundings before it.
 
     pair_gap_s, rule_gap_s: how long the rule had been quiet, on this anchor and on the site, before the run of firings
@@ -104,7 +105,8 @@ class History:
             site_rules=self._distinct(SITE, since),
             site_alerts=self._alerts(SITE, finding.window_ms),
             host_rare=sum(
-                seen >= finding.window_ms - RARE_MS and name != rule_key for name, seen in self.recent_rare.get(host, {}).items()
+                seen >= finding.window_ms - RARE_MS and name != rule_key
+                for name, seen in self.recent_rare.get(host, {}).items()
             ),
         )
 

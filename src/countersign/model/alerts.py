@@ -8,7 +8,7 @@ import msgspec
 
 from countersign.model.entities import Entity
 
-MESSAGE_CHARS_MAX = 2_000
+MESSAGE_CHARS_MAX = 500
 """Longest attacker-controlled text carried beside the raw bytes (which are always kept whole)."""
 ENTITIES_MAX = 64
 """Most entities kept per alert and per finding."""

@@ -8,7 +8,7 @@ from countersign.model.cases import Link
 from countersign.model.decisions import Decision
 from countersign.model.evidence import Evidence
 from countersign.model.findings import Finding
-from countersign.model.verdicts import Verdict
+from countersign.model.verdicts import Label, Verdict
 
 
 class FindingRecord(msgspec.Struct, frozen=True, gc=False):
@@ -33,9 +33,18 @@ class FindingRecord(msgspec.Struct, frozen=True, gc=False):
     added: int = 0
 
 
+class Known(msgspec.Struct, frozen=True, gc=False):
+    """What the next micro-batch must know of a finding; the rest of its record is read only for people and replay.
+    case: where the finding is now, which a merge may have changed since its record was written."""
+
+    finding: Finding
+    links: tuple[Link, ...]
+    label: Label
+    case: str = ""
+
+
 class Records(msgspec.Struct, frozen=True):
-    """All records of one micro-batch, as they are kept: each record is msgpack of a FindingRecord, encoded once for here
-    and for its row. refs: for each record its raw alerts as (index into ``blobs``, place within the blob)."""
+    """All records of one micro-batch, as they are kept: each record is msgpack of a FindingRecord, encoded once. refs: for each record its raw alerts as (index into ``blobs``, place within the blob)."""
 
     records: list[bytes]
     blobs: list[str]

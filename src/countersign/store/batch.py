@@ -106,7 +106,7 @@ class Batch:
         with self.timed("correlate"):
             found = flow.correlate(
                 parts,
-                load.records,
+                load.known,
                 load.history,
                 load.index,
                 lambda entities: self.tools.answer(entities, lease),
@@ -226,7 +226,7 @@ class Batch:
             evidence.put(self.conn, [blob])
         self._merge(found, load)
         first = self._enter_decided(records, blob.digest)
-        decided = [projection.decided(packed, i, first + i, self.now_ms, r) for i, r in enumerate(records)]
+        decided = [projection.decided(packed, blob.digest, i, first + i, self.now_ms, r) for i, r in enumerate(records)]
         projection.write_findings(self.conn, decided)
         working.save_history(self.conn, load.history)
         working.save_index(self.conn, load.index)

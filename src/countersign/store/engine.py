@@ -19,9 +19,9 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 from countersign.errors import EnvironmentFault
 
 BUSY_MS = 60_000
+WAL_TRIES = 20
 _PRAGMAS = (
     "page_size=8192",  # before the first table is made; entries and records are some kilobytes each
-    "journal_mode=WAL",
     "synchronous=FULL",
     f"busy_timeout={BUSY_MS}",
     "cache_size=-65536",
@@ -51,7 +51,21 @@ def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:  # 
     cursor = connection.cursor()
     for pragma in _PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
+    _use_wal(cursor)
     cursor.close()
+
+
+def _use_wal(cursor: sqlite3.Cursor) -> None:
+    """The change to WAL does not wait for others who open the new file at the same time, so a lock does the waiting."""
+    for _ in range(WAL_TRIES):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            cursor.execute("BEGIN IMMEDIATE")
+            cursor.execute("COMMIT")
+        else:
+            return
+    cursor.execute("PRAGMA journal_mode=WAL")
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -23,7 +23,8 @@ if TYPE_CHECKING or sys.version_info < (3, 14):
 else:
     from compression import zstd
 
-LEVEL = 1
+LEVEL = -1
+"""Fastest levels of zstd: alerts repeat themselves so much that they shrink well all the same."""
 PLAIN_BYTES_MAX = 256 * 1024 * 1024
 _T = TypeVar("_T")
 _encode = msgspec.msgpack.Encoder().encode

@@ -16,7 +16,7 @@ from countersign.correlate.link import case_number
 from countersign.model.attack import TACTIC_ORDER
 from countersign.model.cases import CaseStatus
 from countersign.model.decisions import Action
-from countersign.model.records import FindingRecord, Records
+from countersign.model.records import FindingRecord, Known, Records
 from countersign.store import tables as t
 from countersign.store.sql import among, insert_new_rows, upsert, upsert_rows
 from countersign.triage.priority import rank
@@ -28,12 +28,13 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Decided(NamedTuple):
-    """One decision as it is written: its entry, its time, the record, the record's bytes, and its raw alerts."""
+    """One decision as it is written: its entry, its time, its record and where that is kept, and its raw alerts."""
 
     entry: int
     time_ms: int
     record: FindingRecord
-    data: bytes
+    blob: str
+    place: int
     refs: bytes
 
 
@@ -44,10 +45,10 @@ def pack_records(records: Sequence[FindingRecord], refs: Sequence[Sequence[tuple
     return Records([_encode(record) for record in records], list(blobs), numbered)
 
 
-def decided(packed: Records, place: int, entry: int, time_ms: int, record: FindingRecord) -> Decided:
-    """One decision out of a packed batch."""
-    refs = [(packed.blobs[blob], item) for blob, item in packed.refs[place]]
-    return Decided(entry, time_ms, record, packed.records[place], _encode(refs))
+def decided(packed: Records, blob: str, place: int, entry: int, time_ms: int, record: FindingRecord) -> Decided:
+    """One decision out of a packed batch, which is kept as ``blob``."""
+    refs = [(packed.blobs[held], item) for held, item in packed.refs[place]]
+    return Decided(entry, time_ms, record, blob, place, _encode(refs))
 
 
 def finding_row(one: Decided) -> tuple[Any, ...]:
@@ -81,7 +82,9 @@ def finding_row(one: Decided) -> tuple[Any, ...]:
         decision.why,
         one.entry,
         one.time_ms,
-        one.data,
+        _encode(Known(finding, record.links, verdict.label)),
+        one.blob,
+        one.place,
     )
 
 

@@ -11,8 +11,9 @@ from sqlalchemy import Connection, Row, func, select
 from countersign.errors import NotFoundError
 from countersign.model.alerts import Severity
 from countersign.model.entries import Actor, Entry
-from countersign.model.records import FindingRecord
+from countersign.model.records import FindingRecord, Records
 from countersign.model.verdicts import Label
+from countersign.store import evidence
 from countersign.store import tables as t
 from countersign.store.read import CaseRow, case_rows, people, plain
 
@@ -102,23 +103,21 @@ def records(conn: Connection, row: CaseRow, most: int = FINDINGS_MAX) -> tuple[F
     """The case's findings read whole: the top finding, then the highest scores."""
     f = t.findings.c
     order = ((f.id != row.top_finding), f.pico.desc(), f.id)
-    found = conn.execute(select(f.record).where(f.case_id == row.id).order_by(*order).limit(min(most, FINDINGS_MAX)))
-    return tuple(_record(raw) for raw in found.scalars())
+    chosen = select(f.blob, f.place).where(f.case_id == row.id).order_by(*order).limit(min(most, FINDINGS_MAX))
+    places = [(blob, place) for blob, place in conn.execute(chosen).all()]
+    held = {blob: evidence.get(conn, blob, Records).records for blob in dict.fromkeys(blob for blob, _ in places)}
+    return tuple(_decode_record(held[blob][place]) for blob, place in places)
 
 
 _decode_record = msgspec.msgpack.Decoder(FindingRecord).decode
 
 
-def _record(raw: bytes) -> FindingRecord:
-    return _decode_record(raw)
-
-
 def finding_record(conn: Connection, finding_id: str) -> FindingRecord:
     """One finding read whole. Raises NotFoundError."""
-    raw = conn.execute(select(t.findings.c.record).where(t.findings.c.id == finding_id)).scalar()
-    if raw is None:
+    where = conn.execute(select(t.findings.c.blob, t.findings.c.place).where(t.findings.c.id == finding_id)).first()
+    if where is None:
         raise NotFoundError("there is no such finding", where=finding_id, todo="open it from its case")
-    return _record(raw)
+    return _decode_record(evidence.get(conn, where.blob, Records).records[where.place])
 
 
 def finding_lines(conn: Connection, case_id: str, *, limit: int = FINDINGS_MAX) -> tuple[FindingLine, ...]:

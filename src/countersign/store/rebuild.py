@@ -116,7 +116,7 @@ def _records(conn: Connection, numbered: Sequence[_Numbered]) -> Iterator[projec
         if blob not in packed:
             packed[blob] = evidence.get(conn, blob, Records)
         record = _record.decode(packed[blob].records[place])
-        yield projection.decided(packed[blob], place, index, entry.time, record)
+        yield projection.decided(packed[blob], blob, place, index, entry.time, record)
 
 
 def _merged(conn: Connection, numbered: Sequence[_Numbered]) -> None:

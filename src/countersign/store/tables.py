@@ -138,7 +138,9 @@ findings = Table(
     Column("why", Text, nullable=False),
     Column("entry", BigInteger, nullable=False),  # index of the latest finding.decided
     Column("decided_ms", BigInteger, nullable=False),
-    Column("record", LargeBinary, nullable=False),  # msgpack FindingRecord (alerts left empty)
+    Column("known", LargeBinary, nullable=False),  # msgpack records.Known, case left empty
+    Column("blob", String(64), nullable=False),  # evidence.digest of the Records that hold its record
+    Column("place", Integer, nullable=False),
     Index("findings_anchor", "anchor", "last_seen_ms", "label"),
     Index("findings_case", "case_id", "label"),
     Index("findings_pattern", "pattern"),

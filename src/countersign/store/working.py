@@ -17,20 +17,20 @@ from countersign.correlate.link import HOUR_MS, Index, Row, link_keys
 from countersign.flow import CaseState
 from countersign.model.cases import CaseStatus
 from countersign.model.findings import FOLD_WINDOW_MS, Finding
-from countersign.model.records import FindingRecord
+from countersign.model.records import Known
 from countersign.model.verdicts import Label
 from countersign.store import tables as t
 from countersign.store.sql import among, upsert_rows
 from countersign.triage.novelty import PatternRecord
 
-_record = msgspec.msgpack.Decoder(FindingRecord)
+_known_of = msgspec.msgpack.Decoder(Known).decode
 
 
 @dataclass(slots=True)
 class Working:
     """Everything read for one micro-batch."""
 
-    records: dict[str, FindingRecord]
+    known: dict[str, Known]
     history: History
     index: Index
     cases: dict[str, CaseState]
@@ -40,17 +40,17 @@ class Working:
 
 def load(conn: Connection, findings: Sequence[Finding], patterns: Sequence[str]) -> Working:
     """Working set for the findings of one batch (what it adds to each, or each as a whole) and their patterns."""
-    records = _records(conn, [f.id for f in findings])
+    known = _known(conn, [f.id for f in findings])
     keys: set[str] = set()
     for finding, pattern in zip(findings, patterns, strict=True):
-        old = records.get(finding.id)
+        old = known.get(finding.id)
         whole = fold.merge(old.finding, finding) if old else finding
         keys.update(link_keys(whole, pattern, is_notable=True))
     index = _index(conn, sorted(keys))
-    cases = _cases(conn, {row.case for row in index.rows.values()} | {r.case for r in records.values()}, index)
+    cases = _cases(conn, {row.case for row in index.rows.values()} | {r.case for r in known.values()}, index)
     since = min((f.first_seen_ms for f in findings), default=0) - HOUR_MS
     return Working(
-        records=records,
+        known=known,
         history=_history(conn, findings),
         index=index,
         cases=cases,
@@ -59,14 +59,11 @@ def load(conn: Connection, findings: Sequence[Finding], patterns: Sequence[str])
     )
 
 
-def _records(conn: Connection, ids: Collection[str]) -> dict[str, FindingRecord]:
+def _known(conn: Connection, ids: Collection[str]) -> dict[str, Known]:
     """What was decided before. The column names the case: a merge moves findings without touching their records."""
     f = t.findings.c
-    found = {}
-    for ident, case, data in conn.execute(among(conn, select(f.id, f.case_id, f.record), f.id, ids)).all():
-        record = _record.decode(data)
-        found[ident] = record if record.case == case else msgspec.structs.replace(record, case=case)
-    return found
+    rows = conn.execute(among(conn, select(f.id, f.case_id, f.known), f.id, ids)).all()
+    return {ident: msgspec.structs.replace(_known_of(data), case=case) for ident, case, data in rows}
 
 
 def _index(conn: Connection, keys: Collection[str]) -> Index:

@@ -7,7 +7,7 @@ what an alert may say about itself (severity, tactic, intelligence hits) can onl
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from countersign.correlate.history import Past
 from countersign.model.entities import Role
@@ -71,8 +71,7 @@ NOTHING_PAST = Past(
 """The past on a site's first alert."""
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(msgspec.Struct, frozen=True, gc=False):
     """What the hot path knows around a finding, before scoring it.
 
     past: counts before the finding.  case_stages: furthest tactic of each finding already in the case.  asset_criticality and
@@ -82,7 +81,7 @@ class Context:
     tz_offset_min: the site's offset from UTC.
     """
 
-    past: Past = field(default=NOTHING_PAST)
+    past: Past = NOTHING_PAST
     case_stages: frozenset[str] = frozenset()
     asset_criticality: int = -1
     identity_criticality: int = -1

@@ -14,6 +14,7 @@ from countersign.model.records import FindingRecord
 from countersign.model.verdicts import PPM, Contribution
 from countersign.store.read import CaseRow
 from countersign.store.read_case import CaseDetail
+from countersign.triage import priority
 from countersign.web import words
 
 GATE_PPM = 10_000
@@ -112,6 +113,11 @@ def contributions(record: FindingRecord) -> tuple[tuple[Contribution, ...], Cont
     shown, rest = ordered[:CONTRIBUTIONS_MAX], ordered[CONTRIBUTIONS_MAX:]
     other = Contribution(f"{len(rest)} smaller terms", "", sum(c.pico for c in rest)) if rest else None
     return tuple(shown), other
+
+
+def rank_parts(row: CaseRow) -> tuple[priority.Part, ...]:
+    """What the case's place in the queue is made of."""
+    return priority.parts(row.pico, row.stages, row.products, row.severity)
 
 
 def strongest(record: FindingRecord) -> tuple[tuple[Contribution, ...], tuple[Contribution, ...]]:

@@ -108,6 +108,7 @@ class Pages:
             "for": positive,
             "against": negative,
             "scale": scale,
+            "rank": case_view.rank_parts(row),
             "evidence_for": case_view.leaning(records, 1, 3),
             "evidence_against": case_view.leaning(records, -1, 3),
             "summary": self._draft(row, records),

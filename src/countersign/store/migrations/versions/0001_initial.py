@@ -134,7 +134,9 @@ def upgrade() -> None:
         sa.Column("why", sa.Text(), nullable=False),
         sa.Column("entry", sa.BigInteger(), nullable=False),
         sa.Column("decided_ms", sa.BigInteger(), nullable=False),
-        sa.Column("record", sa.LargeBinary(), nullable=False),
+        sa.Column("known", sa.LargeBinary(), nullable=False),
+        sa.Column("blob", sa.String(length=64), nullable=False),
+        sa.Column("place", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("findings_anchor", "findings", ["anchor", "last_seen_ms", "label"], unique=False)
