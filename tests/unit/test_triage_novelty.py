@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 
 import msgspec
 import pytest
@@ -61,8 +60,10 @@ def test_conformal_validity_over_every_exchangeable_position(scores: list[int]) 
 
 def test_rarer_and_busier_is_stranger() -> None:
     routine = msgspec.structs.replace(make(), count=1)
-    past = replace(NOTHING_PAST, rule_firings=900, pair_firings=800, site_alerts=100, host_rules=1, host_alerts=3)
+    past = msgspec.structs.replace(
+        NOTHING_PAST, rule_firings=900, pair_firings=800, site_alerts=100, host_rules=1, host_alerts=3
+    )
     usual = rarity(routine, past)
     assert rarity(msgspec.structs.replace(routine, count=500), past) > usual
-    assert rarity(routine, replace(past, pair_firings=0)) > usual
-    assert rarity(routine, replace(past, host_rules=9)) > usual
+    assert rarity(routine, msgspec.structs.replace(past, pair_firings=0)) > usual
+    assert rarity(routine, msgspec.structs.replace(past, host_rules=9)) > usual
