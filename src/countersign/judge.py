@@ -151,7 +151,7 @@ def _unsettled(batch: Batch, verdicts: Sequence[Verdict]) -> dict[str, Counter[L
 
 
 def _others(placed: Placed, label: Label, unsettled: Mapping[str, Mapping[Label, int]], batch: Batch) -> tuple[int, int]:
-    """(undecided, threats) among the other findings of the case, or on the same anchor within the hour: the larger of the two."""
+    """(undecided, threats) among the other findings of the case, or on the anchor within the hour: the larger of the two."""
     near = batch.unsettled_hosts.get(placed.finding.anchor, {})
     counts = []
     for kind in (Label.INSUFFICIENT, Label.THREAT):

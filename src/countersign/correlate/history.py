@@ -71,7 +71,7 @@ class Past(msgspec.Struct, frozen=True, gc=False):
 class History:
     """Working set of counts; ``changed_*`` name what must be written back.
 
-    ``pairs``, ``activity`` and ``recent_rules`` go by a finding's anchor. watched_since_ms: the site's first alert, 0 before.
+    ``pairs``, ``activity`` and ``recent_rules`` go by a finding's anchor. watched_since_ms: the site's first alert, or 0.
     """
 
     watched_since_ms: int = 0

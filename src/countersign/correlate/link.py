@@ -1,9 +1,10 @@
 """Link findings into cases, with a reason code per link.
 
 Two kinds of link. The *pattern* link gathers recurrences of one detection on one host (or mailbox, or account), so that
-routine noise is one case and not a thousand. *Entity* links tie different detections together (same hash, domain, mail, address, user, host), and
-count only between notable findings: medium severity or more, or, where the tool gives no severity, rare on that host.
-Only entity links merge cases. Pure; the database adapter loads the rows of ``Index`` that a micro-batch can touch.
+routine noise is one case and not a thousand. *Entity* links tie different detections together (same hash, domain, mail,
+address, user, host), and count only between notable findings: medium severity or more, or, where the tool gives no
+severity, rare on that host. Only entity links merge cases. Pure; the database adapter loads the rows of ``Index`` that a
+micro-batch can touch.
 """
 
 from __future__ import annotations

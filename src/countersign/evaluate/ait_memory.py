@@ -20,6 +20,7 @@ from countersign.triage.features import FEATURES, share_ppm
 from countersign.triage.novelty import PatternRecord
 
 RARITIES_MAX = 1_000
+DAY_MS = 24 * HOUR_MS
 _PATTERN_SHARE = FEATURES.index("pattern_share_ppm")
 _RULE_SHARE = FEATURES.index("rule_share_ppm")
 _NOBODY = PatternRecord()
@@ -35,6 +36,7 @@ class Memory:
     found: tuple[Found, ...]
     by_role: bool = True
     thin_site: bool = True
+    chronic: bool = True
     labels: dict[int, bool] = field(default_factory=dict)
     verdicts: dict[int, Label] = field(default_factory=dict)
     last: dict[int, Touch] = field(default_factory=dict)
@@ -44,6 +46,7 @@ class Memory:
     everywhere: list[int] = field(default_factory=list)
     trouble: set[int] = field(default_factory=set)
     patterns: dict[str, PatternRecord] = field(default_factory=dict)
+    confirmed: dict[tuple[str, str], int] = field(default_factory=dict)
     rules: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
 
     def merge(self, batch: Batch) -> None:
@@ -63,20 +66,33 @@ class Memory:
             self.on_host[self.found[i].anchor].append(i)
             self.everywhere.append(i)
 
-    def judge(self, i: int, label: Label) -> bool:
+    def judge(self, i: int, label: Label, now_ms: int) -> bool:
         """The prior's verdict. True when the finding is trouble and was not before."""
         self.verdicts[i] = label
-        return self._mark(i, self.labels.get(i, label is not Label.BENIGN))
+        if i in self.labels:
+            return False
+        return self._mark(i, label is Label.THREAT or (label is Label.INSUFFICIENT and not self._told(i, now_ms)))
 
     def settle(self, i: int, threat: bool, at_ms: int) -> bool:
-        """A person's answer: pattern and rule gain a label, and the matter leaves its case. True as ``judge``."""
-        self.labels[i] = threat
+        """A person's answer: pattern and rule gain a label, and the matter leaves its case. True when it is news that the
+        finding is a threat."""
         key, old = self._pattern(i), self.record(i)
         rarities = (*old.rarities, self.last[i].rarity)[-RARITIES_MAX:]
+        self.labels[i] = threat
         self.patterns[key] = PatternRecord(old.benign + (not threat), old.threat + threat, at_ms, rarities)
         self.rules[self.found[i].rule][threat] += 1
         self.in_case[self.cases[i]].discard(i)
-        return self._mark(i, threat)
+        news = threat and not self._told(i, at_ms)
+        if threat:
+            self.confirmed[key, self.found[i].anchor] = at_ms
+        self._mark(i, news)
+        return news
+
+    def _told(self, i: int, now_ms: int) -> bool:
+        """Whether people confirmed a threat of this pattern on this host within the last day: one more of them must be seen by
+        a person (its pattern is not verified), and tells the gate nothing new about its neighbours."""
+        then = self.confirmed.get((self._pattern(i), self.found[i].anchor))
+        return self.chronic and then is not None and now_ms - then <= DAY_MS
 
     def _mark(self, i: int, troubled: bool) -> bool:
         new = troubled and i not in self.trouble
@@ -102,11 +118,15 @@ class Memory:
         values[_RULE_SHARE] = share_ppm(*rule)
         return tuple(values)
 
-    def around(self, i: int) -> tuple[int, int]:
-        """(undecided, threats) among the other findings that the case gate looks at."""
+    def troubling(self, i: int) -> set[int]:
+        """The other findings that the case gate minds."""
         others = self.in_case[self.cases[i]] & self.trouble
         others.update(j for j in self.near(i, thin=self.thin(i)) if j in self.trouble)
-        others.discard(i)
+        return others - {i}
+
+    def around(self, i: int) -> tuple[int, int]:
+        """(undecided, threats) among them."""
+        others = self.troubling(i)
         kinds = Counter(self.labels.get(j) is None and self.verdicts[j] is Label.INSUFFICIENT for j in others)
         return kinds[True], kinds[False]
 

@@ -16,7 +16,6 @@ from countersign.autonomy import promotion, review, stages, states
 from countersign.autonomy.bounds import ALPHA_PPM, reviews_needed, upper_bound_ppm
 from countersign.autonomy.scopes import Scope, Stage
 from countersign.autonomy.threshold import Band, fixed_sequence
-from countersign.correlate.link import HOUR_MS
 from countersign.model.verdicts import PPM
 
 REVIEW_BUDGET_PPM = 100_000
@@ -81,11 +80,9 @@ class ScopeRun:
 
     def observe(self, finding: str, threat: bool, at_ms: int, *, blind: bool, q_ppm: int = PPM) -> None:
         """A person's answer on a close, or in ``advise`` on what would have been one."""
-        q_min = review.Q_MIN_PPM if q_ppm < PPM or self.state.stage is Stage.AUTONOMOUS else PPM
-        seen = states.Observation(
-            finding, threat, at_ms, blind, self.state.model, self.state.policy, max(q_ppm, q_min), min(q_min, q_ppm)
-        )
-        self._step(stages.review(self.state, seen))
+        q_min = review.Q_MIN_PPM if self.samples or q_ppm < PPM else PPM
+        model, policy = self.state.model, self.state.policy
+        self._step(stages.review(self.state, states.Observation(finding, threat, at_ms, blind, model, policy, q_ppm, q_min)))
         self.course.append((at_ms, self.state.reviewed, upper_bound_ppm(self.state.reviewed, self.state.threats)))
 
     def passed_over(self, at_ms: int) -> None:
@@ -108,13 +105,13 @@ class ScopeRun:
     def draw(self, site: str, finding: str, p1_ppm: int, at_ms: int) -> review.Draw:
         """Whether a close is reviewed blind: always in ``supervised``, by the week's committed seed in ``autonomous``."""
         week = review.week_of(at_ms)
-        full = self.state.stage is not Stage.AUTONOMOUS
-        q_ppm = PPM if full else review.probability_ppm(p1_ppm, self.scale)
+        q_ppm = review.probability_ppm(p1_ppm, self.scale) if self.samples else PPM
         return review.draw(seed(site, week), week, finding, q_ppm)
 
-    def spent(self, at_ms: int) -> int:
-        """Closes in this hour."""
-        return self.hours[at_ms // HOUR_MS]
+    @property
+    def samples(self) -> bool:
+        """Whether only a sample of the closes is reviewed."""
+        return self.state.stage is Stage.AUTONOMOUS
 
     def _step(self, step: states.Step) -> None:
         self.state, events = step

@@ -82,8 +82,7 @@ def hot_path(folder: Path, source: Iterator[Delivery], *, database: str = "") ->
     if database != OWN_SERVER:
         return _hot_path(folder, source, database)
     with bench_postgres.own_server() as server:
-        figures = _hot_path(folder, source, server.url, server.cpu_seconds)
-    return figures
+        return _hot_path(folder, source, server.url, server.cpu_seconds)
 
 
 def _hot_path(

@@ -7,7 +7,7 @@ findings (exponential, mean alpha) and each is reviewed with the probability tha
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -56,7 +56,7 @@ def sampled(rng: np.random.Generator, shape: tuple[int, ...], alpha: float = ALP
     """x = R L / q with q = sqrt(risk), at least q_min, and a mean risk of alpha."""
     risk = np.minimum(1.0, rng.exponential(alpha, shape))
     q = np.maximum(Q_MIN_PPM / PPM, np.sqrt(risk))
-    return np.asarray((rng.random(shape) < q * risk) / q)
+    return np.asarray((rng.random(shape) < q * risk) / q, dtype=np.float64)
 
 
 def jump_delays(rng: np.random.Generator, runs: int) -> Floats:
@@ -65,7 +65,7 @@ def jump_delays(rng: np.random.Generator, runs: int) -> Floats:
     x = np.concatenate([rng.random((runs, BEFORE)) < LOW, rng.random((runs, AFTER)) < HIGH], axis=1).astype(np.float64)
     raised = (alarm.log_paths(x) >= _BAR) | (change.log_paths(x) >= math.log(change.RUN_LENGTH))
     early = raised[:, :BEFORE].any(axis=1)
-    return first(raised[~early, BEFORE:]) + 1.0
+    return cast(Floats, first(raised[~early, BEFORE:]) + 1.0)
 
 
 def run_length(rng: np.random.Generator) -> int:
@@ -81,7 +81,8 @@ def clean_reviews() -> int:
 
 def first(raised: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     """Index of the first True in each row, the row's length where there is none."""
-    return np.where(raised.any(axis=1), raised.argmax(axis=1), raised.shape[1])
+    found: npt.NDArray[np.int64] = np.where(raised.any(axis=1), raised.argmax(axis=1), raised.shape[1]).astype(np.int64)
+    return found
 
 
 def rate(count: int, of: int) -> dict[str, int]:

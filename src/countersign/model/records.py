@@ -44,7 +44,8 @@ class Known(msgspec.Struct, frozen=True, gc=False):
 
 
 class Records(msgspec.Struct, frozen=True):
-    """All records of one micro-batch, as they are kept: each record is msgpack of a FindingRecord, encoded once. refs: for each record its raw alerts as (index into ``blobs``, place within the blob)."""
+    """All records of one micro-batch, as they are kept: each record is msgpack of a FindingRecord. refs: for each record
+    its raw alerts as (index into ``blobs``, place within the blob)."""
 
     records: list[bytes]
     blobs: list[str]

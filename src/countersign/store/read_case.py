@@ -105,8 +105,16 @@ def records(conn: Connection, row: CaseRow, most: int = FINDINGS_MAX) -> tuple[F
     order = ((f.id != row.top_finding), f.pico.desc(), f.id)
     chosen = select(f.blob, f.place).where(f.case_id == row.id).order_by(*order).limit(min(most, FINDINGS_MAX))
     places = [(blob, place) for blob, place in conn.execute(chosen).all()]
-    held = {blob: evidence.get(conn, blob, Records).records for blob in dict.fromkeys(blob for blob, _ in places)}
-    return tuple(_decode_record(held[blob][place]) for blob, place in places)
+    held = {blob: _held(conn, blob) for blob in dict.fromkeys(blob for blob, _ in places)}
+    return tuple(_decode_record(held[blob][place]) for blob, place in places if held[blob])
+
+
+def _held(conn: Connection, blob: str) -> list[bytes]:
+    """Records of one batch; none when they were erased, which leaves the case readable."""
+    try:
+        return evidence.get(conn, blob, Records).records
+    except NotFoundError:
+        return []
 
 
 _decode_record = msgspec.msgpack.Decoder(FindingRecord).decode

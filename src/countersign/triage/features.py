@@ -74,8 +74,9 @@ NOTHING_PAST = Past(
 class Context(msgspec.Struct, frozen=True, gc=False):
     """What the hot path knows around a finding, before scoring it.
 
-    past: counts before the finding.  case_stages: furthest tactic of each finding already in the case.  asset_criticality and
-    identity_criticality: highest ``inventory.Criticality`` among the entities, -1 when none is in the inventory.
+    past: counts before the finding.  case_stages: furthest tactic of each finding already in the case.
+    asset_criticality and identity_criticality: highest ``inventory.Criticality`` among the entities, -1 when none is in
+    the inventory.
     host_role: the inventory's role of the main host, "" when not known.  ti_hits: entities that threat intelligence
     names.  pattern_benign, pattern_threat: people's dispositions of findings of this pattern.
     tz_offset_min: the site's offset from UTC.

@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 
 from countersign.errors import ConfigError
+from countersign.model.alerts import Severity
 from countersign.model.verdicts import PPM, Contribution, Label, Verdict
 from countersign.triage.calibrate import Calibration, Steps, merged_ppm
 from countersign.triage.counterfactual import Reach, counterfactual, reach
@@ -35,6 +36,7 @@ NEVER = -(2**62)
 """Threshold when no score is safe enough."""
 
 Row = tuple[int | str, ...]
+_SEVERITY, _TI_HITS, _PATTERN_SHARE = (FEATURES.index(name) for name in ("severity", "ti_hits", "pattern_share_ppm"))
 
 
 class CalibrationTable(msgspec.Struct, frozen=True):
@@ -141,7 +143,7 @@ class Model:
         values = [row[column] for column in self.columns]
         p0, p1 = self.calibration.interval(total)
         return Verdict(
-            label=label(p0, p1, missing=missing),
+            label=label(p0, p1, missing=missing or (p1 <= BENIGN_PPM and beyond_training(row))),
             pico=total,
             intercept_pico=self.document.intercept,
             p0_ppm=p0,
@@ -166,6 +168,14 @@ def label(p0_ppm: int, p1_ppm: int, *, missing: bool = False) -> Label:
     if p0_ppm >= THREAT_PPM:
         return Label.THREAT
     return Label.BENIGN if p1_ppm <= BENIGN_PPM else Label.INSUFFICIENT
+
+
+def beyond_training(row: Row) -> bool:
+    """Whether the prior may not call this benign: its tool calls it severe, or threat intelligence names an entity, and
+    the site's people have not yet judged its pattern. The open data behind the prior carry neither severity nor
+    intelligence, so its calibration says nothing about such findings."""
+    severe = int(row[_SEVERITY]) >= Severity.HIGH or int(row[_TI_HITS]) > 0
+    return severe and int(row[_PATTERN_SHARE]) < 0
 
 
 def probability_ppm(verdict: Verdict) -> int:
