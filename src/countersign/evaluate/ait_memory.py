@@ -1,9 +1,9 @@
 """What a site remembers while AIT-ADS goes by: people's labels, and where there is trouble. Past only.
 
-Trouble is what the case gate asks about: findings that are undecided or threats, by a person's label where there is one and
-by the prior's verdict until then. It counts within the finding's case until a person has settled it, and within an hour on
-the same host. For a *thin* pattern, one whose own record does not yet put its risk below alpha (rule of succession, 1/(n+2)),
-it counts on the whole site within the hour: a handful of benign reviews is no shield while something is going on next door.
+Trouble is what the case gate asks about: findings that are undecided or threats, by a person's label where there is one
+and by the prior's verdict until then. It counts within the finding's case until a person has settled it, and within an hour
+on the same host. For a *thin* pattern, whose own record does not yet put its risk below alpha (rule of succession: 1/(n+2)),
+it counts on the whole site within the hour: a handful of benign reviews is no shield while something goes on next door.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ _NOBODY = PatternRecord()
 class Memory:
     """labels: a person's answer per finding (place in ``found``). verdicts: the prior's label per finding seen.
 
-    Lists of trouble per host and of the site are in order of appearance; a settled finding is skipped when read.
+    by_role: patterns are told apart by the host's role. thin_site: thin patterns mind the whole site. chronic: what people
+    confirmed on a host within a day is no news there. on_host, everywhere: findings in order of appearance.
     """
 
     found: tuple[Found, ...]
@@ -89,8 +90,8 @@ class Memory:
         return news
 
     def _told(self, i: int, now_ms: int) -> bool:
-        """Whether people confirmed a threat of this pattern on this host within the last day: one more of them must be seen by
-        a person (its pattern is not verified), and tells the gate nothing new about its neighbours."""
+        """Whether people confirmed a threat of this pattern on this host within the last day: one more goes to a person (its
+        pattern is not verified), but tells the gate nothing new about its neighbours."""
         then = self.confirmed.get((self._pattern(i), self.found[i].anchor))
         return self.chronic and then is not None and now_ms - then <= DAY_MS
 

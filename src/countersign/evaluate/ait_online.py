@@ -29,7 +29,6 @@ from countersign.triage.novelty import Novelty, assess
 
 LABEL_MS = 4 * HOUR_MS
 """How long a finding waits for a person, and a close for its blind review."""
-DEBUG = True
 ONE = "site"
 POLICY = "gate"
 _ASIDE = frozenset({"stage", "threshold"})
@@ -37,16 +36,17 @@ _ASIDE = frozenset({"stage", "threshold"})
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What is compared. one_scope: the whole site is one scope, else the product's scopes. ask_again: the gate is asked again
-    before a person takes a finding. thin_site, by_role: see ``Memory``. plain: the average certificate alone: score and
-    threshold, no verified patterns, no case gate, no bands."""
+    """What is compared. one_scope: the whole site is one scope, else the product's. ask_again: the gate is asked again
+    before a person takes a finding. postpone: he first reads the findings that hold up the rest of their case and hour.
+    thin_site, by_role, chronic: see ``Memory``. plain: the average certificate alone: score and threshold; no verified
+    patterns, no case gate, no bands."""
 
     one_scope: bool = True
     ask_again: bool = True
+    postpone: bool = True
     thin_site: bool = True
     by_role: bool = True
     chronic: bool = True
-    postpone: bool = True
     plain: bool = False
 
 
@@ -55,15 +55,16 @@ OURS = Choices()
 
 @dataclass(slots=True)
 class Run:
-    """What happened. closed: time of the close, per finding that stayed closed; read: those that a person read unasked, by
-    place in the stream; taken_back: closes that the case gate reopened; recalled: those that a recall reopened. draws: in
-    ``autonomous``. why: why a person saw it. decided: every answer of the gate on an arrival, in order."""
+    """What happened; numbers are places in ``stream.found``. closed: when, of what stayed closed. read: escalated, and read
+    by a person. labels: every label given. cases: case per finding. taken_back: closes that the case gate reopened;
+    recalled: those that a recall did. draws: in ``autonomous``. why: why a person saw it. decided: answers on arrival."""
 
     stream: Stream
     scopes: dict[str, ScopeRun] = field(default_factory=dict)
     closed: dict[int, int] = field(default_factory=dict)
     read: set[int] = field(default_factory=set)
     labels: dict[int, bool] = field(default_factory=dict)
+    cases: dict[int, str] = field(default_factory=dict)
     taken_back: set[int] = field(default_factory=set)
     recalled: set[int] = field(default_factory=set)
     draws: list[review.Draw] = field(default_factory=list)
@@ -82,7 +83,7 @@ def play(stream: Stream, model: Model, edges: Sequence[int], choices: Choices = 
         site.until(batch.now_ms)
         site.batch(batch)
     site.until(None)
-    site.run.labels = site.memory.labels
+    site.run.labels, site.run.cases = site.memory.labels, site.memory.cases
     return site.run
 
 
@@ -96,7 +97,7 @@ class _Site:
     memory: Memory = field(init=False)
     queue: list[tuple[int, int, bool]] = field(default_factory=list)  # due, finding, whether it is a close's blind review
     due: dict[int, int] = field(default_factory=dict)
-    would: dict[int, int] = field(default_factory=dict)  # finding → p1 at which it is closed, or would be if the stage allowed
+    would: dict[int, int] = field(default_factory=dict)  # p1 of what is closed, or would be if the stage allowed
     quiet: set[int] = field(default_factory=set)  # every condition but stage and threshold held
     postponed: set[int] = field(default_factory=set)
     must_read: set[int] = field(default_factory=set)
@@ -231,8 +232,8 @@ class _Site:
         self._wait(i, now_ms)
 
     def _take_back(self, i: int, now_ms: int, *, certain: bool = False) -> None:
-        """Trouble: what would be or is closed in its case and hour is so no longer. certain: a person called it a threat, and
-        reads all of that unasked."""
+        """Trouble: what would be or is closed in its case and hour is so no longer. certain: a person called it a threat,
+        and reads all of that unasked."""
         if self.choices.plain:
             return
         for j in self.memory.touched_by(i):
@@ -264,7 +265,6 @@ class _Site:
         """A person's label, and all that follows from it."""
         found, scope = self.stream.found[i], self.run.scope_of(i)
         threat = bool(found.step)
-        if DEBUG and threat and i in self.would: print('   WOULD',round((at_ms-self.stream.start_ms)/3.6e6,1),round((found.first_ms-self.stream.start_ms)/3.6e6,1),found.name,found.anchor,found.step,self.memory.record(i).benign,closed)
         if i in self.quiet:
             scope.reviewed(self.scores[i], threat, plain=self.choices.plain)
         if closed or i in self.would:

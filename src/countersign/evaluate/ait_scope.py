@@ -11,9 +11,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
 
 from countersign.autonomy import promotion, review, stages, states
-from countersign.autonomy.bounds import ALPHA_PPM, reviews_needed, upper_bound_ppm
+from countersign.autonomy.bounds import ALPHA_PPM, DELTA_PPM, binomial_tail, reviews_needed, upper_bound_ppm
 from countersign.autonomy.scopes import Scope, Stage
 from countersign.autonomy.threshold import Band, fixed_sequence
 from countersign.model.verdicts import PPM
@@ -69,14 +72,15 @@ class ScopeRun:
 
     def _average(self) -> tuple[Band, ...] | None:
         """Highest score up to which the average is certified: one band from the bottom."""
-        order = sorted(range(len(self.scores)), key=lambda i: self.scores[i])
-        misses, best = 0, None
-        for n, i in enumerate(order, start=1):
-            misses += self.threats[i]
-            ends = n == len(order) or self.scores[order[n]] != self.scores[i]
-            if ends and n >= reviews_needed() and misses * PPM <= ALPHA_PPM * n and upper_bound_ppm(n, misses) <= ALPHA_PPM:
-                best = Band(None, self.scores[i], n, misses, 0, True)
-        return None if best is None else (best,)
+        scores, threats = np.asarray(self.scores, dtype=np.int64), np.asarray(self.threats, dtype=np.int64)
+        order = np.argsort(scores, kind="stable")
+        misses = np.cumsum(threats[order])
+        ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
+        good = [int(end) for end in ends if end + 1 >= _enough(int(misses[end]))]
+        if not good:
+            return None
+        top = good[-1]
+        return (Band(None, int(scores[order][top]), top + 1, int(misses[top]), 0, True),)
 
     def observe(self, finding: str, threat: bool, at_ms: int, *, blind: bool, q_ppm: int = PPM) -> None:
         """A person's answer on a close, or in ``advise`` on what would have been one."""
@@ -116,6 +120,17 @@ class ScopeRun:
     def _step(self, step: states.Step) -> None:
         self.state, events = step
         self.events.extend(events)
+
+
+@lru_cache(maxsize=4096)
+def _enough(misses: int) -> int:
+    """Fewest reviewed with so many misses that refute a risk above alpha at delta: Clopper-Pearson within alpha."""
+    low, high = reviews_needed(), reviews_needed() * (2 + 2 * misses)
+    while low < high:
+        middle = (low + high) // 2
+        refuted = binomial_tail(misses, middle, ALPHA_PPM / PPM) <= DELTA_PPM / PPM
+        low, high = (low, middle) if refuted else (middle + 1, high)
+    return low
 
 
 def seed(site: str, week: str) -> bytes:
