@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from countersign.bootstrap import Site
+from countersign.errors import CountersignError
 from countersign.model.alerts import Delivery
 from countersign.model.entries import Kind
 from countersign.store import inbox, ledger
@@ -66,12 +67,18 @@ class Feeder:
     def feed(self, deliveries: Iterator[Delivery], *, chain: bool = True) -> None:
         """Accept one file's deliveries (a chunk of them per commit) and process the inbox as it fills."""
         places: inbox.FileChain | None = None
-        while some := list(islice(deliveries, CHUNKS_PER_COMMIT)):
+        error: CountersignError | None = None
+        while error is None:
+            some, error = _take(deliveries)
+            if not some:
+                break
             if chain and places is None:
                 places = inbox.FileChain(some[0].source, some[0].mapping)
             with self._timed("accept"):
                 self._accept(some, places)
             self.work()
+        if error is not None:
+            raise error
 
     def _accept(self, some: list[Delivery], places: inbox.FileChain | None) -> None:
         fresh: list[Delivery] = []
@@ -144,6 +151,17 @@ def _named(delivery: Delivery) -> Delivery:
     """A file name may be any bytes, a ledger entry holds text: what is not UTF-8 is shown as U+FFFD."""
     origin = delivery.origin.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return delivery if origin == delivery.origin else msgspec.structs.replace(delivery, origin=origin)
+
+
+def _take(deliveries: Iterator[Delivery]) -> tuple[list[Delivery], CountersignError | None]:
+    """The next deliveries for one commit, and the error that ended them: what was read before it still counts."""
+    some: list[Delivery] = []
+    try:
+        for delivery in islice(deliveries, CHUNKS_PER_COMMIT):
+            some.append(delivery)  # noqa: PERF402 - what came before an error must be kept
+    except CountersignError as error:
+        return some, error
+    return some, None
 
 
 def _counters(conn: Connection) -> dict[str, int]:

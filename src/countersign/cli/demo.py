@@ -27,7 +27,9 @@ def register(app: typer.Typer) -> None:
 def demo(
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
     once: Annotated[bool, typer.Option("--once", help="Run the alerts through, print the summary, and end.")] = False,
-    port: Annotated[int, typer.Option(help="Port of the console; default from the configuration.")] = 0,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65_535, help="Port of the console; default from the configuration.")
+    ] = None,
     data: DataOption = None,
     json: JsonOption = False,
 ) -> None:

@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from countersign.cli.common import DataOption, JsonOption, emit, note, opened, table
-from countersign.errors import UsageError
+from countersign.errors import CountersignError, SourceError, UsageError
 from countersign.feed import Feeder, Summary
+from countersign.model.alerts import Delivery
 from countersign.sources import make_source
 from countersign.sources.mapping import load_mapping
 from countersign.sources.reader import input_files, read_deliveries, read_stream
@@ -40,8 +41,9 @@ def ingest(
     make_source(source, mapping=text)
     with opened(data) as site, _progress(quiet=json) as tick:
         feeder = Feeder(site, tick)
+        error: CountersignError | None = None
         try:
-            _feed(feeder, file, source, text, follow=follow)
+            error = _feed(feeder, file, source, text, follow=follow)
         finally:
             summary = feeder.finish()
     summary.seconds = time.perf_counter() - start
@@ -49,17 +51,30 @@ def ingest(
         emit(summary.document())
     else:
         _print(summary)
+    if error is not None:
+        raise error
 
 
-def _feed(feeder: Feeder, file: str, source: str, mapping: str, *, follow: bool) -> None:
+def _feed(feeder: Feeder, file: str, source: str, mapping: str, *, follow: bool) -> CountersignError | None:
+    """Feed everything; a file that is broken does not stop the others. Returns the first error."""
     if file == "-":
-        feeder.feed(read_stream(sys.stdin.buffer, source, origin="-", mapping=mapping), chain=False)
-        return
+        return _one(feeder, read_stream(sys.stdin.buffer, source, origin="-", mapping=mapping), chain=False)
     paths = input_files(Path(file))
     if follow and len(paths) != 1:
         raise UsageError("only one file can be followed", where=file, todo="name the file itself")
-    for path in paths:
-        feeder.feed(read_deliveries(path, source, mapping=mapping, follow=follow))
+    errors = [_one(feeder, read_deliveries(path, source, mapping=mapping, follow=follow), chain=True) for path in paths]
+    found = [error for error in errors if error is not None]
+    for error in found[1:]:
+        note(f"countersign: {error}")
+    return found[0] if found else None
+
+
+def _one(feeder: Feeder, deliveries: Iterator[Delivery], *, chain: bool) -> CountersignError | None:
+    try:
+        feeder.feed(deliveries, chain=chain)
+    except (SourceError, UsageError) as error:
+        return error
+    return None
 
 
 def _mapping(path: Path | None) -> str:

@@ -41,7 +41,7 @@ def show(data: DataOption = None, json: JsonOption = False, limit: Annotated[int
 
 
 def replay(
-    number: Annotated[list[int] | None, typer.Argument(help="Numbers; see `quarantine list`.")] = None,
+    number: Annotated[list[int] | None, typer.Argument(min=0, max=2**62, help="Numbers; see `quarantine list`.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Everything that waits.")] = False,
     mapping: Annotated[Path | None, typer.Option(help="Corrected mapping file of the generic source.")] = None,
     data: DataOption = None,

@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; default from the configuration.")] = "",
-    port: Annotated[int, typer.Option(help="Port; default from the configuration.")] = 0,
+    port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Port; default from the configuration.")] = None,
     no_worker: Annotated[
         bool, typer.Option("--no-worker", help="Only the doors; `countersign worker` does the work.")
     ] = False,

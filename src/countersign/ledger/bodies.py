@@ -10,6 +10,7 @@ from typing import Any
 
 from countersign.model.cases import Link, LinkReason
 from countersign.model.entities import PERSONAL, EntityType
+from countersign.model.entries import Entry
 from countersign.model.evidence import Evidence, LookupStatus
 from countersign.model.records import FindingRecord
 
@@ -111,6 +112,13 @@ def finding_decided(
         "advice": decision.advice.value,
         "why": decision.why,
     }
+
+
+def reference(entry: Entry) -> str:
+    """Commitment of the evidence that an entry rests on, "" when it rests on none."""
+    where = entry.body.get("record", entry.body)
+    found = where.get("blob", "") if isinstance(where, dict) else ""
+    return found if isinstance(found, str) else ""
 
 
 def _sources(evidence: Sequence[Evidence]) -> dict[str, list[int]]:

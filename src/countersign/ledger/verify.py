@@ -15,6 +15,7 @@ import msgspec
 
 from countersign.errors import VerificationError
 from countersign.ledger import findings
+from countersign.ledger.bodies import reference
 from countersign.ledger.canonical import decode
 from countersign.ledger.compare import differences
 from countersign.ledger.findings import Problem, Problems
@@ -22,6 +23,7 @@ from countersign.ledger.merkle import Tree, leaf_hash
 from countersign.ledger.note import Checkpoint, VerifierKey, open_checkpoint, parse_checkpoint, split_note
 from countersign.ledger.record import LogReader, RecordReader, Row, Rows, row_problem
 from countersign.ledger.tiles import HASH_BYTES, TILE_WIDTH, HashTile, decode_bundle, entries_path, tile_path
+from countersign.model.entries import Entry
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -120,6 +122,7 @@ class _Walk:
         self._entries: Tree | None = None  # from the entries; None as long as it is the same
         self._whole = True
         self._moved = self._rows_moved = 0
+        self._held: set[str] | None = None  # digests of the evidence that is there; None: no database beside the log
         self._spoilt: list[bytes] = []  # digests of evidence that does not match, to be found in entries
         self.checked = {"checkpoints": 0, "entries": 0, "hash_tiles": 0}
         if rows is not None:
@@ -192,13 +195,20 @@ class _Walk:
     def _check_entry(self, index: int, entry: bytes) -> None:
         self.checked["entries"] += 1
         try:
-            decode(entry)
+            self._check_reference(index, decode(entry))
         except VerificationError as error:
             self._problems.add(index, f"entry {index}: {error}")
         for digest in self._spoilt:
             if digest in entry:
                 what = f"evidence {digest.decode()} of entry {index} does not match its commitment: it was changed"
                 self._problems.add(index, what)
+
+    def _check_reference(self, index: int, entry: Entry) -> None:
+        """The evidence that an entry commits to must be there; each missing piece is named once."""
+        digest = reference(entry)
+        if self._held is not None and digest and digest not in self._held:
+            self._held.add(digest)
+            self._problems.add(index, f"evidence {digest} of entry {index} is missing: it was deleted")
 
     def _grow(self, leaves: Sequence[bytes], have: Sequence[bytes] | None) -> None:
         """Add leaves to both trees, noting the roots at the older checkpoint's size on the way."""
@@ -262,8 +272,10 @@ class _Walk:
 
     def check_evidence(self, record: RecordReader) -> None:
         """Compare each piece of evidence with its commitment; entries that rest on a bad one are named later."""
+        self._held = set()
         try:
             for digest, salt, data in record.evidence():
+                self._held.add(digest)
                 self.checked["evidence"] += 1
                 if sha256(salt + data).hexdigest() != digest:
                     self._spoilt.append(digest.encode())

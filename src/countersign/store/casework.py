@@ -24,6 +24,7 @@ BENIGN = frozenset({Disposition.BENIGN, Disposition.FALSE_POSITIVE})
 
 def person(conn: Connection, name: str) -> Actor:
     """A human actor under a pseudonym."""
+    _check_text(name, "name")
     value = f"person:{name}"
     return Actor("human", ledger.pseudonyms(conn, [value])[value])
 
@@ -137,12 +138,21 @@ def _disposition(text: str) -> Disposition:
 
 
 def _reason(text: str) -> str:
+    _check_text(text, "reason")
     reason = text.strip()
     if not reason:
         raise UsageError("a reason is required", where="reason", todo="say in a few words what you found")
     if len(reason) > REASON_CHARS_MAX:
         raise UsageError(f"reason is longer than {REASON_CHARS_MAX} characters", where="reason", todo="shorten it")
     return reason
+
+
+def _check_text(text: str, where: str) -> None:
+    """Text from a command line may hold bytes that are no UTF-8; neither database nor ledger takes them."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError("text is not valid UTF-8", where=where, todo="type it again") from None
 
 
 def _patterns_of(conn: Connection, case_id: str) -> tuple[dict[str, set[str]], dict[str, list[int]]]:
