@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from countersign.model.alerts import Alert, Ignored
@@ -74,12 +73,4 @@ class Signer(Protocol):
     @property
     def public_key(self) -> bytes:
         """32 bytes."""
-        ...
-
-
-class Notifier(Protocol):
-    """Tells people; never carries an approval."""
-
-    def notify(self, subject: str, text: str, recipients: Sequence[str]) -> None:
-        """Send one message."""
         ...

@@ -189,3 +189,13 @@ def test_assets_build_hook_is_a_no_op_when_up_to_date(tmp_path: Path) -> None:
     (vendor / hook.STAMP).write_text(hook._wanted(tmp_path))
     assert hook.install(tmp_path) is False
     assert '"resolved"' not in (ROOT / "package-lock.json").read_text()
+
+
+def test_an_unsure_verdict_shows_the_probability_of_a_threat_whichever_way_it_leans() -> None:
+    assert words.confidence(Label.INSUFFICIENT, 5_000, 120_000) == (5_000, 120_000)
+    assert words.confidence(Label.INSUFFICIENT, 40_000, 940_000) == (40_000, 940_000)
+    assert words.confidence(Label.BENIGN, 5_000, 120_000) == (880_000, 995_000)
+
+
+def test_one_thing_is_counted_in_the_singular() -> None:
+    assert [words.counted(n, "alert") for n in (0, 1, 2_310)] == ["0 alerts", "1 alert", "2,310 alerts"]

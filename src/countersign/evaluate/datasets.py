@@ -10,7 +10,7 @@ import csv
 import hashlib
 import io
 import lzma
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -167,8 +167,3 @@ def touches(rows: Iterable[Row]) -> dict[str, int]:
     for row in rows:
         counts[row.finding] = counts.get(row.finding, 0) + 1
     return counts
-
-
-def last_rows(networks: Iterable[Network]) -> Iterator[Row]:
-    """Each finding as it stood at the end."""
-    return (row for network in networks for row in network.rows if row.last)

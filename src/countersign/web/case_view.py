@@ -71,12 +71,12 @@ def steps(detail: CaseDetail, sealed: int | None) -> tuple[Step, ...]:
     by = "by the agent" if case.status is CaseStatus.CLOSED_AGENT else "by a person"
     kept = sealed is not None and case.entry < sealed
     facts = (
-        ("Received", True, f"{case.alerts:,} alerts"),
-        ("Correlated", True, f"{case.findings:,} findings"),
+        ("Received", True, words.counted(case.alerts, "alert")),
+        ("Correlated", True, words.counted(case.findings, "finding")),
         (
             "Enriched",
             bool(answered) and not missing,
-            f"{len(answered)} answers" + (f", {missing} missing" if missing else ""),
+            words.counted(len(answered), "answer") + (f", {missing} missing" if missing else ""),
         ),
         ("Verdict", top is not None, case.label.value),
         ("Decision", top is not None, "left to a person" if case.status is not CaseStatus.CLOSED_AGENT else "close"),

@@ -141,6 +141,11 @@ def span(ms: int) -> str:
     return f"{max(0, ms) // 1000}s"
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 alert``, ``2,310 alerts``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def clock(ms: int) -> str:
     """UTC time of day."""
     return _utc(ms).strftime("%H:%M:%S")
@@ -186,13 +191,9 @@ def odds(pico: int) -> str:
 
 
 def confidence(label: Label, p0_ppm: int, p1_ppm: int) -> tuple[int, int]:
-    """(least, most) share in ppm that the verdict shown is right; for *insufficient* the side it leans to."""
-    threat, benign = (p0_ppm, p1_ppm), (PPM - p1_ppm, PPM - p0_ppm)
-    if label is Label.THREAT:
-        return threat
-    if label is Label.BENIGN:
-        return benign
-    return max(threat, benign)
+    """(least, most) share in ppm that the verdict shown is right. For *insufficient* it is the probability of a threat:
+    the side it leans to would change from row to row, and 0.87 beside "insufficient" reads like a threat."""
+    return (PPM - p1_ppm, PPM - p0_ppm) if label is Label.BENIGN else (p0_ppm, p1_ppm)
 
 
 def counterfactual(found: Counterfactual) -> str:
