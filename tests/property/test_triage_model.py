@@ -176,6 +176,17 @@ def test_a_wrong_model_file_is_refused_in_one_line(old: bytes, new: bytes) -> No
     assert "\n" not in str(caught.value)
 
 
+def test_edges_ship_with_the_model_and_files_without_them_still_load() -> None:
+    assert len(PRIOR.edges) > 1
+    assert list(PRIOR.edges) == sorted(set(PRIOR.edges))
+    assert label(*PRIOR.calibration.interval(PRIOR.edges[-1])) is Label.BENIGN
+    older = b"\n".join(line for line in pack(PRIOR.document).splitlines() if not line.startswith(b'"edges"'))
+    assert Model.from_bytes(older.replace(b",\n}", b"\n}")).edges == ()
+    falling = msgspec.structs.replace(PRIOR.document, edges=PRIOR.edges[::-1])
+    with pytest.raises(ConfigError, match="edges"):
+        Model.from_bytes(pack(falling))
+
+
 def test_prior_says_where_every_term_comes_from() -> None:
     terms = PRIOR.document.terms
     assert {term.feature for term in terms} <= set(FEATURES)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from countersign.autonomy.bounds import ALPHA_PPM, DELTA_PPM
-from countersign.autonomy.threshold import grid
 from countersign.errors import UsageError
 from countersign.evaluate import ait_measure, ait_offline
 from countersign.evaluate.ait_online import OURS, Choices, Run, play
 from countersign.evaluate.ait_prior import network_of, prior
 from countersign.evaluate.ait_stream import Stream, ait_files, read_stream
 from countersign.evaluate.datasets import Network
-from countersign.model.verdicts import Label
-from countersign.triage.model import Model, label
 
 NETWORKS_MIN = 2
 PLAIN = replace(OURS, plain=True, ask_again=False, postpone=False)
@@ -53,12 +50,11 @@ def evaluate(
         training = other if other is not None else [one for one in tested if one is not pair]
         learned = prior([one for _, one in training])
         scored.append(ait_offline.score(stream, network, learned, training))
-        edges = bands(learned.model, [one for _, one in training])
-        runs[stream.name] = run = play(stream, learned.model, edges)
-        plain = ait_measure.measure(play(stream, learned.model, edges, PLAIN))
+        runs[stream.name] = run = play(stream, learned.model, learned.model.edges)
+        plain = ait_measure.measure(play(stream, learned.model, learned.model.edges, PLAIN))
         networks.append(ait_measure.measure(run) | {"plain_average": ait_measure.brief(plain)})
         for name, rows in compared.items():
-            rows.append(ait_measure.measure(play(stream, learned.model, edges, VARIANTS[name][1])))
+            rows.append(ait_measure.measure(play(stream, learned.model, learned.model.edges, VARIANTS[name][1])))
         say(f"{stream.name}: {ait_measure.line(networks[-1])} ({time.process_time() - began:.0f} s)")
     found = {
         "alpha_ppm": ALPHA_PPM,
@@ -80,11 +76,3 @@ def _read(folder: Path, say: Say) -> list[Pair]:
         say(f"{stream.name}: {stream.alerts} alerts, {len(stream.found)} findings")
         pairs.append((stream, network_of(stream)))
     return pairs
-
-
-def bands(model: Model, training: Sequence[Network]) -> tuple[int, ...]:
-    """Edges of the score bands: quantiles over the training networks' findings that the prior calls benign."""
-    rows = [row.values for network in training for row in network.rows if row.last]
-    scores = [int(score) for score in model.score_rows(rows)[0]]
-    benign = [score for score in scores if label(*model.calibration.interval(score)) is Label.BENIGN]
-    return grid(benign, cap=max(benign)) if benign else (min(scores, default=0),)

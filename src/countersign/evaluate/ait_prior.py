@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from countersign import __version__
 from countersign.evaluate import learn
 from countersign.evaluate.ait_stream import Stream
 from countersign.evaluate.datasets import Network, Row
-from countersign.triage.calibrate import Calibration, envelope
-from countersign.triage.features import FEATURES
-from countersign.triage.model import FORMAT, NEVER, CalibrationTable, Document, Model
+from countersign.triage.calibrate import envelope
+from countersign.triage.model import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,29 +40,4 @@ def prior(networks: Sequence[Network]) -> Learned:
         rows = [row for row in network.rows if row.last]
         calibrations.append(learn.calibration_of(list(zip(rows, apart.scores([r.values for r in rows]), strict=True))))
     fitted = learn.fit(networks)
-    return Learned(_model(fitted, envelope(calibrations)), fitted)
-
-
-def _model(fitted: learn.Fit, calibration: Calibration) -> Model:
-    table = CalibrationTable(
-        n=calibration.n,
-        threats=calibration.threats,
-        p0_edges=calibration.p0.edges,
-        p0=calibration.p0.values,
-        p1_edges=calibration.p1.edges,
-        p1=calibration.p1.values,
-    )
-    document = Document(
-        format=FORMAT,
-        name="prior",
-        code_version=__version__,
-        features=FEATURES,
-        intercept=fitted.intercept,
-        terms=fitted.terms,
-        calibration=table,
-        threshold=NEVER,
-        training={},
-        settings={},
-        metrics={},
-    )
-    return Model.from_bytes(learn.pack(document))
+    return Learned(Model.from_bytes(learn.pack(learn.assemble(fitted, envelope(calibrations), networks))), fitted)

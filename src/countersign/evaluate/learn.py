@@ -18,14 +18,15 @@ import msgspec
 import numpy as np
 
 from countersign import __version__
+from countersign.autonomy.threshold import grid
 from countersign.errors import UsageError, VerificationError
 from countersign.evaluate import metrics, trainer
 from countersign.evaluate.datasets import DNS_TUNNEL, Network, Row, read_ait, touches
-from countersign.model.verdicts import PICO, PPM
+from countersign.model.verdicts import PICO, PPM, Label
 from countersign.triage.calibrate import Calibration, at_lower_rate, calibrate, envelope
 from countersign.triage.expert import expert_terms
 from countersign.triage.features import FEATURES
-from countersign.triage.model import FORMAT, HARD_CAP_PPM, NEVER, CalibrationTable, Document, Model
+from countersign.triage.model import FORMAT, HARD_CAP_PPM, NEVER, CalibrationTable, Document, Model, label
 from countersign.triage.terms import Term
 
 STEP_FINDINGS_MAX = 150
@@ -70,20 +71,8 @@ def learn_prior(folder: Path, say: Say = lambda _: None) -> Learnt:
     final = fit(networks)
     check_equality(final, networks)
     threshold = calibration.largest_score(HARD_CAP_PPM)
-    document = _document(final.intercept, final.terms, training={n.name: n.sha256 for n in networks})
-    document = msgspec.structs.replace(
-        document,
-        calibration=CalibrationTable(
-            n=calibration.n,
-            threats=calibration.threats,
-            p0_edges=calibration.p0.edges,
-            p0=calibration.p0.values,
-            p1_edges=calibration.p1.edges,
-            p1=calibration.p1.values,
-        ),
-        threshold=NEVER if threshold is None else threshold,
-        metrics=measured,
-    )
+    document = assemble(final, calibration, networks)
+    document = msgspec.structs.replace(document, threshold=NEVER if threshold is None else threshold, metrics=measured)
     data = pack(document)
     Model.from_bytes(data)
     return Learnt(data, measured | {"model": hashlib.sha256(data).hexdigest(), "bytes": len(data)})
@@ -97,6 +86,27 @@ def fit(networks: Sequence[Network]) -> Fit:
     machine = trainer.train(values, [bool(row.step) for row in rows], weights)
     intercept, terms = trainer.terms_of(machine)
     return Fit(intercept, (*terms, *expert_terms()), machine)
+
+
+def assemble(fitted: Fit, calibration: Calibration, networks: Sequence[Network]) -> Document:
+    """The model file of a fit on these networks: with its calibration and the edges of its score bands."""
+    document = _document(fitted.intercept, fitted.terms, training={n.name: n.sha256 for n in networks})
+    table = CalibrationTable(
+        n=calibration.n,
+        threats=calibration.threats,
+        p0_edges=calibration.p0.edges,
+        p0=calibration.p0.values,
+        p1_edges=calibration.p1.edges,
+        p1=calibration.p1.values,
+    )
+    return msgspec.structs.replace(document, calibration=table, edges=band_edges(fitted, calibration, networks))
+
+
+def band_edges(fitted: Fit, calibration: Calibration, networks: Sequence[Network]) -> tuple[int, ...]:
+    """Edges of the score bands in pico-logits: quantiles over these networks' findings that the model calls benign."""
+    scores = fitted.scores([row.values for network in networks for row in network.rows if row.last])
+    benign = [score for score in scores if label(*calibration.interval(score)) is Label.BENIGN]
+    return grid(benign, cap=max(benign)) if benign else (min(scores, default=0),)
 
 
 def weigh(rows: Sequence[Row]) -> list[float]:

@@ -12,6 +12,7 @@ import hashlib
 import pkgutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -55,7 +56,8 @@ class CalibrationTable(msgspec.Struct, frozen=True):
 
 
 class Document(msgspec.Struct, frozen=True):
-    """The file. training: SHA-256 per data file. metrics and settings are for people; nothing reads them."""
+    """The file. training: SHA-256 per data file. metrics and settings are for people; nothing reads them. edges: of the
+    score bands in which a site's reviewed findings are tested apart, ascending; empty in files older than bands."""
 
     format: int
     name: str
@@ -68,6 +70,7 @@ class Document(msgspec.Struct, frozen=True):
     training: dict[str, str]
     settings: dict[str, Any]
     metrics: dict[str, Any]
+    edges: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,11 @@ class Model:
     def threshold(self) -> int:
         """Largest score in pico-logits whose p1 is within the hard cap."""
         return self.document.threshold
+
+    @property
+    def edges(self) -> tuple[int, ...]:
+        """Upper ends of the score bands in pico-logits, ascending: quantiles of the training findings."""
+        return self.document.edges
 
     def score_rows(self, rows: Sequence[Row]) -> tuple[Picos, Picos]:
         """Scores of n rows (n,) and every term's share (n, terms), all in pico-logits."""
@@ -207,6 +215,8 @@ def _check(document: Document) -> None:
         raise ValueError("the calibration table does not fit its edges")
     if not all(0 <= value <= PPM for value in (*table.p0, *table.p1)):
         raise ValueError("a calibrated probability is not within 0 and 1,000,000 ppm")
+    if any(low >= high for low, high in pairwise(document.edges)):
+        raise ValueError("the edges of the score bands must rise")
 
 
 __all__ = ["HARD_CAP_PPM", "Document", "Model", "apply_changes", "label", "probability_ppm"]
