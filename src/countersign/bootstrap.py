@@ -2,43 +2,50 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import os
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import msgspec
 from sqlalchemy import Connection, Engine
 
 from countersign import __version__
 from countersign.authority import lease as leases
 from countersign.authority.agents import Operation
-from countersign.config import Config, data_dir, load
+from countersign.autonomy.scopes import DEFAULT_SCOPES, Scope
+from countersign.config import Config, ScopeName, data_dir, load
 from countersign.enrich import RESOURCE, Enricher, SiteData, make_enricher
 from countersign.enrich.facts import surroundings
 from countersign.errors import EnvironmentFault
 from countersign.flow import Batch, Judged
 from countersign.judge import Judge
+from countersign.model.alerts import Severity
 from countersign.model.entities import Entity
 from countersign.model.entries import Kind
 from countersign.model.evidence import Evidence
+from countersign.model.findings import Finding
 from countersign.policy.gate import CONDITIONS
 from countersign.ports import Clock
 from countersign.sources import make_source
 from countersign.store import inventory, keys, ledger, migrate, opening, switches
-from countersign.store.batch import Tools
+from countersign.store.autonomy import InForce
 from countersign.store.commands import Commands
 from countersign.store.engine import make_engine, writing
+from countersign.store.gear import Tools
 from countersign.store.hotpath import HotPath
 from countersign.store.sealer import Sealer
 from countersign.store.tiles import TileDir
 from countersign.triage.model import Model
 
 LEASE_MS = 60_000
-POLICY = f"builtin-gate/{__version__}/{len(CONDITIONS)}"
+ROLES_MAX = 50_000
 AGENT_KEY = "keys/agents.key"
 SESSION_KEY = "keys/session.key"
 KEY_BYTES = 32
@@ -65,6 +72,16 @@ class Site:
     model: Model
 
     @cached_property
+    def scopes(self) -> dict[str, Scope]:
+        """The scopes with the limits that the configuration sets."""
+        return {name: _limited(scope, self.config) for name, scope in DEFAULT_SCOPES.items()}
+
+    @property
+    def in_force(self) -> InForce:
+        """Model and policy that decide at present."""
+        return InForce(self.model.id, policy_id(self.scopes), self.model.edges)
+
+    @cached_property
     def tiles(self) -> TileDir:
         """The published log."""
         return TileDir(self.data / "tlog")
@@ -77,7 +94,8 @@ class Site:
     @cached_property
     def commands(self) -> Commands:
         """What people do."""
-        return Commands(self.engine, self.clock, os.environ.get("USER", "operator"))
+        operator = os.environ.get("USER", "operator")
+        return Commands(self.engine, self.clock, operator, lambda: self.in_force, self.hot_path.peek)
 
     @cached_property
     def hot_path(self) -> HotPath:
@@ -107,6 +125,7 @@ class Gear:
         self._imported = -2
         self._enricher: Enricher
         self._judge: Judge
+        self._roles: dict[str, str] = {}
 
     def tools(self) -> Tools:
         """What ``store.batch`` asks for."""
@@ -117,7 +136,8 @@ class Gear:
             judge=self.judge,
             killed=switches.stopped,
             prepare=self.prepare,
-            policy=POLICY,
+            role=self.role,
+            in_force=lambda: self._site.in_force,
         )
 
     def prepare(self, conn: Connection) -> None:
@@ -126,8 +146,10 @@ class Gear:
         if imported == self._imported:
             return
         self._enricher = make_enricher(SiteData(inventory.load(conn), self._site.data, self._geo()))
-        self._judge = Judge(self._site.model, surroundings, self._enricher.required, self._site.config.utc_offset_minutes)
+        offset = self._site.config.utc_offset_minutes
+        self._judge = Judge(self._site.model, surroundings, self._enricher.required, offset, self._site.scopes)
         self._imported = imported
+        self._roles.clear()
 
     def judge(self, batch: Batch) -> list[Judged]:
         """Verdicts and decisions with the judge of the moment."""
@@ -167,6 +189,18 @@ class Gear:
         }
         return verified, body
 
+    def role(self, finding: Finding, lease: leases.VerifiedLease) -> str:
+        """What the inventory says that the finding's host is for; "" when it does not know the host."""
+        host = finding.host
+        if not host:
+            return ""
+        if host not in self._roles:
+            named = tuple(entity for entity in finding.entities if entity.value == host)
+            if len(self._roles) >= ROLES_MAX:
+                self._roles.clear()
+            self._roles[host] = surroundings(self.answer(named, lease), host).host_role
+        return self._roles[host]
+
     def answer(self, entities: Sequence[Entity], lease: leases.VerifiedLease) -> tuple[Evidence, ...]:
         """Evidence under the batch's lease."""
         return self._enricher.answer(entities, lease)
@@ -205,8 +239,27 @@ def _open(data: Path, config: Config, engine: Engine, clock: Clock) -> Site:
     )
     with writing(engine) as conn:
         opening.open_ledger(conn, site.log_key.name, str(site.log_key.vkey), __version__, site.clock.now_ms())
-        opening.activate(conn, site.model.id, _prior_bytes(), POLICY, CONDITIONS, site.clock.now_ms())
+        opening.activate(conn, site.model.id, _prior_bytes(), site.in_force.policy, CONDITIONS, site.clock.now_ms())
     return site
+
+
+def policy_id(scopes: Mapping[str, Scope]) -> str:
+    """Name of the policy in force: the gate's version and what the scopes allow."""
+    limits = hashlib.sha256(msgspec.json.encode([dataclasses.astuple(scope) for scope in scopes.values()])).hexdigest()
+    return f"builtin-gate/{__version__}/{len(CONDITIONS)}/{limits[:16]}"
+
+
+def _limited(scope: Scope, config: Config) -> Scope:
+    limits = config.scopes.get(cast(ScopeName, scope.name))
+    if limits is None:
+        return scope
+    severity = limits.severity_max
+    return dataclasses.replace(
+        scope,
+        severity_max=scope.severity_max if severity is None else Severity[severity.upper()],
+        severity_unknown=scope.severity_unknown if limits.severity_unknown is None else limits.severity_unknown,
+        closes_per_hour=scope.closes_per_hour if limits.closes_per_hour is None else limits.closes_per_hour,
+    )
 
 
 def _prior_bytes() -> bytes:

@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import msgspec
 import platformdirs
@@ -19,6 +19,7 @@ import platformdirs
 from countersign.errors import ConfigError
 
 FILE = "countersign.toml"
+ScopeName = Literal["phishing", "endpoint", "network", "identity", "cloud", "other"]
 ENV_DATA = "COUNTERSIGN_DATA_DIR"
 _PREFIX = "COUNTERSIGN_"
 
@@ -46,15 +47,26 @@ class Ledger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seal_ms: int = 1000
 
 
+class ScopeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a scope lets the agent close at most. severity_max: highest severity. severity_unknown: whether findings of a
+    tool that grades nothing may close. closes_per_hour: budget. Left out: the default of the scope. A change is a change
+    of policy: the scope steps back and its evidence begins anew."""
+
+    severity_max: Literal["informational", "low", "medium"] | None = None
+    severity_unknown: bool | None = None
+    closes_per_hour: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | None = None
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """database: SQLAlchemy address, empty for SQLite in the data directory. utc_offset_minutes: the site's offset from
-    UTC, for office hours."""
+    UTC, for office hours. scopes: limits by name of the scope."""
 
     database: str = ""
     utc_offset_minutes: int = 0
     server: Server = Server()
     geo: Geo = Geo()
     ledger: Ledger = Ledger()
+    scopes: dict[ScopeName, ScopeLimits] = {}
 
 
 def data_dir(chosen: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
@@ -148,4 +160,12 @@ asn = ""
 origin = ""
 # Longest time between an entry's commit and the checkpoint that covers it, in milliseconds.
 seal_ms = 1000
+
+# What the agent may close at most, once a scope's stage allows it; per scope (phishing, endpoint, network, identity, cloud,
+# other). What is left out keeps its default. A change is a change of policy: the scope steps back to advise.
+# [scopes.endpoint]
+# severity_max = "medium"
+# Whether findings of a tool that grades nothing may close.
+# severity_unknown = false
+# closes_per_hour = 300
 """

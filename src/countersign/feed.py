@@ -19,8 +19,8 @@ from countersign.model.alerts import Delivery
 from countersign.model.entries import Kind
 from countersign.store import inbox, ledger
 from countersign.store import tables as t
-from countersign.store.batch import Report
 from countersign.store.engine import reading, writing
+from countersign.store.gear import Report
 
 CHUNKS_PER_COMMIT = 8
 SEAL_EVERY_S = 1.0

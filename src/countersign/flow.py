@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from countersign.autonomy.governor import Governed
 from countersign.correlate import fold, link
 from countersign.correlate.history import History, Past
+from countersign.correlate.nearby import LEVEL, Nearby
 from countersign.errors import CountersignError, SourceError
 from countersign.model.alerts import Alert, Delivery, Ignored
 from countersign.model.cases import Link
@@ -102,17 +104,23 @@ class Part(msgspec.Struct, frozen=True, gc=False):
     refs: tuple[tuple[str, int], ...]
 
 
-def gather(items: Sequence[Item]) -> list[Part]:
-    """Fold the alerts of one batch."""
+def _no_role(_finding: Finding) -> str:
+    return ""
+
+
+def gather(items: Sequence[Item], role: Callable[[Finding], str] = _no_role) -> list[Part]:
+    """Fold the alerts of one batch. role: what the inventory says that the finding's host is for."""
     findings, members = fold.fold([item.alert for item in items])
     return [
-        Part(finding, fold.pattern(finding), tuple((items[i].blob, items[i].place) for i in places))
+        Part(finding, fold.pattern(finding, role(finding)), tuple((items[i].blob, items[i].place) for i in places))
         for finding, places in zip(findings, members, strict=True)
     ]
 
 
 class Placed(msgspec.Struct, frozen=True, gc=False):
-    """A finding with its repeats folded in, its evidence, its past and its case. before: its label so far, if any."""
+    """A finding with its repeats folded in, its evidence, its past and its case. before: its trouble so far (``BENIGN``:
+    none), None when it is new. settled: a person has judged it. left: a person took its close back: it is left to people.
+    row, rarity: those of its record, when the gate is asked again and nothing was added."""
 
     finding: Finding
     pattern: str
@@ -123,6 +131,10 @@ class Placed(msgspec.Struct, frozen=True, gc=False):
     case: str
     links: tuple[Link, ...]
     before: Label | None
+    settled: bool = False
+    left: bool = False
+    row: tuple[int | str, ...] = ()
+    rarity: int = 0
 
 
 @dataclass(slots=True)
@@ -152,8 +164,21 @@ def correlate(
         history.observe(finding, added=part.finding.count, first=old is None)
         case, links = _place(finding, part.pattern, past, old, index, result)
         evidence = answer(finding.entities)
-        before = old.label if old else None
-        result.placed.append(Placed(finding, part.pattern, part.refs, old is None, past, evidence, case, links, before))
+        result.placed.append(
+            Placed(
+                finding=finding,
+                pattern=part.pattern,
+                refs=part.refs,
+                first=old is None,
+                past=past,
+                evidence=evidence,
+                case=case,
+                links=links,
+                before=old.label if old else None,
+                settled=old is not None and old.settled,
+                left=old is not None and old.left,
+            )
+        )
     return result
 
 
@@ -176,7 +201,7 @@ def _place(
 @dataclass(slots=True)
 class CaseState:
     """What triage must know of an open case: the furthest tactic of each finding, its size, and how many findings are
-    insufficient or threats."""
+    undecided or threats."""
 
     stages: frozenset[str] = frozenset()
     findings: int = 0
@@ -185,25 +210,32 @@ class CaseState:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What judging one micro-batch needs. unsettled_hosts: per anchor, findings of the last hour that are insufficient and
-    threats, in number. killed: names of scopes whose kill switch is on, ``*`` for all."""
+    """What judging one micro-batch needs. nearby: trouble by anchor and on the site. confirmed: pattern keys
+    (``link.pattern_key``) of threats that people confirmed, with the time. killed: names of scopes whose kill switch is on,
+    ``*`` for all. governed: state of each scope. closed: closes of this hour by scope."""
 
     placed: Sequence[Placed]
     cases: Mapping[str, CaseState]
     patterns: Mapping[str, PatternRecord]
-    unsettled_hosts: Mapping[str, Mapping[Label, int]]
+    nearby: Nearby
     killed: frozenset[str]
     now_ms: int
+    governed: Mapping[str, Governed] = field(default_factory=dict)
+    confirmed: Mapping[str, int] = field(default_factory=dict)
+    closed: Mapping[str, int] = field(default_factory=dict)
 
 
 class Judged(msgspec.Struct, frozen=True, gc=False):
-    """Features, verdict and decision of one finding; ``gate`` is msgpack of the gate's input."""
+    """Features, verdict and decision of one finding; ``gate`` is msgpack of the gate's input. trouble: what it means for its
+    neighbours. p1_ppm: upper end of P(threat) by the scope's own reviews, None where nothing vouches for the score."""
 
     features: tuple[int | str, ...]
     rarity: int
     verdict: Verdict
     decision: Decision
     gate: bytes
+    trouble: Label
+    p1_ppm: int | None = None
 
 
 def records(found: Correlated, judged: Sequence[Judged]) -> list[FindingRecord]:
@@ -222,6 +254,7 @@ def records(found: Correlated, judged: Sequence[Judged]) -> list[FindingRecord]:
             gate=j.gate,
             first=p.first,
             added=len(p.refs),
+            trouble=LEVEL[j.trouble],
         )
         for p, j in zip(found.placed, judged, strict=True)
     ]

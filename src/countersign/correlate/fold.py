@@ -115,11 +115,13 @@ def _union(left: tuple[_T, ...], right: tuple[_T, ...]) -> tuple[_T, ...]:
     return left + tuple(item for item in right if item not in set(left))
 
 
-def pattern(finding: Finding) -> str:
-    """(source, rule, entity roles, categorical facets): what people verify once and the gate then knows."""
+def pattern(finding: Finding, host_role: str = "") -> str:
+    """(source, rule, entity roles, categorical facets, what the host is for): what people verify once and the gate then
+    knows. A benign sign-in on a workstation says little about the same on a mail server, so the inventory's role counts."""
     roles = sorted({e.type + "/" + e.role for e in finding.entities})
     facets = [f"{k}={v}" for k, v in finding.facets]
-    text = "\x1f".join([finding.source, finding.product, finding.rule, *roles, *facets])
+    where = [f"role={host_role}"] if host_role else []
+    text = "\x1f".join([finding.source, finding.product, finding.rule, *roles, *facets, *where])
     return "P-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

@@ -194,6 +194,7 @@ class _Site:
             stage=scope.state.in_force,
             stopped=scope.state.stopped,
             alarm=bool(scope.state.halted),
+            reviewed=scope.state.reviewed,
             label=self.memory.verdicts[i],
             p1_ppm=p1,
             threshold_ppm=HARD_CAP_PPM,

@@ -80,9 +80,7 @@ class _Replayer:
         given = _gate.decode(record.gate)
         missing = bool(given.sources_unavailable)
         verdict = model.verdict(record.features, novelty_ppm=given.novelty_ppm, missing=missing)
-        asked = msgspec.structs.replace(
-            given, label=verdict.label, p1_ppm=verdict.p1_ppm, probability_ppm=probability_ppm(verdict)
-        )
+        asked = msgspec.structs.replace(given, label=verdict.label, probability_ppm=probability_ppm(verdict))
         fresh = msgspec.structs.replace(record, verdict=verdict, decision=decide(asked))
         where = entry.body["record"]
         body = bodies.finding_decided(
@@ -91,6 +89,7 @@ class _Replayer:
             place=where["place"],
             policy=entry.body["policy"],
             pseudonyms=self._pseudonyms,
+            draw=entry.body.get("draw", ()),
         )
         return msgspec.structs.replace(entry, body=body)
 

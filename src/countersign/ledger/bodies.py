@@ -73,9 +73,16 @@ def alert_quarantined(
 
 
 def finding_decided(
-    record: FindingRecord, *, blob: str, place: int, policy: str, pseudonyms: Mapping[str, str]
+    record: FindingRecord,
+    *,
+    blob: str,
+    place: int,
+    policy: str,
+    pseudonyms: Mapping[str, str],
+    draw: Sequence[str | int] = (),
 ) -> dict[str, Any]:
-    """One verdict and decision, with everything that they rest on. ``record`` points to the whole matter."""
+    """One verdict and decision, with everything that they rest on. ``record`` points to the whole matter. draw: of a close,
+    for blind review: week, probability and lowest probability in ppm, whether drawn, p1 by the site's own reviews."""
     finding, verdict, decision = record.finding, record.verdict, record.decision
     return {
         "case": record.case,
@@ -111,7 +118,7 @@ def finding_decided(
         "action": decision.action.value,
         "advice": decision.advice.value,
         "why": decision.why,
-    }
+    } | ({"draw": list(draw)} if draw else {})
 
 
 def reference(entry: Entry) -> str:

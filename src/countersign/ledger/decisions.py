@@ -74,6 +74,7 @@ class _Body(_Strict):
     tainted: list[str]
     techniques: list[str]
     why: str
+    draw: tuple[str, Exact, Exact, Exact, Exact] | None = None
 
 
 class DecisionEntry(_Strict):

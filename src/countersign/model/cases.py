@@ -26,6 +26,22 @@ class Disposition(StrEnum):
     DUPLICATE = "duplicate"
 
 
+class CloseState(StrEnum):
+    """What became of a close by the agent. ``reopened``: trouble turned up; ``recalled`` and ``threat``: a person said so,
+    and the agent never closes it again."""
+
+    CLOSED = "closed"
+    BENIGN = "benign"
+    THREAT = "threat"
+    REOPENED = "reopened"
+    RECALLED = "recalled"
+
+
+CLOSED_STILL = (CloseState.CLOSED.value, CloseState.BENIGN.value)
+"""A close that stands: not reviewed, or confirmed by a review."""
+LEFT_TO_PEOPLE = (CloseState.THREAT.value, CloseState.RECALLED.value)
+
+
 class LinkReason(StrEnum):
     """Why a finding joined a case."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TypeAlias
 
 import msgspec
 
@@ -22,6 +23,11 @@ class Action(StrEnum):
     ESCALATE = "escalate"
 
 
+Quiet: TypeAlias = int
+"""0: some condition speaks against closing. 1: none but the scope's own state (stage, threshold, budget). 2: and the score
+lies where the site's reviews vouch for it, or nothing is known of that yet."""
+
+
 class Condition(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One gate condition: ``have`` is the value found, ``need`` what the gate asks for."""
 
@@ -33,7 +39,8 @@ class Condition(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
     """``action`` is close only when every condition held. ``advice`` is what the gate would say if the scope's stage
-    allowed closing: shown to people as advice, never executed."""
+    allowed closing: shown to people as advice, never executed. ``quiet``: how near a close it was; only such findings tell,
+    once people reviewed them, what closing would have cost."""
 
     action: Action
     advice: Action
@@ -41,3 +48,4 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     stage: str
     conditions: tuple[Condition, ...]
     why: str
+    quiet: Quiet = 0

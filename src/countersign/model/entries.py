@@ -29,6 +29,17 @@ class Kind(StrEnum):
     POLICY_ACTIVATED = "policy.activated"
     AUTONOMY_STOPPED = "autonomy.stopped"
     AUTONOMY_RESUMED = "autonomy.resumed"
+    AUTONOMY_OBSERVED = "autonomy.observed"
+    AUTONOMY_CERTIFIED = "autonomy.certified"
+    AUTONOMY_HALTED = "autonomy.halted"
+    AUTONOMY_RESTARTED = "autonomy.restarted"
+    AUTONOMY_DEMOTED = "autonomy.demoted"
+    AUTONOMY_PROMOTED = "autonomy.promoted"
+    AUTONOMY_ACKNOWLEDGED = "autonomy.acknowledged"
+    REVIEW_COMMITTED = "review.committed"
+    REVIEW_OPENED = "review.opened"
+    REVIEW_ANSWERED = "review.answered"
+    RECALL_OPENED = "recall.opened"
     TOKEN_ISSUED = "token.issued"  # noqa: S105 - a kind of entry, not a secret
 
 

@@ -16,7 +16,8 @@ class FindingRecord(msgspec.Struct, frozen=True, gc=False):
 
     features: values in the order of ``triage.features.FEATURES``. rarity: nonconformity within its pattern in milli-nats.
     gate: msgpack of the gate's whole input, so that the decision replays. first: True when the batch created the finding.
-    added: how many raw alerts the batch added (``Records.refs`` says which).
+    added: how many raw alerts the batch added (``Records.refs`` says which); 0 when only the gate was asked again.
+    trouble: what the case gate of its neighbours minds (1 undecided, 2 a threat); -1 in records that were written without.
     """
 
     finding: Finding
@@ -31,16 +32,20 @@ class FindingRecord(msgspec.Struct, frozen=True, gc=False):
     gate: bytes
     first: bool
     added: int = 0
+    trouble: int = -1
 
 
 class Known(msgspec.Struct, frozen=True, gc=False):
     """What the next micro-batch must know of a finding; the rest of its record is read only for people and replay.
-    case: where the finding is now, which a merge may have changed since its record was written."""
+    case: where the finding is now, which a merge may have changed since its record was written. label: as read for a batch,
+    the trouble it makes its neighbours. settled: a person has judged it. left: a person took its close back."""
 
     finding: Finding
     links: tuple[Link, ...]
     label: Label
     case: str = ""
+    settled: bool = False
+    left: bool = False
 
 
 class Records(msgspec.Struct, frozen=True):

@@ -13,33 +13,40 @@ from functools import lru_cache
 
 import msgspec
 
+from countersign.autonomy.bounds import reviews_needed
 from countersign.autonomy.scopes import CLOSING_STAGES, Scope, Stage
 from countersign.model.alerts import Severity
 from countersign.model.decisions import Action, Condition, Decision, Outcome
 from countersign.model.inventory import Criticality
-from countersign.model.verdicts import PPM, Label
+from countersign.model.verdicts import Label
 from countersign.policy.words import count, percent
 from countersign.triage.model import HARD_CAP_PPM
 from countersign.triage.novelty import EPSILON_PPM, REVIEWS_MIN
 
 MEMO_MAX = 8192
+REVIEWED_MIN = reviews_needed()
+"""Fewest reviewed in a scope before anything in it closes, at the default risk and confidence."""
 
 
 class GateInput(msgspec.Struct, frozen=True, gc=False):
     """Everything the gate asks about one finding. ``None``: could not be established.
 
-    threshold_ppm: p1 in force for the scope (the hard cap holds besides).  probability_ppm: one figure for people.
+    p1_ppm: upper end of P(threat) at this score by the scope's own reviews, None where no band of scores vouches for it.
+    reviewed: closes and would-be closes of the scope that people reviewed since its evidence began.
+    threshold_ppm: p1 in force for the scope (the hard cap holds besides).  probability_ppm: the model's one figure.
     asset_criticality, identity_criticality: highest ``inventory.Criticality`` among the entities, -1 when the inventory
     names none.  unknown_entities: entities neither in the inventory nor proven external.  pattern_known with
     pattern_doubt: ``triage.novelty.assess``.  sources_unavailable: names of required lookups that did not answer.
     case_undecided, case_threats: other findings of the case, and of the same entities within the last hour.
-    closed_this_hour: closes of the scope.  concerns: raised by reasoners.  ti_hits: entities that intelligence names.
+    closed_this_hour: closes of the scope.  concerns: raised by reasoners, or by people who took a close back.  ti_hits:
+    entities that intelligence names.
     """
 
     scope: Scope
     stage: Stage | None
     stopped: bool | None
     alarm: bool | None
+    reviewed: int | None
     label: Label
     p1_ppm: int | None
     threshold_ppm: int | None
@@ -64,6 +71,7 @@ class GateInput(msgspec.Struct, frozen=True, gc=False):
 def decide(given: GateInput) -> Decision:
     """Close only if every condition held. ``advice`` leaves the stage aside: what the gate would say if the scope's
     stage allowed closing; shown to people, never executed. ``why``: the most telling reason for a person, "" on a close.
+    ``quiet``: nothing but the scope's own state speaks against closing.
     Remembered on the exact content of the request."""
     conditions = tuple(check(given) for check in CHECKS.values())
     failed = frozenset(c.name for c in conditions if c.outcome is not Outcome.HELD)
@@ -74,7 +82,18 @@ def decide(given: GateInput) -> Decision:
         stage=(given.stage or Stage.ADVISE).value,
         conditions=conditions,
         why=_why(given, failed),
+        quiet=_quiet(given, failed),
     )
+
+
+_OWN_STATE = frozenset({"stage", "kill_switch", "alarm", "reviews", "threshold", "budget"})
+"""Conditions about the scope, not about the finding."""
+
+
+def _quiet(given: GateInput, failed: frozenset[str]) -> int:
+    if given.label is not Label.BENIGN or failed - _OWN_STATE:
+        return 0
+    return 1 if "threshold" in failed and given.p1_ppm is not None else 2
 
 
 def _stage(given: GateInput) -> Condition:
@@ -95,10 +114,17 @@ def _alarm(given: GateInput) -> Condition:
     return _answer("alarm", given.alarm, not given.alarm, "raised" if given.alarm else "none", "none")
 
 
+def _reviews(given: GateInput) -> Condition:
+    seen = given.reviewed
+    return _answer(
+        "reviews", seen, seen is not None and seen >= REVIEWED_MIN, f"{seen} reviewed", f"at least {REVIEWED_MIN}"
+    )
+
+
 def _threshold(given: GateInput) -> Condition:
     p1, limit = given.p1_ppm, given.threshold_ppm
     if p1 is None or limit is None:
-        return _unevaluated("threshold", "a score and a threshold")
+        return _unevaluated("threshold", "reviews here that vouch for this score")
     limit = min(limit, HARD_CAP_PPM)
     held = p1 <= limit and given.label is Label.BENIGN
     return _named("threshold", held, f"up to {percent(p1)}, {given.label.value}", f"at most {percent(limit)}, benign")
@@ -167,6 +193,7 @@ CHECKS: dict[str, Callable[[GateInput], Condition]] = {
     "stage": _stage,
     "kill_switch": _kill_switch,
     "alarm": _alarm,
+    "reviews": _reviews,
     "threshold": _threshold,
     "assets": _assets,
     "entities_known": _entities_known,
@@ -216,15 +243,17 @@ def _reasons(given: GateInput) -> Iterator[tuple[str, str]]:
         yield "threshold", f"looks like a threat: {percent(given.probability_ppm)}"
     yield "severity", f"severity {given.severity.name.lower()}" if given.severity else ""
     yield "tactic", "tactic beyond the scope"
-    yield "concern", "a reasoner raised a concern"
+    yield "concern", "a person or a reasoner raised a concern"
     yield "sources", f"{', '.join(given.sources_unavailable or ('a source',))} unavailable"
     yield "threshold", "too little known for a verdict" if insufficient else ""
-    yield "threshold", f"may be a threat: up to {percent(PPM if given.p1_ppm is None else given.p1_ppm)}"
+    yield "threshold", f"may be a threat: up to {percent(given.p1_ppm)}" if given.p1_ppm is not None else ""
     yield "case", f"case holds {count(given.case_undecided, 'other open finding')}"
     yield "pattern", given.pattern_doubt or "pattern not known"
     yield "entities_known", "entity not in the inventory"
     yield "budget", "hourly budget of closes used up"
     yield "severity", "severity not given"
+    yield "reviews", f"{given.reviewed or 0} of {REVIEWED_MIN} reviewed in this scope"
+    yield "threshold", "too few reviews here at this score"
     yield "stage", f"scope in stage {given.stage.value}" if given.stage else "stage not known"
 
 

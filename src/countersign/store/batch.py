@@ -3,70 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
 from countersign import flow
 from countersign.authority.lease import VerifiedLease
+from countersign.autonomy import governor, review
+from countersign.correlate import nearby
+from countersign.correlate.nearby import LEVEL
 from countersign.errors import CountersignError
 from countersign.ledger import bodies
 from countersign.model.alerts import Delivery
 from countersign.model.decisions import Action
-from countersign.model.entities import Entity
 from countersign.model.entries import Actor, Entry, Kind
-from countersign.model.evidence import Evidence
 from countersign.model.records import FindingRecord
-from countersign.ports import Source
-from countersign.store import evidence, inbox, ledger, projection, quarantine, working
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What bootstrap hands in, so that this room knows no concrete source, lookup or model.
-
-    lease: mints the lease of one micro-batch (task, alerts, now) with the body of its ledger entry.
-    answer: looks entities up under that lease.  judge: verdicts and decisions.  switches: kill switch state.
-    """
-
-    source: Callable[[str, bytes, str], Source]
-    lease: Callable[[str, int, int], tuple[VerifiedLease, dict[str, Any]]]
-    answer: Callable[[Sequence[Entity], VerifiedLease], tuple[Evidence, ...]]
-    judge: Callable[[flow.Batch], list[flow.Judged]]
-    killed: Callable[[Connection], frozenset[str]]
-    prepare: Callable[[Connection], None]
-    policy: str
-
-
-@dataclass(slots=True)
-class Report:
-    """What one or more micro-batches did. ``seconds`` is CPU time by stage."""
-
-    lines: int = 0
-    accepted: int = 0
-    duplicates: int = 0
-    ignored: int = 0
-    quarantined: int = 0
-    findings: int = 0
-    cases: int = 0
-    closed: int = 0
-    escalated: int = 0
-    batches: int = 0
-    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
-
-    def add(self, other: Report) -> None:
-        """Sum two reports."""
-        for name in ("lines", "accepted", "duplicates", "ignored", "quarantined", "findings", "cases"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.closed += other.closed
-        self.escalated += other.escalated
-        self.batches += other.batches
-        for stage, seconds in other.seconds.items():
-            self.seconds[stage] += seconds
+from countersign.model.verdicts import PPM, Label
+from countersign.store import asking, autonomy, closing, evidence, inbox, ledger, projection, quarantine, working
+from countersign.store.autonomy import InForce
+from countersign.store.gear import Report, Tools
+from countersign.store.labelling import Standing
 
 
 @dataclass(slots=True)
@@ -90,17 +50,20 @@ class Batch:
         self.actor = Actor("agent", "triage")
         self.entries: list[tuple[Entry, str]] = []
         self.report = Report(batches=1)
+        self.force = InForce("", "")
+        self.governance: autonomy.Governance
+        self.seeds: dict[str, bytes] = {}
 
     def run(self, claimed: list[inbox.Claimed], skip: frozenset[int]) -> Report:
         """Everything between the claim and the commit. ``skip``: places known to break things; they are quarantined."""
-        self.tools.prepare(self.conn)
+        self._begin()
         lease = self._take_lease(sum(row.n for row in claimed))
         with self.timed("read"):
             reads = [self._read(row, skip) for row in claimed]
             items = self._new_items(reads)
             self._enter_received(reads)
         with self.timed("fold"):
-            parts = flow.gather(items)
+            parts = flow.gather(items, lambda finding: self.tools.role(finding, lease))
         with self.timed("load"):
             load = self._load(parts)
         with self.timed("correlate"):
@@ -113,19 +76,143 @@ class Batch:
                 self.next_case,
             )
         with self.timed("judge"):
-            batch = flow.Batch(
-                placed=found.placed,
-                cases=load.cases,
-                patterns=load.patterns,
-                unsettled_hosts=load.unsettled_hosts,
-                killed=self.tools.killed(self.conn),
-                now_ms=self.now_ms,
-            )
-            judged = self.tools.judge(batch)
+            judged = self.tools.judge(self._facts(found.placed, load))
         with self.timed("write"):
             self._write(found, judged, load)
             inbox.done(self.conn, claimed)
+        with self.timed("ask again"):
+            self._ask_again(found.placed, judged)
+            self._finish(found.next_case)
         return self.report
+
+    def ask(self, findings: Sequence[str]) -> Report:
+        """Ask the gate again about findings that wait or were closed, because labels or trouble changed since."""
+        self._begin()
+        self._ask(findings, "asked again")
+        self._finish(self.next_case)
+        return self.report
+
+    def peek(self, findings: Sequence[str]) -> dict[str, Standing]:
+        """What the gate would say of these findings at this moment; nothing is written."""
+        self._look()
+        asked = asking.load(self.conn, findings)
+        judged = self.tools.judge(self._facts(asked.placed, asked.load)) if asked.placed else []
+        return {
+            p.finding.id: Standing(j.decision.quiet, j.verdict.pico, j.verdict.p1_ppm)
+            for p, j in zip(asked.placed, judged, strict=True)
+        }
+
+    def _look(self) -> None:
+        """State that every decision rests on: inventory, scopes, kill switches."""
+        self.tools.prepare(self.conn)
+        self.force = self.tools.in_force()
+        self.governance = autonomy.load(self.conn, self.force, self.now_ms)
+        self.killed = self.tools.killed(self.conn)
+        autonomy.observe(self.governance, self.force, self.killed)
+
+    def _begin(self) -> None:
+        """The same, and the week's seed."""
+        self._look()
+        self.seeds, opening = closing.commit_seeds(self.conn, self.now_ms, self.size)
+        self.entries.extend((entry, "") for entry in opening)
+
+    def _finish(self, next_case: int) -> None:
+        """The scopes' states, and everything into the ledger."""
+        for entry in autonomy.write(self.conn, self.governance, self.size + len(self.entries), str(self.size)):
+            self.entries.append((entry, ""))
+        if self.entries:
+            ledger.append(self.conn, self.entries, next_case=next_case)
+
+    def _facts(self, placed: Sequence[flow.Placed], load: working.Working) -> flow.Batch:
+        return flow.Batch(
+            placed=placed,
+            cases=load.cases,
+            patterns=load.patterns,
+            nearby=load.nearby,
+            killed=self.killed,
+            now_ms=self.now_ms,
+            governed=self.governance.states,
+            confirmed=load.confirmed,
+            closed=closing.this_hour(self.conn, self.now_ms),
+        )
+
+    def _ask_again(self, placed: Sequence[flow.Placed], judged: Sequence[flow.Judged]) -> None:
+        """Trouble that turned up: closes of its case and hour are put to the gate again."""
+        news = [
+            p
+            for p, j in zip(placed, judged, strict=True)
+            if j.trouble is not Label.BENIGN and LEVEL[j.trouble] > LEVEL[p.before or Label.BENIGN]
+        ]
+        if not news:
+            return
+        low = min(p.finding.first_seen_ms for p in news) - nearby.HOUR_MS
+        high = max(p.finding.first_seen_ms for p in news) + nearby.HOUR_MS
+        touched = closing.standing_near(self.conn, {p.case for p in news}, low, high)
+        if touched:
+            self._ask(touched, "trouble turned up")
+
+    def _ask(self, findings: Sequence[str], why: str) -> None:
+        """Decide anew; what is decided as before leaves no trace."""
+        asked = asking.load(self.conn, findings)
+        if not asked.placed:
+            return
+        judged = self.tools.judge(self._facts(asked.placed, asked.load))
+        differ = [i for i, j in enumerate(judged) if j.decision.action is not asked.before[i]]
+        if not differ:
+            return
+        some = flow.Correlated([asked.placed[i] for i in differ], [], {}, self.next_case)
+        records = flow.records(some, [judged[i] for i in differ])
+        decided = self._decided(records, [() for _ in records], [judged[i].p1_ppm for i in differ], f"{why} {self.size}")
+        projection.refresh_cases(self.conn, decided, {})
+        closed = sum(record.decision.action is Action.CLOSE for record in records)
+        self.report.closed += closed
+        self.report.reopened += len(records) - closed
+        projection.count(self.conn, {"closed": closed, "reopened": len(records) - closed})
+
+    def _decided(
+        self,
+        records: Sequence[FindingRecord],
+        refs: Sequence[Sequence[tuple[str, int]]],
+        p1s: Sequence[int | None],
+        trigger: str,
+    ) -> list[projection.Decided]:
+        """Write decisions: records, their entries, rows of findings and of closes."""
+        if not records:
+            return []
+        packed = projection.pack_records(records, refs)
+        blob = evidence.pack("records", packed)
+        evidence.put(self.conn, [blob])
+        draws = self._draws(records, p1s)
+        first = self._enter_decided(records, blob.digest, draws, trigger)
+        decided = [
+            projection.decided(packed, blob.digest, i, first + i, self.now_ms, r)._replace(
+                draw=draws[i], policy=self.force.policy
+            )
+            for i, r in enumerate(records)
+        ]
+        projection.write_findings(self.conn, decided)
+        closing.write(self.conn, decided)
+        return decided
+
+    def _draws(self, records: Sequence[FindingRecord], p1s: Sequence[int | None]) -> list[closing.Draw | tuple[()]]:
+        """The draw of each close. One that is passed over for the first time is an observation of its scope."""
+        closes = [i for i, r in enumerate(records) if r.decision.action is Action.CLOSE]
+        draws: list[closing.Draw | tuple[()]] = [()] * len(records)
+        if not closes:
+            return draws
+        week = review.week_of(self.now_ms)
+        again = closing.earlier(self.conn, [records[i].finding.id for i in closes if not records[i].first])
+        passed: Counter[str] = Counter()
+        for i in closes:
+            record, p1 = records[i], p1s[i]
+            governed = self.governance.states[record.decision.scope]
+            drawn = closing.draw(governed, record.finding.id, PPM if p1 is None else p1, week, self.seeds[week])
+            draws[i] = drawn
+            if not drawn[3] and record.finding.id not in again:
+                passed[record.decision.scope] += 1
+        for scope, number in passed.items():
+            self.governance.take(scope, governor.undrawn(self.governance.states[scope], number, self.now_ms))
+        return draws
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -220,19 +307,13 @@ class Batch:
 
     def _write(self, found: flow.Correlated, judged: Sequence[flow.Judged], load: working.Working) -> None:
         records = flow.records(found, judged)
-        packed = projection.pack_records(records, [placed.refs for placed in found.placed])
-        blob = evidence.pack("records", packed)
-        if records:
-            evidence.put(self.conn, [blob])
         self._merge(found, load)
-        first = self._enter_decided(records, blob.digest)
-        decided = [projection.decided(packed, blob.digest, i, first + i, self.now_ms, r) for i, r in enumerate(records)]
-        projection.write_findings(self.conn, decided)
+        refs = [placed.refs for placed in found.placed]
+        decided = self._decided(records, refs, [j.p1_ppm for j in judged], str(self.size))
         working.save_history(self.conn, load.history)
         working.save_index(self.conn, load.index)
         projection.refresh_cases(self.conn, decided, dict.fromkeys(found.opened, self.now_ms))
         self._count(found, records)
-        ledger.append(self.conn, self.entries, next_case=found.next_case)
 
     def _merge(self, found: flow.Correlated, load: working.Working) -> None:
         """Cases that turned out to be one matter; those opened and merged within this batch were never seen."""
@@ -245,7 +326,13 @@ class Batch:
             merges.append(projection.Merge(merged, survivor, index, self.now_ms))
         projection.merge_cases(self.conn, merges)
 
-    def _enter_decided(self, records: Sequence[FindingRecord], blob: str) -> int:
+    def _enter_decided(
+        self,
+        records: Sequence[FindingRecord],
+        blob: str,
+        draws: Sequence[closing.Draw | tuple[()]],
+        trigger: str,
+    ) -> int:
         """Queue the decisions' entries; returns the index of the first."""
         people: set[str] = set()
         for record in records:
@@ -253,8 +340,15 @@ class Batch:
         pseudonyms = ledger.pseudonyms(self.conn, people)
         first = self.size + len(self.entries)
         for place, record in enumerate(records):
-            body = bodies.finding_decided(record, blob=blob, place=place, policy=self.tools.policy, pseudonyms=pseudonyms)
-            self._enter(Kind.FINDING_DECIDED, record.finding.id, str(self.size), body, record.case)
+            body = bodies.finding_decided(
+                record,
+                blob=blob,
+                place=place,
+                policy=self.force.policy,
+                pseudonyms=pseudonyms,
+                draw=draws[place],
+            )
+            self._enter(Kind.FINDING_DECIDED, record.finding.id, trigger, body, record.case)
         return first
 
     def _count(self, found: flow.Correlated, records: Sequence[FindingRecord]) -> None:

@@ -2,57 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import msgspec
 from sqlalchemy import Connection, select, update
 
+from countersign.autonomy.recall import Recalled
 from countersign.errors import ConflictError, NotFoundError, UsageError
-from countersign.model.cases import CaseStatus, Disposition
+from countersign.model.cases import CaseStatus, CloseState, Disposition
 from countersign.model.entries import Actor, Entry, Kind
-from countersign.store import ledger, projection
+from countersign.store import autonomy, closing, labelling, ledger, projection, recalling, working
 from countersign.store import tables as t
-from countersign.store.sql import upsert
+from countersign.store.act import NOTHING, Act, check_text, person
+from countersign.store.autonomy import InForce, Judgement
 
 REASON_CHARS_MAX = 2_000
-RARITIES_MAX = 1_000
 THREAT = frozenset({Disposition.TRUE_POSITIVE})
 BENIGN = frozenset({Disposition.BENIGN, Disposition.FALSE_POSITIVE})
 """``test`` and ``duplicate`` say nothing about the pattern."""
 
 
-def person(conn: Connection, name: str) -> Actor:
-    """A human actor under a pseudonym."""
-    _check_text(name, "name")
-    value = f"person:{name}"
-    return Actor("human", ledger.pseudonyms(conn, [value])[value])
-
-
 def dispose(
-    conn: Connection, case_id: str, disposition: str, reason: str, who: str, version: int | None, now_ms: int
+    conn: Connection,
+    case_id: str,
+    disposition: str,
+    reason: str,
+    who: str,
+    version: int | None,
+    now_ms: int,
+    force: InForce = NOTHING,
+    ask: labelling.Ask = labelling.ask_nobody,
 ) -> None:
-    """A person says what the case was. Raises ConflictError when it changed since ``version`` (an entry index)."""
-    size, _ = ledger.lock_head(conn)
+    """A person says what the case was, open or closed by the agent. Raises ConflictError when it changed since ``version``
+    (an entry index)."""
+    act = Act(conn, who, now_ms, force)
     verdict = _disposition(disposition)
     reason = _reason(reason)
-    row = _open_case(conn, case_id, version)
-    actor = person(conn, who)
-    patterns, rarities = _patterns_of(conn, case_id)
+    row = _workable(conn, case_id, version)
+    threat = _threat(verdict)
+    findings = labelling.of_case(conn, case_id)
+    missed = labelling.closed_by_agent(conn, findings) if threat else []
     body = {
         "disposition": verdict.value,
         "reason": reason,
         "was": {"label": row["label"], "pico": row["pico"], "p_ppm": [row["p0_ppm"], row["p1_ppm"]]},
-        "patterns": sorted(patterns),
-        "rules": sorted({rule for rules in patterns.values() for rule in rules}),
-        "rarities": rarities,
+        **_judged(conn, findings, threat, force, ask),
     }
-    apply_disposed(conn, case_id, body, actor, size, now_ms)
-    ledger.append(conn, [(Entry(Kind.CASE_DISPOSED, now_ms, actor, case_id, "console", body), case_id)])
+    index = act.enter(Kind.CASE_DISPOSED, case_id, "console", body, case_id)
+    judged, news = apply_disposed(conn, case_id, body, act.actor, index, now_ms)
+    act.judge(judged)
+    act.recall(case_id, missed, news, reason)
+    act.finish()
 
 
-def apply_disposed(conn: Connection, case_id: str, body: Mapping[str, Any], actor: Actor, entry: int, now_ms: int) -> None:
-    """Rows of a disposition: the case closes, its links are forgotten, its patterns and rules gain a label."""
+def apply_disposed(
+    conn: Connection, case_id: str, body: Mapping[str, Any], actor: Actor, entry: int, now_ms: int
+) -> tuple[list[Judgement], list[str]]:
+    """Rows of a disposition: the case closes, its links are forgotten, its findings, patterns and rules gain a label.
+    Returns the answer as the bounds count it, and the findings that are news as threats."""
     verdict = Disposition(body["disposition"])
     values = {
         "status": CaseStatus.CLOSED_HUMAN.value,
@@ -65,24 +72,84 @@ def apply_disposed(conn: Connection, case_id: str, body: Mapping[str, Any], acto
     }
     conn.execute(update(t.cases).where(t.cases.c.id == case_id).values(values))
     projection.forget_links(conn, case_id)
-    _label(conn, body, benign=int(verdict in BENIGN), threat=int(verdict in THREAT), now_ms=now_ms)
+    return _labelled(conn, case_id, body, threat=_threat(verdict), entry=entry, now_ms=now_ms)
 
 
-def reopen(conn: Connection, case_id: str, reason: str, who: str, now_ms: int) -> None:
-    """A person takes a closed case up again. The label that its closing gave stays until the case is disposed anew."""
-    size, _ = ledger.lock_head(conn)
+def _judged(
+    conn: Connection, findings: Sequence[str], threat: bool | None, force: InForce, ask: labelling.Ask
+) -> dict[str, Any]:
+    """Part of a body: what the answer tells that was not known before."""
+    fresh = labelling.fresh(conn, findings, threat=threat)
+    judged = labelling.judgements(conn, fresh, ask(conn, fresh), force, threat=threat) if threat is not None else []
+    return {**labelling.about(conn, fresh), "judged": labelling.written(judged)}
+
+
+def _labelled(
+    conn: Connection, case_id: str, body: Mapping[str, Any], *, threat: bool | None, entry: int, now_ms: int
+) -> tuple[list[Judgement], list[str]]:
+    """A person's word about every finding of a case."""
+    findings = labelling.of_case(conn, case_id)
+    judged: list[Judgement] = []
+    if threat is not None:
+        judged = labelling.read(case_id, body.get("judged", ()), threat=threat)
+        autonomy.keep(conn, judged, entry, now_ms)
+        labelling.learn(conn, body, threat=threat, now_ms=now_ms)
+    closed = labelling.closed_by_agent(conn, findings)
+    news = labelling.settle(conn, findings, threat=threat, source=labelling.HUMAN, entry=entry, now_ms=now_ms)
+    closing.take_back(conn, closed, CloseState.THREAT if threat else CloseState.BENIGN)
+    return judged, news
+
+
+def _threat(verdict: Disposition) -> bool | None:
+    """Whether a disposition says threat or benign; None when it says neither (``test``, ``duplicate``)."""
+    return True if verdict in THREAT else False if verdict in BENIGN else None
+
+
+def reopen(conn: Connection, case_id: str, reason: str, who: str, now_ms: int, force: InForce = NOTHING) -> None:
+    """A person takes a closed case up again. The label that its closing gave stays until the case is disposed anew; what the
+    agent had closed in it is left to people from now on."""
+    act = Act(conn, who, now_ms, force)
     reason = _reason(reason)
-    row = _case(conn, case_id)
-    if row["status"] not in {CaseStatus.CLOSED_HUMAN.value, CaseStatus.CLOSED_AGENT.value}:
-        raise ConflictError("only a closed case can be reopened", where=case_id)
-    actor = person(conn, who)
-    apply_reopened(conn, case_id, size, now_ms)
+    row = _closed_case(conn, case_id)
     body = {"reason": reason, "was": row["disposition"]}
-    ledger.append(conn, [(Entry(Kind.CASE_REOPENED, now_ms, actor, case_id, "console", body), case_id)])
+    index = act.enter(Kind.CASE_REOPENED, case_id, "console", body, case_id)
+    apply_reopened(conn, case_id, body, index, now_ms)
+    act.finish()
 
 
-def apply_reopened(conn: Connection, case_id: str, entry: int, now_ms: int) -> None:
-    """Rows of a reopening."""
+def overturn(
+    conn: Connection, case_id: str, reason: str, who: str, now_ms: int, force: InForce, ask: labelling.Ask
+) -> list[Recalled]:
+    """A person says that a case the agent closed is a threat: it opens, the scope steps back, the pattern is no longer
+    verified, and every close that rests on the same reason goes to people. Returns those closes."""
+    act = Act(conn, who, now_ms, force)
+    reason = _reason(reason)
+    row = _closed_case(conn, case_id)
+    missed = labelling.closed_by_agent(conn, labelling.of_case(conn, case_id))
+    if row["status"] != CaseStatus.CLOSED_AGENT.value or not missed:
+        raise ConflictError("the agent did not close this case", where=case_id, todo="reopen it instead")
+    body = {
+        "reason": reason,
+        "was": row["status"],
+        "threat": 1,
+        **_judged(conn, labelling.of_case(conn, case_id), True, force, ask),
+    }
+    index = act.enter(Kind.CASE_REOPENED, case_id, "console", body, case_id)
+    judged, news = apply_reopened(conn, case_id, body, index, now_ms)
+    act.judge(judged)
+    found = act.recall(case_id, missed, news, reason)
+    act.finish()
+    return found
+
+
+def apply_reopened(
+    conn: Connection, case_id: str, body: Mapping[str, Any], entry: int, now_ms: int
+) -> tuple[list[Judgement], list[str]]:
+    """Rows of a reopening, and, when the case is called a threat with it, of the labels."""
+    labelled: tuple[list[Judgement], list[str]] = ([], [])
+    closed = labelling.closed_by_agent(conn, labelling.of_case(conn, case_id))
+    if body.get("threat"):
+        labelled = _labelled(conn, case_id, body, threat=True, entry=entry, now_ms=now_ms)
     values = {
         "status": CaseStatus.OPEN.value,
         "disposition": "",
@@ -92,13 +159,15 @@ def apply_reopened(conn: Connection, case_id: str, entry: int, now_ms: int) -> N
         "updated_ms": now_ms,
         "entry": entry,
     }
+    recalling.reopen(conn, closed, CloseState.RECALLED, "a person took the close back", entry, now_ms)
     conn.execute(update(t.cases).where(t.cases.c.id == case_id).values(values))
+    return labelled
 
 
 def assign(conn: Connection, case_id: str, owner: str, who: str, now_ms: int) -> None:
     """Give the case to a person (by name), or to nobody with an empty name."""
     size, _ = ledger.lock_head(conn)
-    _open_case(conn, case_id, None)
+    _workable(conn, case_id, None, (CaseStatus.OPEN.value,))
     actor = person(conn, who)
     holder = person(conn, owner).id if owner else ""
     apply_assigned(conn, case_id, holder, size, now_ms)
@@ -119,9 +188,19 @@ def _case(conn: Connection, case_id: str) -> Mapping[str, Any]:
     return dict(row)
 
 
-def _open_case(conn: Connection, case_id: str, version: int | None) -> Mapping[str, Any]:
+def _closed_case(conn: Connection, case_id: str) -> Mapping[str, Any]:
     row = _case(conn, case_id)
-    if row["status"] != CaseStatus.OPEN.value:
+    if row["status"] not in {CaseStatus.CLOSED_HUMAN.value, CaseStatus.CLOSED_AGENT.value}:
+        raise ConflictError("only a closed case can be reopened", where=case_id)
+    return row
+
+
+def _workable(
+    conn: Connection, case_id: str, version: int | None, states: Collection[str] = working.ATTRACTING
+) -> Mapping[str, Any]:
+    """A case that a person may work on: open, or closed by the agent."""
+    row = _case(conn, case_id)
+    if row["status"] not in states:
         where_to = f" into {row['merged_into']}" if row["merged_into"] else ""
         raise ConflictError(f"case is {row['status'].replace('_', ' by ', 1)}{where_to}", where=case_id, todo="reload it")
     if version is not None and row["entry"] != version:
@@ -138,7 +217,7 @@ def _disposition(text: str) -> Disposition:
 
 
 def _reason(text: str) -> str:
-    _check_text(text, "reason")
+    check_text(text, "reason")
     reason = text.strip()
     if not reason:
         raise UsageError("a reason is required", where="reason", todo="say in a few words what you found")
@@ -147,47 +226,4 @@ def _reason(text: str) -> str:
     return reason
 
 
-def _check_text(text: str, where: str) -> None:
-    """Text from a command line may hold bytes that are no UTF-8; neither database nor ledger takes them."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise UsageError("text is not valid UTF-8", where=where, todo="type it again") from None
-
-
-def _patterns_of(conn: Connection, case_id: str) -> tuple[dict[str, set[str]], dict[str, list[int]]]:
-    """Per pattern of the case: its rules, and the nonconformity of its findings."""
-    rules: dict[str, set[str]] = {}
-    rarities: dict[str, list[int]] = {}
-    f = t.findings.c
-    statement = select(f.pattern, f.source, f.rule, f.rarity).where(f.case_id == case_id).order_by(f.id)
-    for pattern, source, rule, rarity in conn.execute(statement):
-        rules.setdefault(pattern, set()).add(f"{source}/{rule}")
-        rarities.setdefault(pattern, []).append(rarity)
-    return rules, rarities
-
-
-def _label(conn: Connection, body: Mapping[str, Any], *, benign: int, threat: int, now_ms: int) -> None:
-    """One human judgement counts once per pattern and rule of the case, however many findings it covers."""
-    if not benign and not threat:
-        return
-    names = list(body["patterns"])
-    old = {row.pattern: row for row in conn.execute(select(t.patterns).where(t.patterns.c.pattern.in_(names)))}
-    rows = [
-        {
-            "pattern": name,
-            "benign": (old[name].benign if name in old else 0) + benign,
-            "threat": (old[name].threat if name in old else 0) + threat,
-            "newest_ms": now_ms,
-            "rarities": _grown(old[name].rarities if name in old else b"\x90", body["rarities"][name]),
-        }
-        for name in names
-    ]
-    upsert(conn, t.patterns, rows)
-    statement = update(t.rules).where(t.rules.c.rule_key.in_(list(body["rules"])))
-    conn.execute(statement.values(benign=t.rules.c.benign + benign, threat=t.rules.c.threat + threat))
-
-
-def _grown(old: bytes, new: list[int]) -> bytes:
-    """The newest nonconformities of a pattern's judged findings, bounded."""
-    return msgspec.msgpack.encode([*msgspec.msgpack.decode(old, type=list[int]), *new][-RARITIES_MAX:])
+__all__ = ["apply_assigned", "apply_disposed", "apply_reopened", "assign", "dispose", "overturn", "person", "reopen"]

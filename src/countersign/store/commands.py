@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Callable
 
 from sqlalchemy import Engine
 
+from countersign.autonomy.recall import Recalled
 from countersign.model.entries import Entry, Kind
 from countersign.model.inventory import Inventory
 from countersign.ports import Clock
-from countersign.store import casework, evidence, inventory, ledger, quarantine, switches
+from countersign.store import casework, evidence, inventory, labelling, ledger, quarantine, reviewing, switches
 from countersign.store import tables as t
+from countersign.store.act import NOTHING
+from countersign.store.autonomy import InForce
 from countersign.store.engine import writing
 from countersign.store.sql import insert_new
 
@@ -22,23 +26,52 @@ READ_TOKEN = "api:read"  # noqa: S105 - the reserved name of a kind of token, no
 
 
 class Commands:
-    """Commands of people. ``operator``: who acts when a door does not say."""
+    """Commands of people. operator: who acts when a door does not say. force: model and policy that decide. ask: what the
+    gate says of findings at this moment."""
 
-    def __init__(self, engine: Engine, clock: Clock, operator: str) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock,
+        operator: str,
+        force: Callable[[], InForce] = lambda: NOTHING,
+        ask: labelling.Ask = labelling.ask_nobody,
+    ) -> None:
         self._engine = engine
         self._clock = clock
         self.operator = operator
+        self._force = force
+        self._ask = ask
 
     def dispose(self, case_id: str, disposition: str, reason: str, actor: str = "", version: int | None = None) -> None:
         """Close a case with what a person found."""
         with writing(self._engine) as conn:
             who = actor or self.operator
-            casework.dispose(conn, case_id, disposition, reason, who, version, self._clock.now_ms())
+            now_ms = self._clock.now_ms()
+            casework.dispose(conn, case_id, disposition, reason, who, version, now_ms, self._force(), self._ask)
 
     def reopen(self, case_id: str, reason: str, actor: str = "") -> None:
         """Take a closed case up again."""
         with writing(self._engine) as conn:
-            casework.reopen(conn, case_id, reason, actor or self.operator, self._clock.now_ms())
+            casework.reopen(conn, case_id, reason, actor or self.operator, self._clock.now_ms(), self._force())
+
+    def overturn(self, case_id: str, reason: str, actor: str = "") -> list[Recalled]:
+        """Say that a case the agent closed is a threat; returns the closes that go to people with it."""
+        with writing(self._engine) as conn:
+            now_ms = self._clock.now_ms()
+            return casework.overturn(conn, case_id, reason, actor or self.operator, now_ms, self._force(), self._ask)
+
+    def review(self, finding: str, answer: str, reason: str = "", actor: str = "") -> list[Recalled]:
+        """Answer a blind review."""
+        with writing(self._engine) as conn:
+            now_ms = self._clock.now_ms()
+            return reviewing.answer(conn, finding, answer, reason, actor or self.operator, now_ms, self._force())
+
+    def acknowledge(self, scope: str, reason: str, actor: str = "") -> None:
+        """Take note of a scope's alarm or change; its stage stays where it fell."""
+        with writing(self._engine) as conn:
+            who = actor or self.operator
+            switches.acknowledge(conn, scope, reason, who, self._clock.now_ms(), self._force())
 
     def assign(self, case_id: str, owner: str, actor: str = "") -> None:
         """Give a case to a person, or to nobody."""
@@ -74,12 +107,14 @@ class Commands:
     def stop(self, scope: str, reason: str, actor: str = "") -> None:
         """Kill switch: the agent closes nothing in this scope (``*``: in none) from the next micro-batch on."""
         with writing(self._engine) as conn:
-            switches.switch(conn, scope, reason, actor or self.operator, self._clock.now_ms(), stop=True)
+            who, now_ms = actor or self.operator, self._clock.now_ms()
+            switches.switch(conn, scope, reason, who, now_ms, stop=True, force=self._force())
 
     def resume(self, scope: str, reason: str, actor: str = "") -> None:
         """Lift a kill switch; no stage changes."""
         with writing(self._engine) as conn:
-            switches.switch(conn, scope, reason, actor or self.operator, self._clock.now_ms(), stop=False)
+            who, now_ms = actor or self.operator, self._clock.now_ms()
+            switches.switch(conn, scope, reason, who, now_ms, stop=False, force=self._force())
 
     def issue_token(self, source: str, days: int = TOKEN_DAYS_DEFAULT, actor: str = "") -> str:
         """A new token: intake of one source, or a reserved name such as ``api:read``; only its hash is kept."""

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
 from countersign.errors import EnvironmentFault
 from countersign.ports import Clock
 from countersign.store import inbox, ledger
-from countersign.store.batch import Batch, Report, Tools
+from countersign.store.batch import Batch
 from countersign.store.engine import writing
+from countersign.store.gear import Report, Tools
+from countersign.store.labelling import Standing
 
 log = structlog.get_logger()
 
@@ -56,6 +58,10 @@ class HotPath:
         except Exception:
             log.exception("micro-batch failed; taking it apart")
             return self._apart()
+
+    def peek(self, conn: Connection, findings: Sequence[str]) -> Mapping[str, Standing]:
+        """What the gate says of these findings at this moment, within the caller's transaction; nothing is written."""
+        return Batch(conn, self._tools, self._clock.now_ms(), ledger.lock_head(conn)).peek(findings)
 
     def _settle(self) -> None:
         """After the first batch: modules and lists that stay for good are no longer searched for cycles."""

@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import BigInteger, Connection, Integer, bindparam, case, delete, func, select, update
 
 from countersign.correlate.link import case_number
+from countersign.correlate.nearby import LEVEL
 from countersign.model.attack import TACTIC_ORDER
 from countersign.model.cases import CaseStatus
 from countersign.model.decisions import Action
@@ -22,13 +23,14 @@ from countersign.store.sql import among, insert_new_rows, upsert, upsert_rows
 from countersign.triage.priority import rank
 from countersign.triage.tactics import furthest
 
-COUNTED = ("lines", "accepted", "duplicates", "ignored", "quarantined", "findings", "closed", "escalated")
+COUNTED = ("lines", "accepted", "duplicates", "ignored", "quarantined", "findings", "closed", "escalated", "reopened")
 """Counters kept in the ``counters`` table."""
 _encode = msgspec.msgpack.Encoder().encode
 
 
 class Decided(NamedTuple):
-    """One decision as it is written: its entry, its time, its record and where that is kept, and its raw alerts."""
+    """One decision as it is written: its entry, its time, its record and where that is kept, its raw alerts, the policy, and
+    the draw of a close (``closing.Draw``), () when it is none."""
 
     entry: int
     time_ms: int
@@ -36,6 +38,8 @@ class Decided(NamedTuple):
     blob: str
     place: int
     refs: bytes
+    policy: str = ""
+    draw: tuple[str, int, int, int, int] | tuple[()] = ()
 
 
 def pack_records(records: Sequence[FindingRecord], refs: Sequence[Sequence[tuple[str, int]]]) -> Records:
@@ -49,6 +53,11 @@ def decided(packed: Records, blob: str, place: int, entry: int, time_ms: int, re
     """One decision out of a packed batch, which is kept as ``blob``."""
     refs = [(packed.blobs[held], item) for held, item in packed.refs[place]]
     return Decided(entry, time_ms, record, blob, place, _encode(refs))
+
+
+def trouble(record: FindingRecord) -> int:
+    """What the finding means for its neighbours; by its label in records of before that was written down."""
+    return record.trouble if record.trouble >= 0 else LEVEL[record.verdict.label]
 
 
 def finding_row(one: Decided) -> tuple[Any, ...]:
@@ -82,6 +91,8 @@ def finding_row(one: Decided) -> tuple[Any, ...]:
         decision.why,
         one.entry,
         one.time_ms,
+        decision.quiet,
+        trouble(record),
         _encode(Known(finding, record.links, verdict.label)),
         one.blob,
         one.place,
@@ -91,7 +102,8 @@ def finding_row(one: Decided) -> tuple[Any, ...]:
 def write_findings(conn: Connection, several: Sequence[Decided]) -> None:
     """Write decisions; the last of a finding stands."""
     upsert_rows(conn, t.findings, [finding_row(one) for one in several])
-    insert_new_rows(conn, t.finding_alerts, [(one.record.finding.id, one.entry, one.refs) for one in several])
+    fresh = [(one.record.finding.id, one.entry, one.refs) for one in several if one.record.added]
+    insert_new_rows(conn, t.finding_alerts, fresh)
 
 
 class Merge(NamedTuple):
@@ -122,7 +134,7 @@ def merge_cases(conn: Connection, merges: Sequence[Merge]) -> None:
 
 def _take_in(survivor: dict[str, Any], merged: dict[str, Any]) -> None:
     """What a case is once it holds the findings of another."""
-    for name in ("findings", "alerts"):
+    for name in ("findings", "closed", "alerts"):
         survivor[name] += merged[name]
     survivor["first_seen_ms"] = min(survivor["first_seen_ms"], merged["first_seen_ms"])
     for name in ("last_seen_ms", "severity"):
@@ -164,9 +176,37 @@ def refresh_cases(conn: Connection, several: Sequence[Decided], opened: Mapping[
         rows[case_id] |= top
     for case_id, advice in _advices(conn, doubtful).items():
         rows[case_id]["advice"] = advice
+    _settle(conn, rows, touched)
     for row in rows.values():
         row["rank"] = case_rank(row)
     upsert(conn, t.cases, [rows[case_id] for case_id in sorted(rows, key=case_number)])
+
+
+def _settle(conn: Connection, rows: dict[str, dict[str, Any]], touched: Mapping[str, Sequence[Decided]]) -> None:
+    """A case whose every finding the agent closed is closed by the agent; one with a finding for a person is open."""
+    concerned = [
+        case_id
+        for case_id, some in touched.items()
+        if rows[case_id]["status"] in _AGENTS
+        and (rows[case_id]["closed"] or any(one.record.decision.action is Action.CLOSE for one in some))
+    ]
+    for case_id, (closed, escalated) in closed_findings(conn, concerned).items():
+        status = CaseStatus.OPEN if escalated else CaseStatus.CLOSED_AGENT
+        rows[case_id] |= {"closed": closed, "status": status.value}
+
+
+_AGENTS = (CaseStatus.OPEN.value, CaseStatus.CLOSED_AGENT.value)
+"""Whether a case is open or closed by the agent follows from its findings; other states are people's."""
+
+
+def closed_findings(conn: Connection, ids: Collection[str]) -> dict[str, tuple[int, int]]:
+    """(closed by the agent, left to people) among the findings of each case."""
+    if not ids:
+        return {}
+    f = t.findings.c
+    closed = func.sum(case((f.action == Action.CLOSE.value, 1), else_=0))
+    statement = among(conn, select(f.case_id, closed, func.count()), f.case_id, ids).group_by(f.case_id)
+    return {row[0]: (int(row[1]), int(row[2]) - int(row[1])) for row in conn.execute(statement).all()}
 
 
 def case_rank(row: Mapping[str, Any]) -> int:

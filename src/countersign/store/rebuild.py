@@ -19,7 +19,19 @@ from countersign.model.decisions import Action
 from countersign.model.entries import Entry, Kind
 from countersign.model.inventory import Inventory
 from countersign.model.records import FindingRecord, Records
-from countersign.store import casework, evidence, ledger, projection, quarantine, switches, working
+from countersign.store import (
+    autonomy,
+    casework,
+    closing,
+    evidence,
+    ledger,
+    projection,
+    quarantine,
+    recalling,
+    reviewing,
+    switches,
+    working,
+)
 from countersign.store import inventory as inventory_store
 from countersign.store import tables as t
 from countersign.triage.features import FEATURES
@@ -86,18 +98,31 @@ def _resubmitted(conn: Connection, numbered: Sequence[_Numbered]) -> None:
 def _decided(conn: Connection, numbered: Sequence[_Numbered]) -> None:
     decided = list(_records(conn, numbered))
     records = [one.record for one in decided]
+    if not any(record.added for record in records):
+        return _asked(conn, decided)
     load = working.load(conn, [r.finding for r in records], [r.pattern for r in records])
     opened: dict[str, int] = {}
     for one in decided:
         _observe(one.record, load)
         opened.setdefault(one.record.case, one.time_ms)
     projection.write_findings(conn, decided)
+    closing.write(conn, decided)
     working.save_history(conn, load.history)
     working.save_index(conn, load.index)
     projection.refresh_cases(conn, decided, opened)
     closed = sum(r.decision.action is Action.CLOSE for r in records)
     new = sum(r.first for r in records)
     projection.count(conn, {"findings": new, "closed": closed, "escalated": len(records) - closed})
+    return None
+
+
+def _asked(conn: Connection, decided: Sequence[projection.Decided]) -> None:
+    """The gate was asked again: nothing was seen anew."""
+    projection.write_findings(conn, decided)
+    closing.write(conn, decided)
+    projection.refresh_cases(conn, decided, {})
+    closed = sum(one.record.decision.action is Action.CLOSE for one in decided)
+    projection.count(conn, {"closed": closed, "reopened": len(decided) - closed})
 
 
 def _observe(record: FindingRecord, load: working.Working) -> None:
@@ -116,7 +141,8 @@ def _records(conn: Connection, numbered: Sequence[_Numbered]) -> Iterator[projec
         if blob not in packed:
             packed[blob] = evidence.get(conn, blob, Records)
         record = _record.decode(packed[blob].records[place])
-        yield projection.decided(packed[blob], blob, place, index, entry.time, record)
+        one = projection.decided(packed[blob], blob, place, index, entry.time, record)
+        yield one._replace(policy=entry.body["policy"], draw=tuple(entry.body.get("draw", ())))
 
 
 def _merged(conn: Connection, numbered: Sequence[_Numbered]) -> None:
@@ -131,7 +157,22 @@ def _disposed(conn: Connection, numbered: Sequence[_Numbered]) -> None:
 
 def _reopened(conn: Connection, numbered: Sequence[_Numbered]) -> None:
     for index, entry in numbered:
-        casework.apply_reopened(conn, entry.subject, index, entry.time)
+        casework.apply_reopened(conn, entry.subject, entry.body, index, entry.time)
+
+
+def _answered(conn: Connection, numbered: Sequence[_Numbered]) -> None:
+    for index, entry in numbered:
+        reviewing.apply_answered(conn, entry.subject, entry.body, index, entry.time)
+
+
+def _recalled(conn: Connection, numbered: Sequence[_Numbered]) -> None:
+    for index, entry in numbered:
+        recalling.apply(conn, entry.body, index, entry.time)
+
+
+def _observed(conn: Connection, numbered: Sequence[_Numbered]) -> None:
+    for index, entry in numbered:
+        autonomy.apply_observed(conn, entry.subject, entry.body, index)
 
 
 def _assigned(conn: Connection, numbered: Sequence[_Numbered]) -> None:
@@ -162,4 +203,7 @@ _APPLY: Mapping[Kind, Callable[[Connection, Sequence[_Numbered]], Any]] = {
     Kind.INVENTORY_IMPORTED: _imported,
     Kind.AUTONOMY_STOPPED: _switched,
     Kind.AUTONOMY_RESUMED: _switched,
+    Kind.AUTONOMY_OBSERVED: _observed,
+    Kind.REVIEW_ANSWERED: _answered,
+    Kind.RECALL_OPENED: _recalled,
 }

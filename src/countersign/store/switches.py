@@ -5,9 +5,12 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, delete, select
 
-from countersign.model.entries import Entry, Kind
-from countersign.store import casework, ledger
+from countersign.autonomy import governor
+from countersign.model.entries import Kind
+from countersign.store import autonomy
 from countersign.store import tables as t
+from countersign.store.act import NOTHING, Act
+from countersign.store.autonomy import InForce
 from countersign.store.sql import upsert
 
 ALL = "*"
@@ -18,13 +21,25 @@ def stopped(conn: Connection) -> frozenset[str]:
     return frozenset(conn.execute(select(t.switches.c.name)).scalars())
 
 
-def switch(conn: Connection, name: str, reason: str, who: str, now_ms: int, *, stop: bool) -> None:
-    """A person stops or resumes a scope (or all). Resuming only lifts the switch: the stage stays what it was."""
-    size, _ = ledger.lock_head(conn)
+def switch(conn: Connection, name: str, reason: str, who: str, now_ms: int, *, stop: bool, force: InForce = NOTHING) -> None:
+    """A person stops or resumes a scope (or all). A stopped scope steps back at once; resuming only lifts the switch: its
+    stage stays what it is."""
+    act = Act(conn, who, now_ms, force)
     kind = Kind.AUTONOMY_STOPPED if stop else Kind.AUTONOMY_RESUMED
-    apply(conn, name, stopped=stop, entry=size)
-    entry = Entry(kind, now_ms, casework.person(conn, who), name, "command", {"reason": reason})
-    ledger.append(conn, [(entry, "")])
+    index = act.enter(kind, name, "command", {"reason": reason})
+    apply(conn, name, stopped=stop, entry=index)
+    if force != NOTHING:
+        autonomy.observe(act.governance, force, stopped(conn))
+    act.finish()
+
+
+def acknowledge(conn: Connection, scope: str, reason: str, who: str, now_ms: int, force: InForce) -> None:
+    """A person takes note of an alarm or change. Raises ConflictError when none stands."""
+    act = Act(conn, who, now_ms, force)
+    noted = governor.acknowledge(act.governance.states[scope], now_ms, act.actor.id)
+    act.enter(Kind.AUTONOMY_ACKNOWLEDGED, scope, "command", {"reason": reason})
+    act.governance.take(scope, (noted[0], ()))
+    act.finish()
 
 
 def apply(conn: Connection, name: str, *, stopped: bool, entry: int) -> None:

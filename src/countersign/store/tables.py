@@ -138,12 +138,28 @@ findings = Table(
     Column("why", Text, nullable=False),
     Column("entry", BigInteger, nullable=False),  # index of the latest finding.decided
     Column("decided_ms", BigInteger, nullable=False),
+    Column("quiet", Integer, nullable=False),  # decisions.Quiet: 1 all but stage and threshold held, 2 would be closed
+    Column("trouble", Integer, nullable=False),  # what the case gate minds: 1 undecided, 2 a threat
     Column("known", LargeBinary, nullable=False),  # msgpack records.Known, case left empty
     Column("blob", String(64), nullable=False),  # evidence.digest of the Records that hold its record
     Column("place", Integer, nullable=False),
-    Index("findings_anchor", "anchor", "last_seen_ms", "label"),
-    Index("findings_case", "case_id", "label"),
+    Index("findings_case", "case_id", "trouble"),
     Index("findings_pattern", "pattern"),
+)
+Index(
+    "findings_trouble",
+    findings.c.anchor,
+    findings.c.first_seen_ms,
+    findings.c.trouble,
+    sqlite_where=findings.c.trouble > 0,
+    postgresql_where=findings.c.trouble > 0,
+)
+Index(
+    "findings_site_trouble",
+    findings.c.first_seen_ms,
+    findings.c.trouble,
+    sqlite_where=findings.c.trouble > 0,
+    postgresql_where=findings.c.trouble > 0,
 )
 
 finding_alerts = Table(
@@ -167,6 +183,7 @@ cases = Table(
     Column("techniques", String, nullable=False),
     Column("stages", String, nullable=False),  # furthest tactic of each finding, each once (triage.tactics)
     Column("findings", Integer, nullable=False),
+    Column("closed", Integer, nullable=False),  # findings that the agent closed
     Column("alerts", BigInteger, nullable=False),
     Column("first_seen_ms", BigInteger, nullable=False),
     Column("last_seen_ms", BigInteger, nullable=False),
@@ -271,6 +288,85 @@ switches = Table(
     Column("entry", BigInteger, nullable=False),
 )
 
+autonomy = Table(
+    "autonomy",
+    metadata,
+    Column("scope", String, primary_key=True),
+    Column("state", LargeBinary, nullable=False),  # msgpack autonomy.governor.Governed
+    Column("entry", BigInteger, nullable=False),  # autonomy.observed that holds the same bytes
+)
+
+labels = Table(  # what a person said of a finding, once
+    "labels",
+    metadata,
+    Column("finding_id", String, primary_key=True),
+    Column("threat", Integer, nullable=False),
+    Column("source", String, nullable=False),  # human | sampled-blind
+    Column("at_ms", BigInteger, nullable=False),
+    Column("entry", BigInteger, nullable=False),
+)
+
+judgements = Table(  # labels as the bounds count them: one for each pattern of a disposed case, one for each blind review
+    "judgements",
+    metadata,
+    Column("entry", BigInteger, primary_key=True),
+    Column("finding_id", String, primary_key=True),
+    Column("case_id", String, nullable=False),
+    Column("scope", String, nullable=False),
+    Column("pattern", String, nullable=False),
+    Column("pico", BigInteger, nullable=False),
+    Column("p1_ppm", Integer, nullable=False),  # of the verdict, for the reliability diagram
+    Column("threat", Integer, nullable=False),
+    Column("quiet", Integer, nullable=False),
+    Column("source", String, nullable=False),
+    Column("q_ppm", Integer, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("model", String, nullable=False),
+    Column("policy", String, nullable=False),
+    Index("judgements_scope", "scope", "at_ms"),
+)
+
+closes = Table(
+    "closes",
+    metadata,
+    Column("finding_id", String, primary_key=True),
+    Column("scope", String, nullable=False),
+    Column("pattern", String, nullable=False),
+    Column("anchor", String, nullable=False),
+    Column("seen_ms", BigInteger, nullable=False),  # findings.first_seen_ms
+    Column("closed_ms", BigInteger, nullable=False),
+    Column("pico", BigInteger, nullable=False),
+    Column("p1_ppm", Integer, nullable=False),  # by the site's own reviews
+    Column("week", String, nullable=False),
+    Column("q_ppm", Integer, nullable=False),
+    Column("q_min_ppm", Integer, nullable=False),
+    Column("drawn", Integer, nullable=False),
+    Column("state", String, nullable=False),  # model.cases.CloseState
+    Column("model", String, nullable=False),
+    Column("policy", String, nullable=False),
+    Column("shared", LargeBinary, nullable=False),  # msgpack (entity keys, evidence ids) for a recall
+    Column("entry", BigInteger, nullable=False),
+    Index("closes_state", "state", "closed_ms"),
+    Index("closes_seen", "seen_ms"),
+    Index("closes_hour", "closed_ms", "scope"),
+)
+
+confirmed = Table(  # threats that people confirmed: one more of the same on the same host is no news within a day
+    "confirmed",
+    metadata,
+    Column("key", String, primary_key=True),  # correlate.link.pattern_key
+    Column("at_ms", BigInteger, nullable=False),
+)
+
+seeds = Table(  # secrets until the week is over: no projection
+    "seeds",
+    metadata,
+    Column("week", String, primary_key=True),
+    Column("seed", LargeBinary, nullable=False),
+    Column("entry", BigInteger, nullable=False),  # review.committed
+    Column("opened", BigInteger, nullable=False),  # review.opened, -1 before
+)
+
 PROJECTIONS = (
     quarantine,
     findings,
@@ -284,4 +380,9 @@ PROJECTIONS = (
     inventory,
     counters,
     switches,
+    autonomy,
+    labels,
+    judgements,
+    closes,
+    confirmed,
 )

@@ -13,16 +13,19 @@ from sqlalchemy import Connection, and_, func, or_, select
 
 from countersign.correlate import fold
 from countersign.correlate.history import RARE_MS, RARE_S, RECENT_MS, SITE, Activity, Firings, History
-from countersign.correlate.link import HOUR_MS, Index, Row, link_keys
+from countersign.correlate.link import HOUR_MS, Index, Row, link_keys, pattern_key
+from countersign.correlate.nearby import BY_LEVEL, Nearby
+from countersign.correlate.nearby import SITE as WHOLE_SITE
 from countersign.flow import CaseState
-from countersign.model.cases import CaseStatus
+from countersign.model.cases import LEFT_TO_PEOPLE, CaseStatus
 from countersign.model.findings import FOLD_WINDOW_MS, Finding
 from countersign.model.records import Known
-from countersign.model.verdicts import Label
 from countersign.store import tables as t
 from countersign.store.sql import among, upsert_rows
 from countersign.triage.novelty import PatternRecord
 
+ATTRACTING = (CaseStatus.OPEN.value, CaseStatus.CLOSED_AGENT.value)
+"""Cases that new findings join. One that the agent closed is among them: what joins it may take its close back."""
 _known_of = msgspec.msgpack.Decoder(Known).decode
 
 
@@ -35,7 +38,8 @@ class Working:
     index: Index
     cases: dict[str, CaseState]
     patterns: dict[str, PatternRecord]
-    unsettled_hosts: dict[str, dict[Label, int]]
+    nearby: Nearby
+    confirmed: dict[str, int]
 
 
 def load(conn: Connection, findings: Sequence[Finding], patterns: Sequence[str]) -> Working:
@@ -48,22 +52,34 @@ def load(conn: Connection, findings: Sequence[Finding], patterns: Sequence[str])
         keys.update(link_keys(whole, pattern, is_notable=True))
     index = _index(conn, sorted(keys))
     cases = _cases(conn, {row.case for row in index.rows.values()} | {r.case for r in known.values()}, index)
-    since = min((f.first_seen_ms for f in findings), default=0) - HOUR_MS
+    anchored = {pattern_key(pattern, f.anchor) for f, pattern in zip(findings, patterns, strict=True) if f.anchor}
     return Working(
         known=known,
         history=_history(conn, findings),
         index=index,
         cases=cases,
         patterns=_patterns(conn, set(patterns)),
-        unsettled_hosts=_unsettled(conn, {f.anchor for f in findings if f.anchor}, since),
+        nearby=_nearby(conn, findings),
+        confirmed=_confirmed(conn, anchored),
     )
 
 
 def _known(conn: Connection, ids: Collection[str]) -> dict[str, Known]:
-    """What was decided before. The column names the case: a merge moves findings without touching their records."""
+    """What was decided before. Columns name case and trouble: merges and people change them without touching the record."""
     f = t.findings.c
-    rows = conn.execute(among(conn, select(f.id, f.case_id, f.known), f.id, ids)).all()
-    return {ident: msgspec.structs.replace(_known_of(data), case=case) for ident, case, data in rows}
+    rows = conn.execute(among(conn, select(f.id, f.case_id, f.trouble, f.known), f.id, ids)).all()
+    if not rows:
+        return {}
+    found = [row[0] for row in rows]
+    settled = set(conn.execute(among(conn, select(t.labels.c.finding_id), t.labels.c.finding_id, found)).scalars())
+    taken = select(t.closes.c.finding_id).where(t.closes.c.state.in_(LEFT_TO_PEOPLE))
+    left = set(conn.execute(among(conn, taken, t.closes.c.finding_id, found)).scalars())
+    return {
+        ident: msgspec.structs.replace(
+            _known_of(data), case=case, label=BY_LEVEL[trouble], settled=ident in settled, left=ident in left
+        )
+        for ident, case, trouble, data in rows
+    }
 
 
 def _index(conn: Connection, keys: Collection[str]) -> Index:
@@ -77,15 +93,15 @@ def _index(conn: Connection, keys: Collection[str]) -> Index:
 
 def _cases(conn: Connection, ids: Collection[str], index: Index) -> dict[str, CaseState]:
     states: dict[str, CaseState] = {}
-    opened = select(t.cases.c.id, t.cases.c.findings, t.cases.c.stages).where(t.cases.c.status == CaseStatus.OPEN.value)
+    opened = select(t.cases.c.id, t.cases.c.findings, t.cases.c.stages).where(t.cases.c.status.in_(ATTRACTING))
     for case, count, stages in conn.execute(among(conn, opened, t.cases.c.id, ids)).all():
         states[case] = CaseState(stages=frozenset(filter(None, stages.split(","))), findings=count)
         index.sizes[case] = count
     f = t.findings.c
-    unsettled = select(f.case_id, f.label, func.count()).where(f.label != Label.BENIGN.value)
-    for case, label, count in conn.execute(among(conn, unsettled, f.case_id, ids).group_by(f.case_id, f.label)).all():
+    unsettled = select(f.case_id, f.trouble, func.count()).where(f.trouble > 0)
+    for case, level, count in conn.execute(among(conn, unsettled, f.case_id, ids).group_by(f.case_id, f.trouble)).all():
         if case in states:
-            states[case].unsettled[Label(label)] = count
+            states[case].unsettled[BY_LEVEL[level]] = count
     return states
 
 
@@ -97,15 +113,28 @@ def _patterns(conn: Connection, patterns: Collection[str]) -> dict[str, PatternR
     return states
 
 
-def _unsettled(conn: Connection, anchors: Collection[str], since_ms: int) -> dict[str, dict[Label, int]]:
-    """Findings not settled as benign, per anchor, in the hour before the batch and since."""
-    counts: dict[str, dict[Label, int]] = {}
+def _nearby(conn: Connection, findings: Sequence[Finding]) -> Nearby:
+    """Trouble on the batch's anchors and on the site, from an hour before its first finding to an hour after its last."""
+    if not findings:
+        return Nearby()
     f = t.findings.c
-    statement = select(f.anchor, f.label, func.count()).where(f.last_seen_ms >= since_ms, f.label != Label.BENIGN.value)
-    statement = among(conn, statement, f.anchor, anchors).group_by(f.anchor, f.label)
-    for anchor, label, count in conn.execute(statement).all():
-        counts.setdefault(anchor, {})[Label(label)] = count
-    return counts
+    low = min(one.first_seen_ms for one in findings) - HOUR_MS - FOLD_WINDOW_MS
+    high = max(one.first_seen_ms for one in findings) + HOUR_MS + FOLD_WINDOW_MS
+    window = (f.first_seen_ms // FOLD_WINDOW_MS).label("window")
+    within = (f.trouble > 0, f.first_seen_ms >= low, f.first_seen_ms < high)
+    whole = select(window, f.trouble, func.count()).where(*within).group_by(window, f.trouble)
+    cells = [(WHOLE_SITE, *row) for row in conn.execute(whole)]
+    if cells:
+        anchors = {one.anchor for one in findings if one.anchor}
+        some = among(conn, select(f.anchor, window, f.trouble, func.count()).where(*within), f.anchor, anchors)
+        cells += conn.execute(some.group_by(f.anchor, window, f.trouble))
+    return Nearby(cells)
+
+
+def _confirmed(conn: Connection, keys: Collection[str]) -> dict[str, int]:
+    """When people last confirmed a threat of these patterns on these anchors."""
+    columns = t.confirmed.c
+    return dict(conn.execute(among(conn, select(columns.key, columns.at_ms), columns.key, keys)).all())
 
 
 def _history(conn: Connection, findings: Sequence[Finding]) -> History:

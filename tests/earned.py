@@ -1,0 +1,69 @@
+"""A site that has earned closing, by living through it: alerts come in, people dispose of the cases, a person promotes.
+
+Nothing is set by hand but the promotion's approval, whose signature has tests of its own.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from countersign.autonomy.scopes import Stage
+from countersign.autonomy.states import Approval
+from countersign.bootstrap import Site
+from countersign.model.inventory import Asset, Criticality, Inventory
+from countersign.store import promoting
+from countersign.store import tables as t
+from countersign.store.act import Act
+from countersign.store.engine import reading, writing
+from tests.fakes import NOON_MS, deliver, wazuh
+
+HOSTS = 400
+SCOPE = "endpoint"
+DAY_MS = 86_400_000
+
+
+def host(i: int) -> str:
+    """Name of a host."""
+    return f"pc-{i:03}"
+
+
+def noise(numbers: Sequence[int], *, at_ms: int = NOON_MS, rule: str = "5501", **more: object) -> list[bytes]:
+    """One routine alert on each of these hosts."""
+    return [
+        wazuh(f"{at_ms}.{rule}.{i}", host=host(i), rule=rule, level=3, at_ms=at_ms, data={}, title="PAM: session opened", **more)
+        for i in numbers
+    ]
+
+
+def furnish(site: Site) -> None:
+    """An inventory in which every host stands, none of high value."""
+    assets = tuple(Asset(host(i), "workstation", "", Criticality.LOW) for i in range(HOSTS))
+    site.commands.import_inventory(Inventory(assets, ()), "site.csv")
+
+
+def open_cases(site: Site) -> list[str]:
+    """Cases that wait for a person, in the order of their numbers."""
+    with reading(site.engine) as conn:
+        rows = conn.execute(select(t.cases.c.id).where(t.cases.c.status == "open")).scalars()
+        return sorted(rows, key=lambda ident: int(ident[2:]))
+
+
+def promote(site: Site, to: Stage, scope: str = SCOPE) -> None:
+    """A person's approval of one step, as the approvals' room hands it on."""
+    with writing(site.engine) as conn:
+        act = Act(conn, "ada", site.clock.now_ms(), site.in_force)
+        promoting.promote(act, Approval("ada", scope, to, "test"))
+        act.finish()
+
+
+def live_through(site: Site, *, reviewed: int = 385) -> None:
+    """Alerts and dispositions until the scope may be promoted."""
+    furnish(site)
+    deliver(site, noise(range(reviewed)))
+    cases = open_cases(site)
+    random.Random(7).shuffle(cases)  # nobody works a queue in the order in which hosts were counted
+    for case in cases:
+        site.commands.dispose(case, "benign", "routine", "ada")
