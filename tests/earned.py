@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import select
 
@@ -30,10 +31,19 @@ def host(i: int) -> str:
     return f"pc-{i:03}"
 
 
-def noise(numbers: Sequence[int], *, at_ms: int = NOON_MS, rule: str = "5501", **more: object) -> list[bytes]:
+def noise(numbers: Sequence[int], *, at_ms: int = NOON_MS, rule: str = "5501", **more: Any) -> list[bytes]:
     """One routine alert on each of these hosts."""
     return [
-        wazuh(f"{at_ms}.{rule}.{i}", host=host(i), rule=rule, level=3, at_ms=at_ms, data={}, title="PAM: session opened", **more)
+        wazuh(
+            f"{at_ms}.{rule}.{i}",
+            host=host(i),
+            rule=rule,
+            level=3,
+            at_ms=at_ms,
+            data={},
+            title="PAM: session opened",
+            **more,
+        )
         for i in numbers
     ]
 

@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_origin, get_type_hints
 
 import msgspec
 import platformdirs
@@ -117,6 +117,8 @@ def _override(raw: dict[str, Any], kind: type, environ: Mapping[str, str], paren
     for key, hint in get_type_hints(kind).items():
         if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
             _override(raw.setdefault(key, {}), hint, environ, (*parents, key))
+            continue
+        if get_origin(hint) is dict:  # tables of tables stand in the file alone
             continue
         name = _PREFIX + "_".join((*parents, key)).upper()
         if name not in environ:

@@ -115,6 +115,7 @@ def _case(
         "techniques": ",".join(dict.fromkeys(x for r in records for x in r.finding.techniques)),
         "stages": ",".join(dict.fromkeys(x for r in records for x in r.finding.tactics)),
         "findings": len(records),
+        "closed": len(records) if agent else 0,
         "alerts": sum(r.finding.count for r in records),
         "first_seen_ms": min(r.finding.first_seen_ms for r in records),
         "last_seen_ms": max(r.finding.last_seen_ms for r in records),

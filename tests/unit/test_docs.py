@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_origin, get_type_hints
 
 import msgspec
 import pytest
@@ -50,7 +50,7 @@ def settings(kind: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
         hint = get_type_hints(kind)[field.name]
         if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
             yield from settings(hint, f"{prefix}{field.name}.")
-        else:
+        elif get_origin(hint) is not dict:  # tables of tables are described in prose
             yield prefix + field.name, field.default
 
 

@@ -14,7 +14,6 @@ from msgspec.structs import replace
 
 from countersign.autonomy import review, stages, states
 from countersign.autonomy.bounds import reviews_needed, upper_bound_ppm
-from countersign.autonomy.scopes import Stage
 from countersign.autonomy.states import Event, Happened, Observation, ScopeState
 from countersign.autonomy.threshold import Band, Truth, Whole, fixed_sequence
 from countersign.model.verdicts import PPM
@@ -44,7 +43,7 @@ class Governed(msgspec.Struct, frozen=True):
     @property
     def samples(self) -> bool:
         """Whether only a sample of the closes is reviewed."""
-        return self.state.stage is Stage.AUTONOMOUS
+        return self.state.stage is states.LADDER[-1]
 
     def q_ppm(self, p1_ppm: int) -> int:
         """Probability with which a close is drawn for blind review: 1 but in ``autonomous``."""
@@ -116,5 +115,5 @@ def _step(governed: Governed, step: states.Step) -> Step:
 
 def promoted(governed: Governed, state: ScopeState, risks_ppm: Sequence[int]) -> Governed:
     """The scope one stage up. risks_ppm: p1 of its closes so far, from which the review draw takes its scale."""
-    scale = review.scale_for(risks_ppm, REVIEW_BUDGET_PPM) if state.stage is Stage.AUTONOMOUS else 0
+    scale = review.scale_for(risks_ppm, REVIEW_BUDGET_PPM) if state.stage is states.LADDER[-1] else 0
     return replace(governed, state=state, scale=scale)

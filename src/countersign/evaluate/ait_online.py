@@ -31,7 +31,7 @@ LABEL_MS = 4 * HOUR_MS
 """How long a finding waits for a person, and a close for its blind review."""
 ONE = "site"
 POLICY = "gate"
-_ASIDE = frozenset({"stage", "threshold"})
+_ASIDE = frozenset({"stage", "reviews", "threshold"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,8 +83,8 @@ def learn(conn: Connection, body: Mapping[str, Any], *, threat: bool, now_ms: in
     rows = [
         {
             "pattern": name,
-            "benign": (old[name].benign if name in old else 0) + (not threat),
-            "threat": (old[name].threat if name in old else 0) + threat,
+            "benign": (old[name].benign if name in old else 0) + int(not threat),
+            "threat": (old[name].threat if name in old else 0) + int(threat),
             "newest_ms": now_ms,
             "rarities": _grown(old[name].rarities if name in old else b"\x90", body["rarities"][name]),
         }
@@ -92,7 +92,7 @@ def learn(conn: Connection, body: Mapping[str, Any], *, threat: bool, now_ms: in
     ]
     upsert(conn, t.patterns, rows)
     statement = update(t.rules).where(t.rules.c.rule_key.in_(list(body["rules"])))
-    conn.execute(statement.values(benign=t.rules.c.benign + (not threat), threat=t.rules.c.threat + threat))
+    conn.execute(statement.values(benign=t.rules.c.benign + int(not threat), threat=t.rules.c.threat + int(threat)))
 
 
 def _grown(old: bytes, new: list[int]) -> bytes:

@@ -211,6 +211,7 @@ CONDITIONS = {
     "stage": "The scope's stage lets the agent close",
     "kill_switch": "Kill switch off",
     "alarm": "No alarm raised",
+    "reviews": "Enough reviewed here",
     "threshold": "Probability of a threat within the threshold",
     "assets": "No high-value asset or identity",
     "entities_known": "Everyone and everything known",
