@@ -256,6 +256,44 @@ inventory = Table(
     Column("doc", LargeBinary, nullable=False),  # JSON of model.inventory.Asset / Identity
 )
 
+people = Table(
+    "people",
+    metadata,
+    Column("fingerprint", String, primary_key=True),  # approvals.sshsig.PublicKey.fingerprint
+    Column("person", String, nullable=False),  # pseudonym
+    Column("key", Text, nullable=False),  # approvals.sshsig.PublicKey.line
+    Column("entitlement", String, nullable=False),
+    Column("enrolled_ms", BigInteger, nullable=False),
+    Column("revoked_ms", BigInteger, nullable=False),  # 0 while in force
+    Column("entry", BigInteger, nullable=False),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("id", Rowid, primary_key=True, autoincrement=False),  # index of its change.proposed
+    Column("change", String, nullable=False),
+    Column("subject", String, nullable=False),
+    Column("proposal", Text, nullable=False),  # the canonical bytes
+    Column("digest", String(64), nullable=False),
+    Column("nonce", String, nullable=False, unique=True),  # each serves once
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("state", String, nullable=False),  # approvals.quorum.Standing but for expired, which only the clock says
+    Column("entry", BigInteger, nullable=False),
+    Index("changes_state", "state", "expires_ms"),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("change_id", Rowid, primary_key=True, autoincrement=False),
+    Column("person", String, primary_key=True),  # pseudonym
+    Column("fingerprint", String, nullable=False),  # "" of a denial
+    Column("reason", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("entry", BigInteger, nullable=False),
+)
+
 counters = Table(
     "counters",
     metadata,
@@ -282,6 +320,9 @@ PROJECTIONS = (
     activity,
     patterns,
     inventory,
+    people,
+    changes,
+    answers,
     counters,
     switches,
 )
