@@ -55,7 +55,7 @@ def test_it_imports_nothing_of_ours_and_is_short() -> None:
     names = {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
     names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert {name.partition(".")[0] for name in names} - sys.stdlib_module_names == {"cryptography"}
-    assert len(SCRIPT.splitlines()) < 130
+    assert len(SCRIPT.splitlines()) < 150
 
 
 def test_it_verifies_approvals_with_every_type_of_key(log: Path) -> None:

@@ -31,17 +31,17 @@ class Approved(msgspec.Struct, frozen=True):
         return Approval(self.by.id, self.change.subject, Stage(self.change.to), str(self.entry))
 
 
-Standing: TypeAlias = Callable[[Connection, Change], str]
+Now: TypeAlias = Callable[[Connection, Change], str]
 """What the change's ``from`` would be now. Raises a CountersignError when the change makes no sense any more."""
-Doing: TypeAlias = Callable[[Connection, Approved, int], None]
+Do: TypeAlias = Callable[[Connection, Approved, int], None]
 """Writes rows and entries at a time (milliseconds); whatever it raises takes the approval back with it."""
 
 
 class Effect(msgspec.Struct, frozen=True):
     """One kind of change. now: what it would start from. do: makes it so."""
 
-    now: Standing
-    do: Doing
+    now: Now
+    do: Do
 
 
 def unmoved(conn: Connection, effect: Effect, change: Change) -> None:
