@@ -17,7 +17,6 @@ from countersign.bootstrap import Site
 from countersign.model.inventory import Asset, Criticality, Inventory
 from countersign.store import promoting
 from countersign.store import tables as t
-from countersign.store.act import Act
 from countersign.store.engine import reading, writing
 from tests.fakes import NOON_MS, deliver, wazuh
 
@@ -64,9 +63,7 @@ def open_cases(site: Site) -> list[str]:
 def promote(site: Site, to: Stage, scope: str = SCOPE) -> None:
     """A person's approval of one step, as the approvals' room hands it on."""
     with writing(site.engine) as conn:
-        act = Act(conn, "ada", site.clock.now_ms(), site.in_force)
-        promoting.promote(act, Approval("ada", scope, to, "test"))
-        act.finish()
+        promoting.promote(conn, Approval("ada", scope, to, "test"), site.in_force, site.clock.now_ms(), "test")
 
 
 def live_through(site: Site, *, reviewed: int = 385) -> None:

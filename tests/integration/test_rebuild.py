@@ -9,17 +9,22 @@ import msgspec
 import pytest
 from sqlalchemy import delete, select, update
 
+from countersign.approvals import sshsig
+from countersign.approvals.change import message
 from countersign.bootstrap import Site
 from countersign.errors import VerificationError
 from countersign.evaluate.replay import replay
+from countersign.impact import Impact
 from countersign.model.entries import Kind
 from countersign.model.inventory import Asset, Criticality, Identity, Inventory
 from countersign.model.records import FindingRecord, Records
 from countersign.store import evidence
 from countersign.store import tables as t
+from countersign.store.changes import Answer
 from countersign.store.engine import reading, writing
 from tests import fakes
 from tests.fakes import NOON_MS, deliver, wazuh
+from tests.ssh_signing import make, sign
 
 NAMES = ("quillfeather", "Zebulon Marsh", "brambleweed")
 """People who are planted in every field that can hold one."""
@@ -68,7 +73,18 @@ def lived_in(site: Site) -> Site:
     site.commands.import_inventory(Inventory((Asset("b"),)), "more.csv", "replace")
     deliver(site, [b'{"event_type":"flow","timestamp":"2026-11-01T10:00:00.0+0000"}'], "suricata")
     deliver(site, [wazuh("5", level=13, data={"dstuser": "cleo"})])
+    enrol_two(Impact(site))
     return site
+
+
+def enrol_two(impact: Impact) -> None:
+    """The first on trust, the second by the first one's signature."""
+    ada, bea = make("ssh-ed25519", "ada"), make("ssh-ed25519", "bea")
+    impact.enrol("ada", sshsig.parse_key(ada.public))
+    number = impact.enrol("bea", sshsig.parse_key(bea.public))
+    assert number is not None
+    impact.approve(number, Answer("ada", sign(ada, message(impact.waiting(number).digest)), "a colleague"))
+    impact.revoke("bea", "left")
 
 
 def test_a_rebuild_gives_the_same_rows(lived_in: Site) -> None:

@@ -8,6 +8,8 @@ belongs beside the ledger; its nonce makes the digest in the ledger a salted com
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -20,6 +22,26 @@ NONCE_CHARS = 32
 """16 random bytes, hex."""
 EXPIRY_MS = 3_600_000
 """How long a proposal may wait, if nothing else is said."""
+_S = TypeVar("_S", bound=msgspec.Struct)
+
+
+class Matter(Protocol):
+    """Whatever people answer: an action on targets (``Proposal``) or a change (``change.Change``)."""
+
+    @property
+    def is_draft(self) -> bool:
+        """Whether nobody can approve it, because it neither expires nor is unique."""
+        ...
+
+    @property
+    def expires_ms(self) -> int:
+        """Milliseconds since the epoch."""
+        ...
+
+    @property
+    def people(self) -> int:
+        """How many different people must approve."""
+        ...
 
 
 class Proposal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,15 +63,25 @@ class Proposal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def is_draft(self) -> bool:
         """Whether nobody can approve it, because it neither expires nor is unique."""
-        return self.expires_ms <= 0 or len(self.nonce) != NONCE_CHARS or not set(self.nonce) <= set("0123456789abcdef")
+        return is_draft(self.expires_ms, self.nonce)
+
+    @property
+    def people(self) -> int:
+        """How many must approve."""
+        return people_needed(self.targets)
 
 
-def canonical(proposal: Proposal) -> bytes:
+def is_draft(expires_ms: int, nonce: str) -> bool:
+    """Whether this expiry and nonce are not those of something that can be approved."""
+    return expires_ms <= 0 or len(nonce) != NONCE_CHARS or not set(nonce) <= set("0123456789abcdef")
+
+
+def canonical(proposal: msgspec.Struct) -> bytes:
     """RFC 8785 bytes. Raises UsageError naming the field that cannot be written."""
     return encode_value(msgspec.to_builtins(proposal), "proposal")
 
 
-def digest(proposal: Proposal) -> str:
+def digest(proposal: msgspec.Struct) -> str:
     """SHA-256 of the canonical bytes, hex: what people approve."""
     return hashlib.sha256(canonical(proposal)).hexdigest()
 
@@ -59,11 +91,19 @@ _decode = msgspec.json.Decoder(Proposal).decode
 
 def read(data: bytes) -> Proposal:
     """The proposal in ``data``. Raises VerificationError unless ``canonical`` gives back exactly these bytes."""
+    found = read_exactly(_decode, data)
+    if found.v != 1:
+        raise VerificationError("not a canonical proposal", todo="have it proposed anew")
+    return found
+
+
+def read_exactly(decode: Callable[[bytes], _S], data: bytes) -> _S:
+    """What ``decode`` finds in ``data``. Raises VerificationError unless these are its canonical bytes."""
     try:
-        found = _decode(data)
+        found = decode(data)
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise VerificationError(f"not a proposal: {error}") from error
-    if found.v != 1 or canonical(found) != data:
+    if canonical(found) != data:
         raise VerificationError("not a canonical proposal", todo="have it proposed anew")
     return found
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import msgspec
 
-from countersign.approvals.proposal import Proposal, people_needed
+from countersign.approvals.proposal import Matter
 from countersign.model.entries import Actor
 
 HUMAN = "human"
@@ -44,7 +44,7 @@ class Tally(msgspec.Struct, frozen=True):
     refused: tuple[tuple[str, str], ...]
 
 
-def tally(proposal: Proposal, requester: Actor, reviews: Sequence[Review], now_ms: int) -> Tally:
+def tally(proposal: Matter, requester: Actor, reviews: Sequence[Review], now_ms: int) -> Tally:
     """Where the proposal stands at ``now_ms``. ``reviews`` in the order in which they were given."""
     counted: dict[str, Review] = {}
     refused: list[tuple[str, str]] = []
@@ -55,14 +55,14 @@ def tally(proposal: Proposal, requester: Actor, reviews: Sequence[Review], now_m
         else:
             counted[review.by.id] = review
     approvals = tuple(who for who, review in counted.items() if review.approve)
-    needed = people_needed(proposal.targets)
+    needed = proposal.people
     denied = len(approvals) < len(counted)
     return Tally(
         _standing(proposal, now_ms, denied=denied, enough=len(approvals) >= needed), approvals, needed, tuple(refused)
     )
 
 
-def refusal(proposal: Proposal, requester: Actor, review: Review, now_ms: int) -> str:
+def refusal(proposal: Matter, requester: Actor, review: Review, now_ms: int) -> str:
     """Why a review does not count, "" when it does."""
     if proposal.is_draft:
         return "a draft cannot be approved"
@@ -77,7 +77,7 @@ def refusal(proposal: Proposal, requester: Actor, review: Review, now_ms: int) -
     return "given after the proposal expired" if review.at_ms >= proposal.expires_ms else ""
 
 
-def _standing(proposal: Proposal, now_ms: int, *, denied: bool, enough: bool) -> Standing:
+def _standing(proposal: Matter, now_ms: int, *, denied: bool, enough: bool) -> Standing:
     if denied:
         return Standing.DENIED
     if now_ms >= proposal.expires_ms:

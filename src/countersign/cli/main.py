@@ -25,6 +25,8 @@ GROUPS = (
     "responses",
     "quarantine",
     "autonomy",
+    "people",
+    "approvals",
     "ledger",
     "record",
     "learn",

@@ -22,9 +22,11 @@ from countersign.model.records import FindingRecord, Records
 from countersign.store import (
     autonomy,
     casework,
+    changes,
     closing,
     evidence,
     ledger,
+    people,
     projection,
     quarantine,
     recalling,
@@ -191,6 +193,22 @@ def _switched(conn: Connection, numbered: Sequence[_Numbered]) -> None:
         switches.apply(conn, entry.subject, stopped=entry.kind is Kind.AUTONOMY_STOPPED, entry=index)
 
 
+def _people(conn: Connection, numbered: Sequence[_Numbered]) -> None:
+    for index, entry in numbered:
+        if entry.kind is Kind.PERSON_ENROLLED:
+            people.apply_enrolled(conn, entry.subject, entry.body, index, entry.time)
+        else:
+            people.apply_revoked(conn, entry.subject, entry.time)
+
+
+def _changes(conn: Connection, numbered: Sequence[_Numbered]) -> None:
+    for index, entry in numbered:
+        if entry.kind is Kind.CHANGE_PROPOSED:
+            changes.apply_proposed(conn, entry.body, index)
+        else:
+            changes.apply_answered(conn, entry, index)
+
+
 _APPLY: Mapping[Kind, Callable[[Connection, Sequence[_Numbered]], Any]] = {
     Kind.ALERT_RECEIVED: _received,
     Kind.ALERT_QUARANTINED: _quarantined,
@@ -201,6 +219,11 @@ _APPLY: Mapping[Kind, Callable[[Connection, Sequence[_Numbered]], Any]] = {
     Kind.CASE_REOPENED: _reopened,
     Kind.CASE_ASSIGNED: _assigned,
     Kind.INVENTORY_IMPORTED: _imported,
+    Kind.PERSON_ENROLLED: _people,
+    Kind.PERSON_REVOKED: _people,
+    Kind.CHANGE_PROPOSED: _changes,
+    Kind.CHANGE_APPROVED: _changes,
+    Kind.CHANGE_DENIED: _changes,
     Kind.AUTONOMY_STOPPED: _switched,
     Kind.AUTONOMY_RESUMED: _switched,
     Kind.AUTONOMY_OBSERVED: _observed,

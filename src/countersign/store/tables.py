@@ -12,15 +12,16 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     Text,
 )
 
-metadata = MetaData()
+from countersign.store import tables_closing, tables_meta
 
-Rowid = BigInteger().with_variant(Integer, "sqlite")
+metadata, Rowid = tables_meta.metadata, tables_meta.Rowid
+autonomy, labels, judgements = tables_closing.autonomy, tables_closing.labels, tables_closing.judgements
+closes, confirmed, seeds = tables_closing.closes, tables_closing.confirmed, tables_closing.seeds
 
 # --- the way in -------------------------------------------------------------------------------------------------
 
@@ -273,6 +274,44 @@ inventory = Table(
     Column("doc", LargeBinary, nullable=False),  # JSON of model.inventory.Asset / Identity
 )
 
+people = Table(
+    "people",
+    metadata,
+    Column("fingerprint", String, primary_key=True),  # approvals.sshsig.PublicKey.fingerprint
+    Column("person", String, nullable=False),  # pseudonym
+    Column("key", Text, nullable=False),  # approvals.sshsig.PublicKey.line
+    Column("entitlement", String, nullable=False),
+    Column("enrolled_ms", BigInteger, nullable=False),
+    Column("revoked_ms", BigInteger, nullable=False),  # 0 while in force
+    Column("entry", BigInteger, nullable=False),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("id", Rowid, primary_key=True, autoincrement=False),  # index of its change.proposed
+    Column("change", String, nullable=False),
+    Column("subject", String, nullable=False),
+    Column("proposal", Text, nullable=False),  # the canonical bytes
+    Column("digest", String(64), nullable=False),
+    Column("nonce", String, nullable=False, unique=True),  # each serves once
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("state", String, nullable=False),  # approvals.quorum.Standing but for expired, which only the clock says
+    Column("entry", BigInteger, nullable=False),
+    Index("changes_state", "state", "expires_ms"),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("change_id", Rowid, primary_key=True, autoincrement=False),
+    Column("person", String, primary_key=True),  # pseudonym
+    Column("fingerprint", String, nullable=False),  # "" of a denial
+    Column("reason", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("entry", BigInteger, nullable=False),
+)
+
 counters = Table(
     "counters",
     metadata,
@@ -288,85 +327,6 @@ switches = Table(
     Column("entry", BigInteger, nullable=False),
 )
 
-autonomy = Table(
-    "autonomy",
-    metadata,
-    Column("scope", String, primary_key=True),
-    Column("state", LargeBinary, nullable=False),  # msgpack autonomy.governor.Governed
-    Column("entry", BigInteger, nullable=False),  # autonomy.observed that holds the same bytes
-)
-
-labels = Table(  # what a person said of a finding, once
-    "labels",
-    metadata,
-    Column("finding_id", String, primary_key=True),
-    Column("threat", Integer, nullable=False),
-    Column("source", String, nullable=False),  # human | sampled-blind
-    Column("at_ms", BigInteger, nullable=False),
-    Column("entry", BigInteger, nullable=False),
-)
-
-judgements = Table(  # labels as the bounds count them: one for each pattern of a disposed case, one for each blind review
-    "judgements",
-    metadata,
-    Column("entry", BigInteger, primary_key=True),
-    Column("finding_id", String, primary_key=True),
-    Column("case_id", String, nullable=False),
-    Column("scope", String, nullable=False),
-    Column("pattern", String, nullable=False),
-    Column("pico", BigInteger, nullable=False),
-    Column("p1_ppm", Integer, nullable=False),  # of the verdict, for the reliability diagram
-    Column("threat", Integer, nullable=False),
-    Column("quiet", Integer, nullable=False),
-    Column("source", String, nullable=False),
-    Column("q_ppm", Integer, nullable=False),
-    Column("at_ms", BigInteger, nullable=False),
-    Column("model", String, nullable=False),
-    Column("policy", String, nullable=False),
-    Index("judgements_scope", "scope", "at_ms"),
-)
-
-closes = Table(
-    "closes",
-    metadata,
-    Column("finding_id", String, primary_key=True),
-    Column("scope", String, nullable=False),
-    Column("pattern", String, nullable=False),
-    Column("anchor", String, nullable=False),
-    Column("seen_ms", BigInteger, nullable=False),  # findings.first_seen_ms
-    Column("closed_ms", BigInteger, nullable=False),
-    Column("pico", BigInteger, nullable=False),
-    Column("p1_ppm", Integer, nullable=False),  # by the site's own reviews
-    Column("week", String, nullable=False),
-    Column("q_ppm", Integer, nullable=False),
-    Column("q_min_ppm", Integer, nullable=False),
-    Column("drawn", Integer, nullable=False),
-    Column("state", String, nullable=False),  # model.cases.CloseState
-    Column("model", String, nullable=False),
-    Column("policy", String, nullable=False),
-    Column("shared", LargeBinary, nullable=False),  # msgpack (entity keys, evidence ids) for a recall
-    Column("entry", BigInteger, nullable=False),
-    Index("closes_state", "state", "closed_ms"),
-    Index("closes_seen", "seen_ms"),
-    Index("closes_hour", "closed_ms", "scope"),
-)
-
-confirmed = Table(  # threats that people confirmed: one more of the same on the same host is no news within a day
-    "confirmed",
-    metadata,
-    Column("key", String, primary_key=True),  # correlate.link.pattern_key
-    Column("at_ms", BigInteger, nullable=False),
-)
-
-seeds = Table(  # secrets until the week is over: no projection
-    "seeds",
-    metadata,
-    Column("week", String, primary_key=True),
-    Column("seed", LargeBinary, nullable=False),
-    Column("entry", BigInteger, nullable=False),  # review.committed
-    Column("opened", BigInteger, nullable=False),  # review.opened, -1 before
-)
-
 PROJECTIONS = (
     quarantine,
     findings,
@@ -378,6 +338,9 @@ PROJECTIONS = (
     activity,
     patterns,
     inventory,
+    people,
+    changes,
+    answers,
     counters,
     switches,
     autonomy,

@@ -1,0 +1,98 @@
+"""What only people may set in motion, as one object for the command line: people, changes, and what a change does.
+
+It stands beside ``bootstrap`` and not in it, so that neither the agent's code nor any other door reaches it (an import
+contract checks that). A kind of change is registered in ``effects``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from countersign.approvals import sshsig
+from countersign.approvals.change import Change
+from countersign.bootstrap import Site
+from countersign.store import changes, people, promoting
+from countersign.store.effects import Approved, Effect
+from countersign.store.engine import reading, writing
+
+
+def effects(site: Site) -> Mapping[str, Effect]:
+    """Every kind of change, with what it does once it is approved."""
+    return {people.ENROL: people.EFFECT, promoting.PROMOTE: promoting.effect(lambda: site.in_force)}
+
+
+class Impact:
+    """Every method is one transaction with its ledger entries, covered by a checkpoint before it returns.
+
+    operator: who acts when nobody is named; a name, not an identity that was proved.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._effects = effects(site)
+        self.operator = os.environ.get("USER", "operator")
+
+    def propose(self, wanted: Change) -> int:
+        """Put a change before people; returns its number."""
+        with writing(self._site.engine) as conn:
+            number = changes.propose(conn, wanted, self._site.clock.now_ms(), self._effects)
+        self._site.seal()
+        return number
+
+    def promotion(self, scope: str) -> int:
+        """Put the next stage of a scope before people, as the governor proposes it on the scope's evidence; returns the
+        change's number. Raises ConflictError with everything that is missing."""
+        with writing(self._site.engine) as conn:
+            now_ms = self._site.clock.now_ms()
+            wanted = promoting.proposal(conn, scope, self._site.in_force, now_ms)
+            number = changes.propose(conn, wanted, now_ms, self._effects)
+        self._site.seal()
+        return number
+
+    def waiting(self, number: int) -> changes.Pending:
+        """A change that can still be answered."""
+        with reading(self._site.engine) as conn:
+            return changes.waiting(conn, number, self._site.clock.now_ms())
+
+    def pending(self) -> tuple[changes.Pending, ...]:
+        """All of them."""
+        with reading(self._site.engine) as conn:
+            return changes.pending(conn, self._site.clock.now_ms())
+
+    def names(self) -> dict[str, str]:
+        """Pseudonym → name of people."""
+        with reading(self._site.engine) as conn:
+            return people.names(conn)
+
+    def approve(self, number: int, answer: changes.Answer) -> Approved | None:
+        """Take a signed approval, and make the change with the last one that is needed."""
+        with writing(self._site.engine) as conn:
+            made = changes.approve(conn, number, answer, self._site.clock.now_ms(), self._effects)
+        self._site.seal()
+        return made
+
+    def deny(self, number: int, person: str, reason: str) -> None:
+        """End a change."""
+        with writing(self._site.engine) as conn:
+            changes.deny(conn, number, person, reason, self._site.clock.now_ms())
+        self._site.seal()
+
+    def enrol(self, name: str, key: sshsig.PublicKey) -> int | None:
+        """Enrol the first person at once; put any other before the approvers and return the change's number."""
+        now_ms = self._site.clock.now_ms()
+        number = None
+        with writing(self._site.engine) as conn:
+            if people.is_first(conn):
+                people.enrol_first(conn, name, key, self.operator, now_ms)
+            else:
+                number = changes.propose(conn, people.enrolment(conn, name, key), now_ms, self._effects)
+        self._site.seal()
+        return number
+
+    def revoke(self, name: str, reason: str, *, last: bool = False) -> int:
+        """Take a person's entitlement away; returns how many keys it was."""
+        with writing(self._site.engine) as conn:
+            keys = people.revoke(conn, name, reason, self.operator, self._site.clock.now_ms(), last=last)
+        self._site.seal()
+        return keys
