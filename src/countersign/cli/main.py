@@ -28,6 +28,7 @@ GROUPS = (
     "ledger",
     "record",
     "learn",
+    "backtest",
     "bench",
     "simulate",
     "evaluate",
