@@ -25,6 +25,8 @@ _STYLE = (
     ".scroll{overflow-x:auto}svg{max-width:100%;height:auto}.bad{border-left:.4rem solid #a00;padding-left:.8rem}"
     "@media print{body{margin:0}}"
 )
+_NAMESPACE = ' xmlns="http://www.w3.org/2000/svg"'
+"""Not needed inside HTML, where it would be the one address in the file."""
 _TOP = 10
 """The bound is drawn from where it falls below ten times the promise."""
 
@@ -73,7 +75,7 @@ def _body(found: dict[str, Any]) -> Iterator[str]:
         yield from _listed(title, lines)
     for site in found["sites"][:SITES_SHOWN]:
         yield f"<h2>{_text(site['name'])}</h2>"
-        yield from charts(site, found["alpha"])
+        yield from (chart.replace(_NAMESPACE, "") for chart in charts(site, found["alpha"]))
     for title, columns, rows in tables(found):
         yield f"<h2>{_text(title)}</h2>"
         yield from _table(columns, rows)

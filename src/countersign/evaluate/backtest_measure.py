@@ -78,7 +78,7 @@ def _scope(run: Run, scope: ScopeRun, minutes: float) -> dict[str, Any]:
     judged = [i for i in closed if found[i].judged]
     missed = [i for i in judged if found[i].step]
     benign = [i for i in mine if found[i].judged and not found[i].step]
-    unread = [i for i in closed if i not in run.labels]
+    unread = [i for i in judged if i not in run.labels]
     worst = worst_for(run, judged)
     return {
         "findings": len(mine),
@@ -205,7 +205,7 @@ def _funnel(run: Run) -> list[list[Any]]:
         ("alerts", run.stream.alerts),
         ("findings", len(found)),
         ("closed by the agent", len(closed)),
-        ("of these never read by anybody", sum(i not in run.labels for i in closed)),
+        ("of these never read by anybody", sum(found[i].judged and i not in run.labels for i in closed)),
         ("missed: closed, and a threat", sum(bool(found[i].step) for i in closed)),
     )
     return [list(step) for step in steps]

@@ -83,10 +83,10 @@ def _closed(sites: list[dict[str, Any]]) -> Table:
         "scope",
         "findings",
         "threats",
-        "not judged",
+        "unjudged",
         "closed",
         "of benign",
-        "closed, not judged",
+        "closed unjudged",
         "reopened",
         "missed",
     )
@@ -126,7 +126,7 @@ def _earned(sites: list[dict[str, Any]]) -> Table:
     ]
     columns = (
         "scope",
-        "stage at the end",
+        "stage",
         "certificate",
         "strict",
         "supervised from",
@@ -212,7 +212,7 @@ def _tuned(sites: list[dict[str, Any]]) -> Table:
 
 
 def _certificate(one: dict[str, Any]) -> str:
-    return f"{'yes' if one['certified'] else 'no'}, {percent(one['alpha'])} (E {one['e']:.3g})"
+    return f"{percent(one['alpha'])}: {'yes' if one['certified'] else 'no'}"
 
 
 def _interval(one: dict[str, float | None]) -> str:

@@ -13,8 +13,8 @@ def meaning(found: dict[str, Any]) -> tuple[str, ...]:
         f"The promise: of everything the agent closes in a scope, at most {alpha} are threats.",
         (
             f"The bound is the highest share of threats that a scope's reviewed findings leave possible, {sure} sure "
-            "(Clopper-Pearson). The second one, usually a little higher, stays right however often one looks at it "
-            "(anytime)."
+            "(Clopper-Pearson). The second one (anytime) stays right however often one looks, and where people read a "
+            "drawn sample only: in autonomous it is the one that counts."
         ),
         (
             f"The agent may close once the certificate for {alpha} is there and a person has approved it. In supervised "
