@@ -208,3 +208,49 @@ def test_a_bad_line_is_counted_named_and_stops_nothing(calm: Path, tmp_path: Pat
     assert found["account"]["unreadable_first"][0].startswith("torn.csv:4: ")
     assert found["sites"][0]["closed"] == figures(calm, *WAZUH)["sites"][0]["closed"]
     assert re.search(r"could not be read; the first: torn\.csv:4", " ".join(run(path, *WAZUH).stdout.split()))
+
+
+@pytest.mark.parametrize("shape", ["lines", "answer", "printed"])
+def test_a_search_engine_s_export_is_read_by_any_source(tmp_path: Path, shape: str) -> None:
+    """Hits one a line, or a whole answer; what is no alert inside is counted, not lost."""
+    hits: list[Any] = [
+        {
+            "_id": str(i),
+            "_source": {
+                "timestamp": f"2026-01-05T08:0{i}:00.000+0000",
+                "rule": {"id": "5501", "level": 3, "description": "Login"},
+                "agent": {"id": "001", "name": "web-1"},
+                "analyst": {"status": ["benign", "Threat"][i % 2]},
+            },
+        }
+        for i in range(4)
+    ]
+    path = tmp_path / "hits.json"
+    answer = {"took": 1, "hits": {"total": 5, "hits": [*hits, {"_id": "no source"}]}}
+    lines = "".join(json.dumps(hit) + "\n" for hit in answer["hits"]["hits"])  # type: ignore[index]
+    path.write_text(lines if shape == "lines" else json.dumps(answer, indent=1 if shape == "printed" else None))
+    read = figures(path, "--source", "wazuh", "--label-column", "analyst.status")["account"]
+    assert (read["messages"], read["alerts"], read["unreadable"]) == (5, 4, 1)
+    assert sorted(read["labels"]) == [["Threat", "threat", 2], ["benign", "benign", 2]]
+
+
+def test_real_alerts_with_their_truth(shared_data: Path) -> None:
+    """AIT-ADS, which the shipped model has seen: no measurement, but every line is there and the figures add up."""
+    path = shared_data / "ait-ads" / "russellmitchell.csv.xz"
+    words = ("--mapping", str(ROOT / "docs" / "mappings" / "ait-ads.toml"), "--label-column", "event_label")
+    assert "unknown label values: '-' (34582), 'wpscan' (6355)" in refused(path, *words)
+    found = figures(path, *words, "--benign=-", "--threat=*")
+    site = found["sites"][0]
+    assert found["account"]["messages"] == found["account"]["alerts"] == 45_544
+    assert site["judged"] == site["findings"] == 3_569
+    assert site["ungraded"] == ["endpoint", "network"]
+    assert 0 < site["closed"] == site["benign_closed"] + site["missed"]
+
+
+def test_real_exports_without_a_verdict_are_refused(shared_data: Path) -> None:
+    raw = shared_data / "wazuh-aminer-raw" / "wazuh_attack_lines.jsonl"
+    assert "carries no label of its own" in refused(raw, "--source", "wazuh")
+    incidents = shared_data / "sentinel-incidents"
+    assert "none of 112 alerts is judged ((none) 108, Undetermined 4)" in refused(incidents, "--source", "sentinel")
+    site = figures(incidents, "--source", "sentinel", "--label-column", "incident.Status", "--threat=Active")["sites"][0]
+    assert (site["alerts"], site["closed"]) == (112, 0)

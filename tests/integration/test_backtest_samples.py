@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from countersign.cli.main import app
+from countersign.evaluate.backtest_labels import Truth, labels
 from countersign.sources import shipped
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "backtest-your-closed-alerts.md").read_text("utf-8")
@@ -77,3 +78,12 @@ def test_the_label_stands_around_the_alerts_and_names_when_it_was_given(tmp_path
     account = run(tmp_path, "sentinel.json")["account"]
     assert isinstance(account, dict)
     assert account["with_label_time"] == 4
+
+
+def test_the_page_s_table_of_values_is_true() -> None:
+    for truth in Truth:
+        row = re.search(rf"^\| {truth.value} \|(.*)\|$", PAGE, re.MULTILINE)
+        assert row
+        words = re.findall(r"`([^`]+)`", row.group(1))
+        assert len(words) > 8
+        assert {labels().of(word) for word in words} == {truth}

@@ -15,6 +15,9 @@ from countersign.evaluate.backtest_stream import live
 from countersign.model.inventory import Inventory
 from countersign.triage.model import Model
 
+SAID_MAX = 20
+"""Progress names so many sites, then every so many-th."""
+
 Say = Callable[[str], None]
 
 
@@ -34,12 +37,14 @@ def backtest(path: Path, wanted: Wanted, settings: Settings, *, say: Say = lambd
     export = read_export(path, wanted, say)
     model = Model.load_prior()
     by_site = _by_site(export, path)
-    sites = []
+    sites: list[dict[str, Any]] = []
     for name, alerts in by_site.items():
         lived = live(name, alerts, settings.inventory, utc_offset_min=settings.utc_offset_min, say=say)
         run = play(lived.stream, model, model.edges, replace(OURS, one_scope=False, graded=lived.graded))
         sites.append(measure(run, lived, model, settings.minutes))
-        say(f"{name}: {len(run.closed):,} of {len(lived.stream.found):,} findings closed, {sites[-1]['missed']} missed")
+        if len(sites) <= SAID_MAX or not len(sites) % SAID_MAX:
+            done = f"{name} ({len(sites):,} of {len(by_site):,})" if len(by_site) > 1 else name
+            say(f"{done}: {len(run.closed):,} of {len(lived.stream.found):,} findings closed, {sites[-1]['missed']} missed")
     return {
         "file": path.name,
         "source": wanted.source,

@@ -286,7 +286,7 @@ class _Fields:
             yield raw, self._of_body(body, {})
             return
         for one in inner:
-            yield msgspec.json.encode(one), self._of_body(one, body)
+            yield msgspec.json.encode(one), self._of_body(one if isinstance(one, dict) else {}, body)
 
     def _of_row(self, raw: bytes, columns: Sequence[str]) -> Callable[[str], Values | None]:
         try:
@@ -318,18 +318,19 @@ class _Fields:
         return self._read_time(named) if any(named.values()) else 0
 
 
-def objects(body: Body, path: str) -> list[Body] | None:
-    """The objects that a path leads to, without bound; None when it leads nowhere, [] when to something empty."""
+def objects(body: Body, path: str) -> list[Any] | None:
+    """What a path leads to, lists taken apart, without bound; None when it leads nowhere, [] when to an empty list."""
     nodes: list[Any] = [body]
     for kind, text, _ in _steps(path):
         if kind == "all":
             nodes = [item for node in nodes if isinstance(node, list) for item in node]
+        elif any(isinstance(node, dict) and text in node for node in nodes):  # others stay: a source will refuse them
+            nodes = [node[text] if isinstance(node, dict) and text in node else node for node in nodes]
         else:
-            nodes = [node[text] for node in nodes if isinstance(node, dict) and text in node]
+            return None
         if not nodes:
             return None
-    flat = (item for node in nodes for item in (node if isinstance(node, list) else [node]))
-    return [item for item in flat if isinstance(item, dict)]
+    return [item for node in nodes for item in (node if isinstance(node, list) else [node])]
 
 
 def _steps(path: str) -> list[tuple[str, str, str]]:

@@ -87,7 +87,7 @@ def _verdict(found: dict[str, Any]) -> Iterator[str]:
     kind, said = ("bad", "The promise was BROKEN.") if found["bound_violated"] else ("", "The promise was kept.")
     yield (
         f'<p class="{kind}"><strong>{said}</strong> Of {findings:,} findings the agent would have closed {closed:,}; '
-        f"{missed:,} of these were threats.</p>"
+        f"threats among these: {missed:,}.</p>"
     )
 
 

@@ -80,6 +80,7 @@ def _scope(run: Run, scope: ScopeRun, minutes: float) -> dict[str, Any]:
     benign = [i for i in mine if found[i].judged and not found[i].step]
     unread = [i for i in judged if i not in run.labels]
     worst = worst_for(run, judged)
+    merged = {gone: case for batch in run.stream.batches for gone, case in batch.merged} if missed else {}
     return {
         "findings": len(mine),
         "threats_seen": sum(bool(found[i].step) for i in mine),
@@ -91,7 +92,8 @@ def _scope(run: Run, scope: ScopeRun, minutes: float) -> dict[str, Any]:
         "benign_closed": sum(i in run.closed for i in benign),
         "taken_back": sum(i in run.taken_back or i in run.recalled for i in mine),
         "missed": len(missed),
-        "misses": [miss(run, i) for i in missed[:MISSES_MAX]],
+        "brought_back": sum(bool(found[i].step) and (i in run.taken_back or i in run.recalled) for i in mine),
+        "misses": [miss(run, i, merged) for i in missed[:MISSES_MAX]],
         "by_day": _by_day(run, mine),
         "why_a_person": dict(Counter(run.why[i] or "with a threat" for i in mine if i in run.read).most_common()),
         "hours_closed": round(len(closed) * minutes / 60, 1),
@@ -170,15 +172,17 @@ def worst_for(run: Run, judged: Sequence[int]) -> float:
     return worst
 
 
-def miss(run: Run, i: int) -> dict[str, Any]:
-    """One miss by name."""
-    one = run.stream.found[i]
+def miss(run: Run, i: int, merged: dict[str, str]) -> dict[str, Any]:
+    """One miss by name. merged: a case → the one that took it in."""
+    one, case = run.stream.found[i], run.cases.get(i, "")
+    while case in merged:
+        case = merged[case]
     return {
         "finding": one.id,
         "rule": one.rule,
         "name": one.name,
         "host": one.anchor,
-        "case": run.cases.get(i, ""),
+        "case": case,
         "label": one.step,
         "seen": moment(one.first_ms),
         "closed": moment(run.closed[i]),

@@ -87,6 +87,12 @@ def notes(found: dict[str, Any]) -> Iterator[str]:
         )
     if read["unreadable"]:
         yield f"{read['unreadable']:,} messages could not be read; the first: {read['unreadable_first'][0]}"
+    back = sum(scope["brought_back"] for site in found["sites"] for scope in site["scopes"].values())
+    if back:
+        yield (
+            f"{back:,} threats had been closed and came back to people by the case gate or a recall; they count as "
+            "escalated, not as missed."
+        )
     ungraded = sorted({name for site in found["sites"] for name in site["ungraded"]})
     if ungraded:
         yield (

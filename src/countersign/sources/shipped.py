@@ -32,6 +32,9 @@ def resolve(source: str, mapping: str | None) -> tuple[str, str]:
     if mapping is not None:
         path = Path(mapping)
         return source, load_mapping(path) if path.suffix or path.exists() else text(mapping)
+    if source == GENERIC:
+        todo = f"name one with --mapping FILE, or one of: {', '.join(names())}"
+        raise UsageError("source generic needs a mapping", todo=todo)
     if source in SOURCES:
         return source, ""
     if source in names():
