@@ -48,6 +48,11 @@ def bets(alpha: float, q_min_ppm: int) -> tuple[float, ...]:
     return tuple(share / (PPM / q_min_ppm - alpha) for share, _ in BETS)
 
 
+def weights() -> tuple[float, ...]:
+    """Logarithms of the weights of the bets, in their order."""
+    return _LOG_WEIGHTS
+
+
 class Certificate(msgspec.Struct, frozen=True):
     """State of the bets: ``logs[j]`` is the log of the j-th product. seen: observations taken, undrawn closes included."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from countersign.config import ENV_DATA
@@ -47,7 +47,8 @@ def visible(value: object) -> Text:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "") -> None:
     """Print a table."""
-    made = Table(*columns, title=title or None, title_justify="left", box=None, pad_edge=False)
+    heads = [Column(name, overflow="fold") for name in columns]  # what does not fit goes on below; nothing is cut off
+    made = Table(*heads, title=title or None, title_justify="left", box=None, pad_edge=False)
     for row in rows:
         made.add_row(*(visible(cell) for cell in row))
     Console().print(made)

@@ -17,8 +17,7 @@ from countersign.cli.common import DataOption, JsonOption, emit, note, opened, t
 from countersign.errors import CountersignError, SourceError, UsageError
 from countersign.feed import Feeder, Summary
 from countersign.model.alerts import Delivery
-from countersign.sources import make_source
-from countersign.sources.mapping import load_mapping
+from countersign.sources import make_source, shipped
 from countersign.sources.reader import input_files, read_deliveries, read_stream
 
 
@@ -30,14 +29,16 @@ def register(app: typer.Typer) -> None:
 def ingest(
     file: Annotated[str, typer.Argument(help="File, directory, or - for standard input.", metavar="FILE|DIR|-")],
     source: Annotated[str, typer.Option(help="Name of the source; `countersign sources` lists them.")],
-    mapping: Annotated[Path | None, typer.Option(help="Mapping file (TOML) of the generic source.")] = None,
+    mapping: Annotated[
+        str | None, typer.Option(metavar="F", help="Mapping of the generic source: a TOML file, or a shipped one's name.")
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Keep reading what is appended.")] = False,
     data: DataOption = None,
     json: JsonOption = False,
 ) -> None:
     """Take alerts in and process them: prints what became of every line."""
     start = time.perf_counter()
-    text = _mapping(mapping)
+    source, text = shipped.resolve(source, mapping)
     make_source(source, mapping=text)
     with opened(data) as site, _progress(quiet=json) as tick:
         feeder = Feeder(site, tick)
@@ -75,12 +76,6 @@ def _one(feeder: Feeder, deliveries: Iterator[Delivery], *, chain: bool) -> Coun
     except (SourceError, UsageError) as error:
         return error
     return None
-
-
-def _mapping(path: Path | None) -> str:
-    if path is None:
-        return ""
-    return load_mapping(path)
 
 
 @contextmanager

@@ -30,6 +30,7 @@ GROUPS = (
     "ledger",
     "record",
     "learn",
+    "backtest",
     "bench",
     "simulate",
     "evaluate",

@@ -19,9 +19,7 @@ from countersign.correlate.link import HOUR_MS
 from countersign.evaluate.ait_memory import Memory
 from countersign.evaluate.ait_scope import ScopeRun
 from countersign.evaluate.ait_stream import Batch, Stream, Touch
-from countersign.model.alerts import Severity
 from countersign.model.decisions import Action, Outcome
-from countersign.model.inventory import Criticality
 from countersign.model.verdicts import PPM, Label
 from countersign.policy.gate import GateInput, decide
 from countersign.triage.model import HARD_CAP_PPM, Model, label
@@ -32,14 +30,15 @@ LABEL_MS = 4 * HOUR_MS
 ONE = "site"
 POLICY = "gate"
 _ASIDE = frozenset({"stage", "reviews", "threshold"})
+_TOLD = ("alarm", "case", "assets", "severity", "tactic", "entities_known", "pattern", "threshold", "budget", "stage")
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
     """What is compared. one_scope: the whole site is one scope, else the product's. ask_again: the gate is asked again
     before a person takes a finding. postpone: he first reads the findings that hold up the rest of their case and hour.
-    thin_site, by_role, chronic: see ``Memory``. plain: the average certificate alone: score and threshold; no verified
-    patterns, no case gate, no bands."""
+    thin_site, by_role, chronic: see ``Memory``. graded: scopes whose tools grade what they find. plain: the average
+    certificate alone: score and threshold; no verified patterns, no case gate, no bands."""
 
     one_scope: bool = True
     ask_again: bool = True
@@ -48,6 +47,7 @@ class Choices:
     by_role: bool = True
     chronic: bool = True
     plain: bool = False
+    graded: frozenset[str] = frozenset()
 
 
 OURS = Choices()
@@ -57,7 +57,8 @@ OURS = Choices()
 class Run:
     """What happened; numbers are places in ``stream.found``. closed: when, of what stayed closed. read: escalated, and read
     by a person. labels: every label given. cases: case per finding. taken_back: closes that the case gate reopened;
-    recalled: those that a recall did. draws: in ``autonomous``. why: why a person saw it. decided: answers on arrival."""
+    recalled: those that a recall did. draws: in ``autonomous``. why: why a person saw it. decided: answers on arrival.
+    scores: as last asked."""
 
     stream: Stream
     scopes: dict[str, ScopeRun] = field(default_factory=dict)
@@ -70,6 +71,7 @@ class Run:
     draws: list[review.Draw] = field(default_factory=list)
     why: dict[int, str] = field(default_factory=dict)
     decided: list[tuple[int, str, str]] = field(default_factory=list)
+    scores: dict[int, int] = field(default_factory=dict)
 
     def scope_of(self, i: int) -> ScopeRun:
         """The scope of a finding: its product's, or the one there is."""
@@ -83,7 +85,7 @@ def play(stream: Stream, model: Model, edges: Sequence[int], choices: Choices = 
         site.until(batch.now_ms)
         site.batch(batch)
     site.until(None)
-    site.run.labels, site.run.cases = site.memory.labels, site.memory.cases
+    site.run.labels, site.run.cases, site.run.scores = site.memory.labels, site.memory.cases, site.scores
     return site.run
 
 
@@ -113,7 +115,8 @@ class _Site:
         )
         names = [ONE] if self.choices.one_scope else sorted({found.scope for found in self.stream.found})
         for name in names:
-            self.run.scopes[name] = ScopeRun(_scope(name), states.begin(name, self.model.id, POLICY), self.edges)
+            limits = _scope(name, graded=name in self.choices.graded)
+            self.run.scopes[name] = ScopeRun(limits, states.begin(name, self.model.id, POLICY), self.edges)
 
     def until(self, now_ms: int | None) -> None:
         """Everything that people do up to a moment; to the end for None."""
@@ -187,8 +190,9 @@ class _Site:
         return held
 
     def _given(self, i: int, now_ms: int, scope: ScopeRun, p1: int, novelty: Novelty) -> GateInput:
-        """What the gate asks about a finding: hosts are in the inventory and none is high-value; the data grade nothing."""
+        """What the gate asks about a finding."""
         undecided, threats = self.memory.around(i)
+        facts = self.memory.last[i].facts
         return GateInput(
             scope=scope.scope,
             stage=scope.state.in_force,
@@ -199,24 +203,25 @@ class _Site:
             p1_ppm=p1,
             threshold_ppm=HARD_CAP_PPM,
             probability_ppm=p1,
-            asset_criticality=int(Criticality.MEDIUM),
-            identity_criticality=-1,
-            unknown_entities=0,
+            asset_criticality=facts.asset_criticality,
+            identity_criticality=facts.identity_criticality,
+            unknown_entities=facts.unknown_entities,
             pattern_known=novelty.known,
             pattern_doubt=novelty.reason,
             novelty_ppm=novelty.p_ppm,
             sources_unavailable=(),
             case_undecided=undecided,
             case_threats=threats,
-            severity=Severity.UNKNOWN,
-            tactics=(),
+            severity=facts.severity,
+            tactics=facts.tactics,
             closed_this_hour=scope.hours[now_ms // HOUR_MS],
             concerns=0,
             ti_hits=0,
         )
 
     def _wait(self, i: int, now_ms: int, *, blind: bool = False) -> None:
-        self.due[i] = now_ms + LABEL_MS
+        given = self.stream.found[i].label_ms
+        self.due[i] = max(given, now_ms) if given else now_ms + LABEL_MS
         heapq.heappush(self.queue, (self.due[i], i, blind))
 
     def _close(self, i: int, now_ms: int) -> None:
@@ -249,10 +254,13 @@ class _Site:
     def _read(self, i: int, at_ms: int) -> None:
         """A person reads what was escalated."""
         self.run.read.add(i)
-        self._answer(i, at_ms, closed=False)
+        if self.stream.found[i].judged:
+            self._answer(i, at_ms, closed=False)
 
     def _blind(self, i: int, at_ms: int) -> None:
-        """The blind review of a close, if it is drawn."""
+        """The blind review of a close, if it is drawn, and if anybody ever said what it was."""
+        if not self.stream.found[i].judged:
+            return
         scope, ident = self.run.scope_of(i), self.stream.found[i].id
         drawn = scope.draw(self.stream.name, ident, self.would.get(i, 0), at_ms)
         if scope.samples:
@@ -288,13 +296,14 @@ class _Site:
                 self._reopen(j, at_ms, self.run.recalled)
 
 
-def _scope(name: str) -> Scope:
-    """The product's limits; where the site is one scope, those of the scope that hosts and their logs are in."""
-    return replace(DEFAULT_SCOPES.get(name, DEFAULT_SCOPES["endpoint"]), name=name, severity_unknown=True)
+def _scope(name: str, *, graded: bool) -> Scope:
+    """The product's limits; where the site is one scope, those of the scope that hosts and their logs are in. Where tools
+    grade nothing, the site says that this is no doubt about a finding."""
+    return replace(DEFAULT_SCOPES.get(name, DEFAULT_SCOPES["endpoint"]), name=name, severity_unknown=not graded)
 
 
 def _why(failed: set[str], verdict: Label) -> str:
     """The first condition that failed, most telling first; nothing for a close."""
     if verdict is not Label.BENIGN:
         return f"verdict {verdict.value}"
-    return next((name for name in ("alarm", "case", "pattern", "threshold", "budget", "stage") if name in failed), "")
+    return next((name for name in _TOLD if name in failed), "")

@@ -31,7 +31,8 @@ PERSON = "simulated person"
 @dataclass(slots=True)
 class ScopeRun:
     """A scope's course. scores, threats: of the reviewed findings on which all but stage and threshold held. bands: those
-    that passed, the strictest first. course: (time, reviewed, upper bound in ppm) after each observation. hours: closes."""
+    that passed, the strictest first. course: (time, reviewed, upper bound in ppm) after each observation. hours: closes.
+    seen: how often each observation (x, q_min in ppm) came since the evidence last began."""
 
     scope: Scope
     state: states.ScopeState
@@ -45,6 +46,7 @@ class ScopeRun:
     risks: list[int] = field(default_factory=list)
     hours: Counter[int] = field(default_factory=Counter)
     course: list[tuple[int, int, int]] = field(default_factory=list)
+    seen: Counter[tuple[float, int]] = field(default_factory=Counter)
     events: list[states.Event] = field(default_factory=list)
 
     def p1_ppm(self, score: int) -> int:
@@ -86,11 +88,13 @@ class ScopeRun:
         """A person's answer on a close, or in ``advise`` on what would have been one."""
         q_min = review.Q_MIN_PPM if self.samples or q_ppm < PPM else PPM
         model, policy = self.state.model, self.state.policy
+        self.seen[PPM / q_ppm if threat else 0.0, q_min] += 1
         self._step(stages.review(self.state, states.Observation(finding, threat, at_ms, blind, model, policy, q_ppm, q_min)))
         self.course.append((at_ms, self.state.reviewed, upper_bound_ppm(self.state.reviewed, self.state.threats)))
 
     def passed_over(self, at_ms: int) -> None:
         """A close that the draw passed over."""
+        self.seen[0.0, review.Q_MIN_PPM] += 1
         self._step(stages.undrawn(self.state, 1, at_ms, q_min_ppm=review.Q_MIN_PPM))
 
     def climb(self, at_ms: int) -> None:
@@ -119,6 +123,8 @@ class ScopeRun:
 
     def _step(self, step: states.Step) -> None:
         self.state, events = step
+        if any(event.happened is states.Happened.RESTARTED for event in events):
+            self.seen.clear()
         self.events.extend(events)
 
 

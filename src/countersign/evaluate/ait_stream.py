@@ -19,8 +19,9 @@ from countersign.correlate import fold, link
 from countersign.correlate.history import History
 from countersign.errors import ConfigError, UsageError
 from countersign.evaluate.datasets import host_role, read_alerts
-from countersign.model.alerts import CHUNK_ALERTS_MAX, Alert
+from countersign.model.alerts import CHUNK_ALERTS_MAX, Alert, Severity
 from countersign.model.findings import Finding
+from countersign.model.inventory import Criticality
 from countersign.triage.features import Context, features
 from countersign.triage.novelty import rarity
 
@@ -33,7 +34,8 @@ Values = tuple[int | str, ...]
 
 @dataclass(slots=True)
 class Found:
-    """One finding: (host, name, 5 minutes). step: the truth, "" when benign; nothing that decides may look at it."""
+    """One finding: (host, name, 5 minutes). step: the truth, "" when benign; nothing that decides may look at it. judged:
+    whether people said anything at all. label_ms: when they did, 0 when that is not known."""
 
     id: str
     name: str
@@ -44,6 +46,23 @@ class Found:
     first_ms: int
     entities: frozenset[str]
     step: str = ""
+    judged: bool = True
+    label_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the gate asks about a finding besides its score (``GateInput``). As it stands here: of AIT-ADS, where hosts are
+    in the inventory, none is high-value, and tools grade nothing."""
+
+    asset_criticality: int = int(Criticality.MEDIUM)
+    identity_criticality: int = -1
+    unknown_entities: int = 0
+    severity: Severity = Severity.UNKNOWN
+    tactics: tuple[str, ...] = ()
+
+
+HOSTS_KNOWN = Facts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +73,7 @@ class Touch:
     values: Values
     rarity: int
     case: str
+    facts: Facts = HOSTS_KNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +123,12 @@ def read_stream(path: Path) -> Stream:
 def stream(name: str, alerts: list[Alert], steps: list[str], *, sha256: str = "") -> Stream:
     """The same from alerts in time order and the attack step of each ("" when benign)."""
     site = _Site()
-    batches = tuple(site.batch(alerts[a:b], steps[a:b]) for a, b in _cuts([alert.time_ms for alert in alerts]))
+    batches = tuple(site.batch(alerts[a:b], steps[a:b]) for a, b in cuts([alert.time_ms for alert in alerts]))
     return Stream(name, sha256, len(alerts), tuple(site.found), batches)
 
 
-def _cuts(times_ms: list[int]) -> Iterator[tuple[int, int]]:
+def cuts(times_ms: list[int]) -> Iterator[tuple[int, int]]:
+    """Where micro-batches begin and end."""
     start = 0
     for i, time_ms in enumerate(times_ms):
         if time_ms // BATCH_MS != times_ms[start] // BATCH_MS or i - start >= CHUNK_ALERTS_MAX:

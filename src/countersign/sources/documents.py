@@ -43,9 +43,10 @@ def is_documents(window: Window) -> bool:
     return first.rstrip(SPACE).endswith((b"{", b"[", b",")) and more.lstrip(SPACE)[:1] in (b'"', b"}", b"]")
 
 
-def documents(window: Window, tally: Tally) -> Iterator[Frame]:
-    """Messages with their ordinal number. A torn array gives its whole elements, then the torn rest."""
-    scanner = _Scanner(window)
+def documents(window: Window, tally: Tally, *, unwrap: bool = True) -> Iterator[Frame]:
+    """Messages with their ordinal number. A torn array gives its whole elements, then the torn rest. unwrap: the elements
+    of a wrapper are messages, not the wrapper."""
+    scanner = _Scanner(window, WRAPPERS if unwrap else frozenset())
     for number, raw in enumerate(scanner.messages(), 1):
         tally.lines = number
         yield number, raw
@@ -54,8 +55,9 @@ def documents(window: Window, tally: Tally) -> Iterator[Frame]:
 class _Scanner:
     """Positions are relative to ``window.pos``, which stays at the start of what has not been given out."""
 
-    def __init__(self, window: Window) -> None:
+    def __init__(self, window: Window, wrappers: frozenset[bytes]) -> None:
         self._window = window
+        self._wrappers = wrappers
         self._number = 0
 
     def messages(self) -> Iterator[bytes]:
@@ -94,7 +96,7 @@ class _Scanner:
             if mark == b",":
                 place += 1
             elif mark == b'"' and (value := self._after_key(place)) > 0:
-                if self._text(place, value) in WRAPPERS and self._byte(value) == b"[":
+                if self._text(place, value) in self._wrappers and self._byte(value) == b"[":
                     self._skip(value + 1)
                     yield from self._elements()
                     place, wrapped = 0, True

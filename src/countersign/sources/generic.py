@@ -57,7 +57,7 @@ class GenericSource:
 
     def __init__(self, *, header: bytes = b"", mapping: str = "") -> None:
         self._mapping = spec = m.parse_mapping(mapping)
-        self._time = time_reader(spec)
+        self._time = time_reader(spec.time)
         self._rule = _text(spec.rule, "rule")
         self._product = _text(spec.product, "product")
         self._title = _text(spec.title, "title")
@@ -137,8 +137,8 @@ class GenericSource:
             return _no_header
         columns = spec.columns or csv_record(header.removeprefix(b"\xef\xbb\xbf"), spec.delimiter)
         width = len(columns)
-        pick_fixed = _picker(self._fixed_fields, columns)
-        pick_event = _picker(self._event_fields, columns)
+        pick_fixed = _picker(self._fixed_fields, columns, spec.optional)
+        pick_event = _picker(self._event_fields, columns, spec.optional)
         delimiter = spec.delimiter
 
         def read(raw: bytes) -> tuple[Row, Row]:
@@ -181,14 +181,17 @@ def _no_header(raw: bytes) -> tuple[Row, Row]:
     raise SourceError("the CSV header is not known", where="header", todo="deliver the header with the records")
 
 
-def _picker(fields: Sequence[str], columns: Sequence[str]) -> Callable[[Sequence[str]], Row]:
-    missing = [name for name in fields if name not in columns]
+def _picker(fields: Sequence[str], columns: Sequence[str], optional: Sequence[str]) -> Callable[[Sequence[str]], Row]:
+    missing = [name for name in fields if name not in columns and name not in optional]
     if missing:
         raise ConfigError(
             f"the mapping names the column {missing[0]!r}, the CSV header has {', '.join(columns)[:200] or 'none'}",
             where="CSV header",
             todo="use the mapping that was made for this file",
         )
+    if any(name not in columns for name in fields):
+        found = [columns.index(name) if name in columns else -1 for name in fields]
+        return lambda row: tuple([row[i] if i >= 0 else "" for i in found])
     places = [columns.index(name) for name in fields]
     if len(places) == 1:
         place = places[0]
@@ -205,9 +208,9 @@ def _fixed_fields(spec: m.Mapping) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def time_reader(spec: m.Mapping) -> Callable[[dict[str, Values]], int]:
-    """The function that reads the event time in milliseconds, with repeats remembered."""
-    fields, form, zone = m.listed(spec.time.field), spec.time.format, m.zone_of(spec)
+def time_reader(pick: m.TimePick) -> Callable[[dict[str, Values]], int]:
+    """The function that reads a time in milliseconds, with repeats remembered."""
+    fields, form, zone = m.listed(pick.field), pick.format, m.zone_of(pick)
     where = fields[0]
 
     @lru_cache(maxsize=4096)
@@ -311,7 +314,7 @@ def _entity(pick: m.EntityPick) -> Callable[[dict[str, Values]], list[Entity | N
             text = text.replace(old, new)
         if pick.short and not values.clean_ip(text):
             text = text.partition(".")[0]
-        return text
+        return pick.prefix + text if text else ""
 
     return lambda named: [make(tidy(text[:_FIELD_CHARS_MAX])) for text in many(named[pick.field]) if text]
 

@@ -79,7 +79,7 @@ class ManyPick(_Table, frozen=True):
 
 class EntityPick(_Table, frozen=True):
     """One entity per value of ``field``. ``replace``: text to text, in order; ``short``: a host name without its
-    domain; ``pattern``: only what its first group (or the whole match) holds."""
+    domain; ``pattern``: only what its first group (or the whole match) holds; ``prefix``: put before what is left."""
 
     type: EntityType
     field: str
@@ -87,6 +87,29 @@ class EntityPick(_Table, frozen=True):
     replace: dict[str, str] = {}
     short: bool = False
     pattern: str = ""
+    prefix: str = ""
+
+
+class ReviewPick(_Table, frozen=True):
+    """What people said of an alert, for exports of closed alerts; only ``backtest`` reads it.
+
+    label: what was found; time: when it was said; of several fields the first that is not empty. alert: fields that
+    together name one alert which the export writes in several rows. group: fields that together name the tool's own
+    incident. site: fields that name whose alert it is; every site is judged apart. each: JSON paths to the alerts that
+    one message holds, the first that is there; the message around them may carry label, time, group and site. threat,
+    benign, unjudged: label values that mean this, besides the usual ones.
+    """
+
+    label: str | list[str] = ""
+    time: str | list[str] = ""
+    format: str = ISO
+    alert: list[str] = []
+    group: list[str] = []
+    site: list[str] = []
+    each: list[str] = []
+    threat: list[str] = []
+    benign: list[str] = []
+    unjudged: list[str] = []
 
 
 class IgnoreRule(_Table, frozen=True):
@@ -101,7 +124,8 @@ class IgnoreRule(_Table, frozen=True):
 
 
 class Mapping(_Table, frozen=True):
-    """A whole mapping file. trusted: fields that no attacker can write; all other mapped fields count as tainted."""
+    """A whole mapping file. trusted: fields that no attacker can write; all other mapped fields count as tainted.
+    optional: columns that a CSV export may lack; they are then empty."""
 
     format: Literal["csv", "json"]
     time: TimePick
@@ -120,6 +144,8 @@ class Mapping(_Table, frozen=True):
     trusted: list[str] = []
     delimiter: str = ","
     columns: list[str] = []
+    optional: list[str] = []
+    review: ReviewPick = ReviewPick()
 
 
 def load_mapping(path: Path) -> str:
@@ -161,9 +187,9 @@ def severity_of(name: str) -> Severity | None:
     return Severity.__members__.get(name.upper())
 
 
-def zone_of(mapping: Mapping) -> tzinfo:
+def zone_of(pick: TimePick) -> tzinfo:
     """The time zone of times that carry none."""
-    return ZoneInfo(mapping.time.zone)
+    return ZoneInfo(pick.zone)
 
 
 def tainted_path(path: str) -> str:
@@ -215,8 +241,9 @@ def _time_problems(mapping: Mapping) -> list[tuple[str, str]]:
     found = []
     if not time.field:
         found.append(("time.field", "must name a field"))
-    if time.format not in (EPOCH_SECONDS, EPOCH_MILLIS, ISO) and "%" not in time.format:
-        found.append(("time.format", "must be epoch_s, epoch_ms, iso or a strptime pattern such as %d/%b/%Y:%H:%M:%S %z"))
+    for key, form in (("time.format", time.format), ("review.format", mapping.review.format)):
+        if form not in (EPOCH_SECONDS, EPOCH_MILLIS, ISO) and "%" not in form:
+            found.append((key, "must be epoch_s, epoch_ms, iso or a strptime pattern such as %d/%b/%Y:%H:%M:%S %z"))
     try:
         ZoneInfo(time.zone)
     except (ValueError, KeyError, OSError):
@@ -258,6 +285,10 @@ def _paths(mapping: Mapping) -> list[tuple[str, str]]:
     lists = {"tactics": mapping.tactics, "techniques": mapping.techniques}
     found += [(f"{key}.field", pick.field) for key, pick in lists.items() if pick.field]
     found += [("message", path) for path in mapping.message]
+    said = mapping.review
+    named = {"label": listed(said.label), "time": listed(said.time), "alert": said.alert, "group": said.group}
+    found += [(f"review.{key}", path) for key, paths in named.items() for path in paths]
+    found += [("review.site", path) for path in said.site] + [("review.each", path) for path in said.each]
     found += [(f"facets.{name}", path) for name, path in mapping.facets.items()]
     found += [(f"entity[{i}].field", pick.field) for i, pick in enumerate(mapping.entity)]
     return found + [(f"ignore[{i}].field", rule.field) for i, rule in enumerate(mapping.ignore)]

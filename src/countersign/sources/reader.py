@@ -52,6 +52,7 @@ def read_deliveries(
     *,
     mapping: str = "",
     follow: bool = False,
+    unwrap: bool = True,
     tally: Tally | None = None,
     wait: Callable[[], bool] = _poll,
 ) -> Iterator[Delivery]:
@@ -59,7 +60,8 @@ def read_deliveries(
 
     mapping: TOML text, for ``generic``. tally: filled while reading; ``tally.messages`` is the number of messages given
     out, which is the sum of accepted, duplicate, ignored and quarantined ones. follow: wait for more at the end of the
-    file as long as ``wait``, called there, says True. Raises UsageError with file and line for a stream that is cut off
+    file as long as ``wait``, called there, says True. unwrap: an object around an array of alerts gives its elements, not
+    itself. Raises UsageError with file and line for a stream that is cut off
     or damaged (after delivering what could be read) and for a record over ``RECORD_BYTES_MAX``; ConfigError for a
     faulty mapping; EnvironmentFault for a file that cannot be read.
     """
@@ -69,7 +71,7 @@ def read_deliveries(
             if follow:
                 yield from _follow(path, stream, source, mapping, count, wait)
             else:
-                yield from read_stream(stream, source, origin=path.name, mapping=mapping, tally=count)
+                yield from read_stream(stream, source, origin=path.name, mapping=mapping, unwrap=unwrap, tally=count)
     except OSError as error:
         raise EnvironmentFault(
             f"cannot read: {error.strerror}", where=str(path), todo="check the path and permissions"
@@ -77,13 +79,19 @@ def read_deliveries(
 
 
 def read_stream(
-    stream: IO[bytes], source: str, *, origin: str = "-", mapping: str = "", tally: Tally | None = None
+    stream: IO[bytes],
+    source: str,
+    *,
+    origin: str = "-",
+    mapping: str = "",
+    unwrap: bool = True,
+    tally: Tally | None = None,
 ) -> Iterator[Delivery]:
     """Like ``read_deliveries`` for an open binary stream, such as standard input."""
     count = tally if tally is not None else Tally()
     window = Window(blocks(stream))
     skip_bom(window)
-    yield from _deliver(window, source, origin, mapping, count)
+    yield from _deliver(window, source, origin, mapping, count, unwrap=unwrap)
     if window.broken:
         raise UsageError(
             f"{window.broken}; {count.messages} messages before that were read",
@@ -134,8 +142,8 @@ def input_files(path: Path) -> list[Path]:
     return [path]
 
 
-def _deliver(window: Window, source: str, origin: str, mapping: str, tally: Tally) -> Iterator[Delivery]:
-    header, frames = _frames(window, source, mapping, tally)
+def _deliver(window: Window, source: str, origin: str, mapping: str, tally: Tally, *, unwrap: bool) -> Iterator[Delivery]:
+    header, frames = _frames(window, source, mapping, tally, unwrap=unwrap)
     try:
         for chunk in _chunks(frames):
             tally.messages += len(chunk)
@@ -159,12 +167,12 @@ def _delivery(chunk: list[Frame], source: str, origin: str, header: bytes, mappi
     )
 
 
-def _frames(window: Window, source: str, mapping: str, tally: Tally) -> tuple[bytes, Iterator[Frame]]:
+def _frames(window: Window, source: str, mapping: str, tally: Tally, *, unwrap: bool) -> tuple[bytes, Iterator[Frame]]:
     """(CSV header, messages). Makes the source once, so that a wrong name, mapping or header fails before anything is
     read."""
     if not mapping or parse_mapping(mapping).format == "json":
         make_source(source, mapping=mapping)
-        return b"", documents(window, tally) if is_documents(window) else lines(window, tally)
+        return b"", documents(window, tally, unwrap=unwrap) if is_documents(window) else lines(window, tally)
     records = csv_records(window, tally)
     header = b""
     if not parse_mapping(mapping).columns:
