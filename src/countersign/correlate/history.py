@@ -14,6 +14,7 @@ from countersign.model.findings import FOLD_WINDOW_MS, Finding
 
 RECENT_MS = 3 * FOLD_WINDOW_MS
 """The "last 15 minutes": the finding's own window and the two before it."""
+_BACK = tuple(range(0, RECENT_MS, FOLD_WINDOW_MS))
 RUN_MS = RECENT_MS
 """Firings less than this apart are one run, however long it lasts."""
 RARE_S = 86_400
@@ -104,32 +105,49 @@ class History:
             host_alerts=self._alerts(host, finding.window_ms),
             site_rules=self._distinct(SITE, since),
             site_alerts=self._alerts(SITE, finding.window_ms),
-            host_rare=sum(
-                seen >= finding.window_ms - RARE_MS and name != rule_key
-                for name, seen in self.recent_rare.get(host, {}).items()
-            ),
+            host_rare=self._rare(host, rule_key, finding.window_ms - RARE_MS),
         )
+
+    def _rare(self, host: str, rule_key: str, since_ms: int) -> int:
+        recent = self.recent_rare.get(host)
+        return sum([seen >= since_ms and name != rule_key for name, seen in recent.items()]) if recent else 0
 
     def observe(self, finding: Finding, *, added: int, first: bool) -> None:
         """Take note of ``added`` alerts of this finding; ``first`` when the finding is new."""
-        host, rule_key, seen = finding.anchor, finding.rule_key, finding.last_seen_ms
+        host, rule_key, window = finding.anchor, finding.rule_key, finding.window_ms
         self.watched_since_ms = min(self.watched_since_ms or finding.first_seen_ms, finding.first_seen_ms)
-        new_pair = (host, rule_key) not in self.pairs
-        self._fire(self.rules.setdefault(rule_key, Firings()), finding, first=first, hosts=int(new_pair))
-        self._fire(self.pairs.setdefault((host, rule_key), Firings()), finding, first=first, hosts=0)
+        rule, pair = self.rules.get(rule_key), self.pairs.get((host, rule_key))
+        if rule is None:
+            rule = self.rules[rule_key] = Firings()
+        new_pair = pair is None
+        if pair is None:
+            pair = self.pairs[host, rule_key] = Firings()
+        self._fire(rule, finding, first=first, hosts=int(new_pair))
+        self._fire(pair, finding, first=first, hosts=0)
         self.changed_rules.add(rule_key)
         self.changed_pairs.add((host, rule_key))
-        if self.pairs[host, rule_key].quiet_s >= RARE_S:
-            self.recent_rare.setdefault(host, {})[rule_key] = self.pairs[host, rule_key].last_seen_ms
+        if pair.quiet_s >= RARE_S:
+            self.recent_rare.setdefault(host, {})[rule_key] = pair.last_seen_ms
         for key in (host, SITE):
-            recent = self.recent_rules.setdefault(key, {})
-            recent[rule_key] = max(recent.get(rule_key, seen), seen)
-            if key in self.distinct and seen >= self.distinct[key][0]:
-                self.distinct[key][1].add(rule_key)
-            cell = self.activity.setdefault((key, finding.window_ms), Activity())
+            self._see(key, rule_key, finding.last_seen_ms)
+            cell = self.activity.get((key, window))
+            if cell is None:
+                cell = self.activity[key, window] = Activity()
             cell.alerts += added
             cell.findings += int(first)
-            self.changed_activity.add((key, finding.window_ms))
+            self.changed_activity.add((key, window))
+
+    def _see(self, key: str, rule_key: str, seen: int) -> None:
+        """Note when the rule was seen last on a host or on the site."""
+        recent = self.recent_rules.get(key)
+        if recent is None:
+            recent = self.recent_rules[key] = {}
+        before = recent.get(rule_key)
+        if before is None or before < seen:
+            recent[rule_key] = seen
+        known = self.distinct.get(key)
+        if known is not None and seen >= known[0]:
+            known[1].add(rule_key)
 
     def _fire(self, row: Firings, finding: Finding, *, first: bool, hosts: int) -> None:
         row.quiet_s = self._quiet_s(row, finding)
@@ -147,8 +165,8 @@ class History:
         return len(known[1])
 
     def _alerts(self, key: str, window_ms: int) -> int:
-        cells = (self.activity.get((key, window_ms - back)) for back in range(0, RECENT_MS, FOLD_WINDOW_MS))
-        return sum(cell.alerts for cell in cells if cell is not None)
+        cells = [self.activity.get((key, window_ms - back)) for back in _BACK]
+        return sum([cell.alerts for cell in cells if cell is not None])
 
     def _quiet_s(self, row: Firings, finding: Finding) -> int:
         """Seconds of quiet before the run that the finding begins or continues."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from typing import Generic, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -47,35 +47,56 @@ def parse_address(text: str) -> Address | None:
 
 
 class Networks(Generic[T]):
-    """Networks and what they stand for. Lookup costs one dictionary access per prefix length in use."""
+    """Networks and what they stand for. Lookup costs one dictionary access per prefix length in use near an address."""
 
     def __init__(self) -> None:
         self._tables: dict[int, dict[int, dict[int, T]]] = {4: {}, 6: {}}
-        self._lengths: dict[int, list[int]] = {4: [], 6: []}
+        self._near: dict[int, dict[int, tuple[int, ...]]] = {}
 
     def table(self, version: int, length: int) -> dict[int, T]:
-        """Values of one prefix length, by the network's leading ``length`` bits."""
-        tables = self._tables[version]
-        if length not in tables:
-            tables[length] = {}
-            self._lengths[version] = sorted(tables, reverse=True)
-        return tables[length]
+        """Values of one prefix length, by the network's leading ``length`` bits; may be added to until the next call of
+        another method."""
+        self._near.clear()
+        return self._tables[version].setdefault(length, {})
 
     def put(self, network: ipaddress.IPv4Network | ipaddress.IPv6Network, value: T) -> T:
         """Add a network; returns the value that stands there, which is the older one when the network is taken."""
         key = int(network.network_address) >> (network.max_prefixlen - network.prefixlen)
         return self.table(network.version, network.prefixlen).setdefault(key, value)
 
-    def matches(self, address: Address) -> Iterator[tuple[int, T]]:
+    def matches(self, address: Address) -> list[tuple[int, T]]:
         """(prefix length, value) of every network that holds the address, the narrowest first."""
-        tables, bits = self._tables[address.version], address.bits
-        for length in self._lengths[address.version]:
-            value = tables[length].get(address.number >> (bits - length))
-            if value is not None:
-                yield length, value
+        version, number = address
+        bits = 32 if version == 4 else 128
+        near = self._near.get(version)
+        if near is None:
+            near = self._near[version] = _lengths_near(self._tables[version])
+        lengths = near.get(number >> (bits - _NEAR_BITS))
+        if lengths is None:
+            return []
+        tables = self._tables[version]
+        return [(n, table[key]) for n in lengths if (key := number >> (bits - n)) in (table := tables[n])]
 
     def __len__(self) -> int:
         return sum(len(table) for tables in self._tables.values() for table in tables.values())
+
+
+_NEAR_BITS = 16
+
+
+def _lengths_near(tables: Mapping[int, Mapping[int, object]]) -> dict[int, tuple[int, ...]]:
+    """Prefix lengths of the networks that share their first 16 bits with an address, the longest first."""
+    near: dict[int, list[int]] = {}
+    for length in sorted(tables, reverse=True):
+        wider = _NEAR_BITS - length
+        if wider > 0:
+            starts = {start for key in tables[length] for start in range(key << wider, (key + 1) << wider)}
+        else:
+            starts = {key >> -wider for key in tables[length]}
+        for start in starts:
+            near.setdefault(start, []).append(length)
+    shared: dict[tuple[int, ...], tuple[int, ...]] = {}
+    return {start: shared.setdefault(tuple(lengths), tuple(lengths)) for start, lengths in near.items()}
 
 
 _INSIDE = (
@@ -84,13 +105,21 @@ _INSIDE = (
     "::/127", "64:ff9b:1::/48", "100::/64", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
 )  # fmt: skip
 _INSIDE_NETWORKS: Networks[bool] = Networks()
+_MIXED: set[int] = set()
+"""First octets of which a part, or all, is inside: every other IPv4 address needs no look at the networks."""
 for _text in _INSIDE:
-    _INSIDE_NETWORKS.put(ipaddress.ip_network(_text), True)
+    _network = ipaddress.ip_network(_text)
+    _INSIDE_NETWORKS.put(_network, True)
+    if _network.version == 4:
+        _first, _last = (int(end) >> 24 for end in (_network.network_address, _network.broadcast_address))
+        _MIXED.update(range(_first, _last + 1))
 
 
 def is_public(address: Address) -> bool:
     """True for an address that can only be outside: not private, link-local, shared, multicast, reserved or loopback."""
-    return next(_INSIDE_NETWORKS.matches(address), None) is None
+    if address[0] == 4 and address[1] >> 24 not in _MIXED:
+        return True
+    return not _INSIDE_NETWORKS.matches(address)
 
 
 def host_of_url(url: str) -> str:

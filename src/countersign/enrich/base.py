@@ -84,7 +84,7 @@ def found(source: str, entity: Entity, facts: Mapping[str, str], summary: str, w
 
 def not_found(source: str, entity: Entity, facts: Mapping[str, str], summary: str) -> Evidence:
     """Evidence that the source was asked and does not know the entity."""
-    pairs = tuple(sorted((name, value) for name, value in facts.items() if value))
+    pairs = tuple(sorted((name, value) for name, value in facts.items() if value)) if facts else ()
     return Evidence(source, entity.key, _NOT_FOUND, pairs, digest(pairs), _line(summary))
 
 
@@ -94,4 +94,6 @@ def unavailable(source: str, entity: Entity, why: str) -> Evidence:
 
 
 def _line(text: str) -> str:
+    if text.isprintable() and "  " not in text and len(text) <= SUMMARY_CHARS_MAX:
+        return text.strip(" ")  # the one printable white space is the plain blank: nearly every text is a line already
     return " ".join(text.split())[:SUMMARY_CHARS_MAX]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import islice
+from itertools import chain, islice
 
 from countersign.authority.agents import Operation
 from countersign.authority.lease import VerifiedLease
@@ -46,11 +46,11 @@ class Enricher:
         if self._versions != (versions := self.versions):
             self._remembered.clear()
             self._versions = versions
-        answers: dict[tuple[str, str], tuple[Evidence, ...]] = {}
+        answers: dict[str, tuple[Evidence, ...]] = {}
         for entity in entities:
             known = self._remembered.get(entity)
-            answers[entity.type, entity.value] = known if known is not None else self._ask(entity)
-        return tuple([evidence for several in answers.values() for evidence in several])
+            answers[entity.key] = known if known is not None else self._ask(entity)
+        return tuple(chain.from_iterable(answers.values()))
 
     def _ask(self, entity: Entity) -> tuple[Evidence, ...]:
         evidence: list[Evidence] = []

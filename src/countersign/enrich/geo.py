@@ -56,8 +56,14 @@ class Geo:
         for file, record in self._databases.records(address):
             if code := _code(record):
                 return code, file
-        make_ip = ipaddress.IPv4Address if address.version == 4 else ipaddress.IPv6Address
-        return iptocc.country_code(str(make_ip(address.number))) or "", REGISTRY
+        return iptocc.country_code(_text(address)) or "", REGISTRY
+
+
+def _text(address: Address) -> str:
+    """As ``ipaddress`` writes it; IPv4 by itself, ten times as fast."""
+    if address.version == 4:
+        return ".".join(map(str, address.number.to_bytes(4, "big")))
+    return str(ipaddress.IPv6Address(address.number))
 
 
 def _code(record: dict[str, Any]) -> str:

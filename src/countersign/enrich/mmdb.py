@@ -39,6 +39,8 @@ class Databases:
 
     def records(self, address: Address) -> Iterator[tuple[str, dict[str, Any]]]:
         """(file name, record) of every file that knows the address; a file that breaks now becomes the problem."""
+        if not self._readers:
+            return
         ip = ipaddress.IPv4Address(address.number) if address.version == 4 else ipaddress.IPv6Address(address.number)
         for file, reader in self._readers:
             try:

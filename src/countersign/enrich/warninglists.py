@@ -80,12 +80,13 @@ class WarningLists:
 
     def _mask(self, entity: Entity) -> int | None:
         """Bits of the lists the entity is on; None when it is nothing that the lists speak of."""
-        if entity.type is EntityType.HASH:
+        kind = entity.type
+        if kind is EntityType.HASH:
             return self._hashes.get(entity.value.lower(), 0)
-        value = host_of_url(entity.value) if entity.type is EntityType.URL else entity.value
+        value = host_of_url(entity.value) if kind is EntityType.URL else entity.value
         if address := parse_address(value):
             return self._of_address(address) if is_public(address) else None
-        return self._of_domain(value.lower().rstrip(".")) if entity.type is not EntityType.IP else None
+        return self._of_domain(value.lower().rstrip(".")) if kind is not EntityType.IP else None
 
     def _of_address(self, address: Address) -> int:
         mask = 0

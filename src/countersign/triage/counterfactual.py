@@ -44,8 +44,11 @@ def counterfactual(
     need = total - threshold if down else threshold + 1 - total
     end = 0 if down else -1
     slacks = [abs(pico - r.bins[end][0]) for pico, r in zip(picos, reaches, strict=True)]
+    best = max(slacks, default=0)
+    alone = best >= need  # nearly always: the first of the strongest terms suffices, and nothing need be sorted
+    order = (slacks.index(best),) if alone else sorted(range(len(slacks)), key=slacks.__getitem__, reverse=True)
     changes: list[Change] = []
-    for i in sorted(range(len(slacks)), key=slacks.__getitem__, reverse=True):
+    for i in order:
         if slacks[i] == 0:
             break
         score, text = reaches[i].bins[end] if slacks[i] < need else _weakest(reaches[i].bins, picos[i], need, down=down)

@@ -7,6 +7,8 @@ what an alert may say about itself (severity, tactic, intelligence hits) can onl
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
 from countersign.correlate.history import Past
@@ -98,7 +100,7 @@ def features(finding: Finding, context: Context) -> tuple[int | str, ...]:
     past = context.past
     return (
         _number(finding.count),
-        len({entity.key for entity in finding.entities if entity.role is Role.ACTOR}),
+        _actors(finding),
         _number(past.pair_firings),
         _number(past.pair_gap_s),
         _number(past.rule_firings),
@@ -123,6 +125,11 @@ def features(finding: Finding, context: Context) -> tuple[int | str, ...]:
     )
 
 
+def _actors(finding: Finding) -> int:
+    acting = [entity for entity in finding.entities if entity.role is Role.ACTOR]
+    return len(acting) if len(acting) < 2 else len({entity.key for entity in acting})
+
+
 def share_ppm(benign: int, threat: int) -> int:
     """Laplace-smoothed share of threats among reviewed findings in parts per million; -1 when none was reviewed."""
     total = benign + threat
@@ -140,5 +147,6 @@ def _number(value: int) -> int:
     return value if value <= _VALUE_MAX else _VALUE_MAX
 
 
+@lru_cache(maxsize=4096)
 def _word(text: str) -> str:
     return text.strip().lower()[:_WORD_CHARS_MAX] or UNKNOWN

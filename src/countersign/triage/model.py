@@ -140,14 +140,17 @@ class Model:
         totals, shares = self.score_rows(rows)
         novelty = novelty_ppm or (0,) * len(rows)
         gaps = missing or (False,) * len(rows)
-        parts = zip(rows, totals.tolist(), shares.tolist(), novelty, gaps, strict=True)
+        order = np.argsort(-np.abs(shares), axis=1, kind="stable")
+        parts = zip(rows, totals.tolist(), shares.tolist(), order.tolist(), novelty, gaps, strict=True)
         return [self._verdict(*part) for part in parts]
 
     def verdict(self, row: Row, *, novelty_ppm: int = 0, missing: bool = False) -> Verdict:
         """The same for one row."""
         return self.verdicts([row], novelty_ppm=[novelty_ppm], missing=[missing])[0]
 
-    def _verdict(self, row: Row, total: int, shares: list[int], novelty_ppm: int, missing: bool) -> Verdict:
+    def _verdict(
+        self, row: Row, total: int, shares: list[int], order: list[int], novelty_ppm: int, missing: bool
+    ) -> Verdict:
         values = [row[column] for column in self.columns]
         p0, p1 = self.calibration.interval(total)
         return Verdict(
@@ -156,17 +159,16 @@ class Model:
             intercept_pico=self.document.intercept,
             p0_ppm=p0,
             p1_ppm=p1,
-            contributions=self._contributions(values, shares),
+            contributions=self._contributions(values, shares, order),
             counterfactual=counterfactual(total, shares, values, self.reaches, self.threshold),
             novelty_ppm=novelty_ppm,
             model=self.id,
         )
 
-    def _contributions(self, values: list[int | str], shares: list[int]) -> tuple[Contribution, ...]:
+    def _contributions(self, values: list[int | str], shares: list[int], order: list[int]) -> tuple[Contribution, ...]:
         """Terms that add something, strongest first; of equals, in the model's order."""
-        order = sorted((i for i, pico in enumerate(shares) if pico), key=lambda i: -abs(shares[i]))
         terms = self.document.terms
-        return tuple(Contribution(terms[i].feature, values[i], shares[i]) for i in order)
+        return tuple([Contribution(terms[i].feature, values[i], shares[i]) for i in order if shares[i]])
 
 
 def label(p0_ppm: int, p1_ppm: int, *, missing: bool = False) -> Label:

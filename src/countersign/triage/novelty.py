@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from countersign.correlate.history import Past
 from countersign.model.findings import Finding
@@ -48,9 +49,10 @@ def rarity(finding: Finding, past: Past) -> int:
     surprise = _log(past.rule_firings + 2) - _log(past.pair_firings + 1)
     surprise += _log(past.site_alerts + 2) - _log(min(past.rule_firings, past.site_alerts) + 1)
     busy = (finding.count, len(finding.entities), past.rule_hosts, past.host_rules, past.host_alerts, past.site_rules)
-    return surprise + sum(_log(value + 1) for value in busy)
+    return surprise + sum([_log(value + 1) for value in busy])
 
 
+@lru_cache(maxsize=65_536)
 def _log(value: int) -> int:
     return round(MILLI * math.log(value))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from functools import lru_cache
 
 from countersign.model.attack import TACTIC_ORDER
 
@@ -10,12 +10,14 @@ KILL_CHAIN = tuple(TACTIC_ORDER)
 """The stages that models are made on, by number: when the table changes, the models are trained anew."""
 
 
-def stage(tactics: Iterable[str]) -> int:
+@lru_cache(maxsize=4096)
+def stage(tactics: tuple[str, ...]) -> int:
     """Place of the furthest tactic in the kill chain, from 0; -1 when none is known."""
     return max((TACTIC_ORDER.get(tactic, -1) for tactic in tactics), default=-1)
 
 
-def furthest(tactics: Iterable[str]) -> str:
+@lru_cache(maxsize=4096)
+def furthest(tactics: tuple[str, ...]) -> str:
     """Id of the furthest tactic, "" when none is known. One detection is one step of a chain, however many tactics its
     technique may serve (a valid account serves four): cases count steps by this."""
     place = stage(tactics)
