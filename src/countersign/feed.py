@@ -126,6 +126,7 @@ class Feeder:
                 if not inbox.waiting(conn, self._run):
                     break
             time.sleep(0.05)  # another worker has the rest in hand
+        self._site.hot_path.sweep()
         self._seal()
         self._count()
         return self.summary

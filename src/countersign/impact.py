@@ -9,10 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+import msgspec
+
 from countersign.approvals import sshsig
 from countersign.approvals.change import Change
+from countersign.autonomy import promotion
+from countersign.autonomy.governor import Governed
+from countersign.autonomy.scopes import DEFAULT_SCOPES
 from countersign.bootstrap import Site
-from countersign.store import changes, people, promoting
+from countersign.store import autonomy, changes, people, promoting, read_closes, switches
 from countersign.store.effects import Approved, Effect
 from countersign.store.engine import reading, writing
 
@@ -20,6 +25,61 @@ from countersign.store.engine import reading, writing
 def effects(site: Site) -> Mapping[str, Effect]:
     """Every kind of change, with what it does once it is approved."""
     return {people.ENROL: people.EFFECT, promoting.PROMOTE: promoting.effect(lambda: site.in_force)}
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """One scope as ``autonomy status`` shows it. bound_ppm: Clopper-Pearson, of reviewed closes and would-be closes.
+    missing: what stands between it and its next stage; empty when a person may approve it. threshold_pico: highest score
+    that its reviews vouch for, None when none is."""
+
+    scope: str
+    title: str
+    stage: str
+    may_close: bool
+    stopped: bool
+    halted: str
+    reviewed: int
+    threats: int
+    bound_ppm: int
+    certificate_unats: int
+    strict_unats: int
+    alarm_unats: int
+    change_unats: int
+    threshold_pico: int | None
+    closes: int
+    missing: tuple[str, ...]
+
+
+def standing(site: Site) -> tuple[Standing, ...]:
+    """Every scope, as of now."""
+    now_ms = site.clock.now_ms()
+    with reading(site.engine) as conn:
+        governance = autonomy.load(conn, site.in_force, now_ms)
+        autonomy.observe(governance, site.in_force, switches.stopped(conn))
+        closes = read_closes.standing(conn)
+    return tuple(_standing(name, governed, closes.get(name, 0), now_ms) for name, governed in governance.states.items())
+
+
+def _standing(name: str, governed: Governed, closes: int, now_ms: int) -> Standing:
+    state = governed.state
+    return Standing(
+        scope=name,
+        title=DEFAULT_SCOPES[name].title,
+        stage=state.stage.value,
+        may_close=state.may_close and bool(governed.bands),
+        stopped=state.stopped,
+        halted=state.halted,
+        reviewed=state.reviewed,
+        threats=state.threats,
+        bound_ppm=governed.bound_ppm,
+        certificate_unats=state.certificate.unats,
+        strict_unats=state.strict.unats,
+        alarm_unats=state.alarm.unats,
+        change_unats=state.change.unats,
+        threshold_pico=governed.bands[-1].upto if governed.bands else None,
+        closes=closes,
+        missing=promotion.missing(state, now_ms),
+    )
 
 
 class Impact:

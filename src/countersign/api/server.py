@@ -64,6 +64,7 @@ class Worker(threading.Thread):
         while not self._stopping.is_set():
             try:
                 self._site.hot_path.drain(lambda _report: self._seal_if_due())
+                self._site.hot_path.sweep()
                 sealed = self._seal_new(sealed)
             except CountersignError as error:
                 log.error("worker", error=str(error))

@@ -101,6 +101,11 @@ def observe(governed: Governed, at_ms: int, *, model: str, policy: str, stopped:
     return after, events
 
 
+def step_down(governed: Governed, at_ms: int) -> Step:
+    """A person takes the scope out of the stages that close."""
+    return _step(governed, stages.step_down(governed.state, at_ms))
+
+
 def acknowledge(governed: Governed, at_ms: int, person: str) -> Step:
     """A named person takes note of an alarm or change."""
     return _step(governed, stages.acknowledge(governed.state, at_ms, person=person))

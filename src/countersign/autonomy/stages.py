@@ -67,6 +67,13 @@ def observe(state: ScopeState, at_ms: int, *, model: str, policy: str, stopped: 
     return state, events
 
 
+def step_down(state: ScopeState, at_ms: int) -> Step:
+    """A person takes the scope out of the stages that close. Raises ConflictError when it is in none."""
+    if state.stage not in CLOSING_STAGES:
+        raise ConflictError(f"the agent closes nothing in stage {state.stage.value}", where=state.scope)
+    return _down(state, Cause.PERSON, at_ms, "", 0)
+
+
 def acknowledge(state: ScopeState, at_ms: int, *, person: str) -> Step:
     """A named person takes note of an alarm or change: it no longer stands; the stage stays. Raises ConflictError."""
     if not person or not state.halted:

@@ -25,6 +25,7 @@ GROUPS = (
     "responses",
     "quarantine",
     "autonomy",
+    "recall",
     "people",
     "approvals",
     "ledger",

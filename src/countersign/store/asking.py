@@ -18,9 +18,10 @@ from countersign.correlate.nearby import BY_LEVEL
 from countersign.flow import Placed
 from countersign.model.cases import LEFT_TO_PEOPLE, CaseStatus
 from countersign.model.decisions import Action
+from countersign.model.entries import Kind
 from countersign.model.records import FindingRecord, Records
 from countersign.model.verdicts import Label
-from countersign.store import evidence, working
+from countersign.store import autonomy, evidence, ledger, working
 from countersign.store import tables as t
 from countersign.store.sql import among
 from countersign.triage.features import NOTHING_PAST
@@ -88,6 +89,28 @@ def _records(conn: Connection, rows: Sequence[Any]) -> list[FindingRecord]:
         for i in places:
             found[i] = _record(packed.records[rows[i].place])
     return [found[i] for i in range(len(rows))]
+
+
+def mark(conn: Connection) -> int:
+    """Index of the newest entry that may change the gate's answer about what waits: people's answers, scopes' states."""
+    kinds = (
+        Kind.CASE_DISPOSED,
+        Kind.REVIEW_ANSWERED,
+        Kind.AUTONOMY_OBSERVED,
+        Kind.AUTONOMY_RESUMED,
+        Kind.INVENTORY_IMPORTED,
+    )
+    return max(ledger.last_index(conn, kind) for kind in kinds)
+
+
+def closing_scopes(conn: Connection, killed: Collection[str]) -> list[str]:
+    """Scopes in which the agent may close at present."""
+    states = autonomy.stored(conn)
+    return [
+        name
+        for name, governed in sorted(states.items())
+        if governed.state.may_close and governed.bands and not {"*", name} & set(killed)
+    ]
 
 
 def waiting(conn: Connection, scopes: Collection[str], after: str = "") -> list[str]:

@@ -75,9 +75,14 @@ class Governance:
         self.events.extend(events)
 
 
+def stored(conn: Connection) -> dict[str, Governed]:
+    """The states that have been written."""
+    return {row.scope: _decode(row.state) for row in conn.execute(select(t.autonomy.c.scope, t.autonomy.c.state))}
+
+
 def load(conn: Connection, force: InForce, now_ms: int, scopes: Iterable[str] = DEFAULT_SCOPES) -> Governance:
     """The state of each scope; one that has none yet begins."""
-    found = {row.scope: _decode(row.state) for row in conn.execute(select(t.autonomy.c.scope, t.autonomy.c.state))}
+    found = stored(conn)
     return Governance({name: found.get(name) or governor.begin(name, force.model, force.policy) for name in scopes}, now_ms)
 
 

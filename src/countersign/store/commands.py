@@ -67,6 +67,11 @@ class Commands:
             now_ms = self._clock.now_ms()
             return reviewing.answer(conn, finding, answer, reason, actor or self.operator, now_ms, self._force())
 
+    def demote(self, scope: str, reason: str, actor: str = "") -> None:
+        """Take a scope out of the stages that close."""
+        with writing(self._engine) as conn:
+            switches.demote(conn, scope, reason, actor or self.operator, self._clock.now_ms(), self._force())
+
     def acknowledge(self, scope: str, reason: str, actor: str = "") -> None:
         """Take note of a scope's alarm or change; its stage stays where it fell."""
         with writing(self._engine) as conn:

@@ -16,14 +16,16 @@ from sqlalchemy.exc import OperationalError
 
 from countersign.errors import EnvironmentFault
 from countersign.ports import Clock
-from countersign.store import inbox, ledger
+from countersign.store import asking, inbox, ledger
 from countersign.store.batch import Batch
-from countersign.store.engine import writing
+from countersign.store.engine import reading, writing
 from countersign.store.gear import Report, Tools
 from countersign.store.labelling import Standing
 
 log = structlog.get_logger()
 
+SWEEP_MS = 600_000
+"""Waiting findings are put to the gate again at least so often while a scope closes."""
 YOUNG_OBJECTS = 100_000
 """New objects before Python looks for cycles: more than a micro-batch leaves behind. Nearly all of them die by reference
 counting, and looking after every 700, which is Python's default, took a fifth of the CPU time."""
@@ -37,6 +39,8 @@ class HotPath:
         self._clock = clock
         self._tools = tools
         self._settled = False
+        self._mark = -1
+        self._swept_ms = 0
 
     def drain(self, tick: Callable[[Report], None] | None = None) -> Report:
         """Process until the inbox is empty; ``tick`` sees each batch's report."""
@@ -58,6 +62,29 @@ class HotPath:
         except Exception:
             log.exception("micro-batch failed; taking it apart")
             return self._apart()
+
+    def sweep(self) -> Report:
+        """Ask the gate again about findings that wait for a person, when people's answers or a scope's state changed since
+        the last time, or some time has passed (trouble nearby is of its hour). Costs two look-ups when nothing did."""
+        total = Report()
+        with reading(self._engine) as conn:
+            mark = asking.mark(conn)
+            due = self._clock.now_ms() - self._swept_ms >= SWEEP_MS
+            scopes = asking.closing_scopes(conn, self._tools.killed(conn)) if due or mark != self._mark else []
+        if not scopes:
+            self._mark = mark
+            return total
+        after = ""
+        while page := self._waiting(scopes, after):
+            with writing(self._engine) as conn:
+                total.add(Batch(conn, self._tools, self._clock.now_ms(), ledger.lock_head(conn)).ask(page))
+            after = page[-1]
+        self._mark, self._swept_ms = mark, self._clock.now_ms()
+        return total
+
+    def _waiting(self, scopes: Sequence[str], after: str) -> list[str]:
+        with reading(self._engine) as conn:
+            return asking.waiting(conn, scopes, after)
 
     def peek(self, conn: Connection, findings: Sequence[str]) -> Mapping[str, Standing]:
         """What the gate says of these findings at this moment, within the caller's transaction; nothing is written."""

@@ -33,6 +33,18 @@ def switch(conn: Connection, name: str, reason: str, who: str, now_ms: int, *, s
     act.finish()
 
 
+def demote(conn: Connection, scope: str, reason: str, who: str, now_ms: int, force: InForce) -> None:
+    """A person takes a scope out of the stages that close. Raises ConflictError when it is in none."""
+    act = Act(conn, who, now_ms, force)
+    autonomy.observe(act.governance, force, stopped(conn))
+    stage = act.governance.states[scope].state.stage
+    lowered, events = governor.step_down(act.governance.states[scope], now_ms)
+    body = {"before": stage.value, "after": lowered.state.stage.value, "cause": events[0].cause, "reason": reason}
+    act.enter(Kind.AUTONOMY_DEMOTED, scope, "command", body)
+    act.governance.take(scope, (lowered, ()))
+    act.finish()
+
+
 def acknowledge(conn: Connection, scope: str, reason: str, who: str, now_ms: int, force: InForce) -> None:
     """A person takes note of an alarm or change. Raises ConflictError when none stands."""
     act = Act(conn, who, now_ms, force)
