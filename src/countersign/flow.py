@@ -120,6 +120,7 @@ def gather(items: Sequence[Item], role: Callable[[Finding], str] = _no_role) -> 
 class Placed(msgspec.Struct, frozen=True, gc=False):
     """A finding with its repeats folded in, its evidence, its past and its case. before: its trouble so far (``BENIGN``:
     none), None when it is new. settled: a person has judged it. left: a person took its close back: it is left to people.
+    closed: the agent closed it before, and asks whether that stands.
     row, rarity: those of its record, when the gate is asked again and nothing was added."""
 
     finding: Finding
@@ -133,6 +134,7 @@ class Placed(msgspec.Struct, frozen=True, gc=False):
     before: Label | None
     settled: bool = False
     left: bool = False
+    closed: bool = False
     row: tuple[int | str, ...] = ()
     rarity: int = 0
 

@@ -98,9 +98,9 @@ class Judge:
             p1 = governed.p1_ppm(verdicts[i].pico) if governed else None
             counts = others.of(i, thin=thin(known[i]))
             given = self._gate_input(placed, verdicts[i], novelties[i], around[i], silent[i], counts, batch, scope, p1)
-            given = msgspec.structs.replace(given, closed_this_hour=_used(closed, scope, batch))
+            given = msgspec.structs.replace(given, closed_this_hour=max(0, _used(closed, scope, batch) - placed.closed))
             decision = decide(given)
-            closed[scope.name] += decision.action is Action.CLOSE
+            closed[scope.name] += decision.action is Action.CLOSE and not placed.closed
             judged.append(Judged(rows[i], rarities[i], verdicts[i], decision, _encode(given), trouble[i], p1))
         return judged
 

@@ -1,4 +1,4 @@
-"""Closing through the front door: what earns it, what stops it, what takes it back, and that the record gives it all back."""
+"""Closing through the front door: what earns it, what stops it, what takes it back; and a rebuild gives it all again."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ LATER = NOON_MS + DAY_MS
 
 
 @pytest.fixture(scope="module")
-def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The database of a site in ``advise`` whose scope has all that a promotion asks for."""
     folder = tmp_path_factory.mktemp("lived")
     site = open_site(data_directory(folder / "data", f"sqlite:///{folder / 'lived.sqlite'}"), clock=StepClock())
     earned.live_through(site)
     site.close()
-    yield folder / "lived.sqlite"
+    return folder / "lived.sqlite"
 
 
 @pytest.fixture

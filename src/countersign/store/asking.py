@@ -62,6 +62,7 @@ def load(conn: Connection, findings: Collection[str]) -> Asked:
                 case=row.case_id,
                 links=record.links,
                 before=BY_LEVEL[row.trouble],
+                closed=row.action == Action.CLOSE.value,
                 row=record.features,
                 rarity=record.rarity,
             )
