@@ -1,10 +1,10 @@
 """Text terms: n-grams of what an alert says, hashed, each with a weight that can only add to the score (P10).
 
 Words of an attacker raise a finding's priority or leave it alone: no weight is negative, a gram counts once however often
-it stands there, and each artefact is read by itself, so text that is added takes nothing away. The whole is capped, so that a
-wall of text cannot push everything else aside. Hash: CRC-32 (ISO 3309, RFC 1952 section 8) of the gram in UTF-8 with a letter
-for its kind in front, its low bits. Digits read as 0 and hosts, addresses and people are not read: a weight learns words, not
-identities. A verdict and the ledger hold the number of the hash; ``readable`` finds the gram again in the finding's own text.
+it stands there, and each artefact is read by itself, so text that is added takes nothing away. The whole is capped: a wall
+of text cannot push everything else aside. Hash: the low bits of CRC-32 (ISO 3309, RFC 1952 section 8) of the gram in UTF-8
+with a letter for its kind in front. Digits read as 0; hosts, addresses and people are not read: weights learn words, not
+identities. Verdict and ledger hold the number of the hash; ``readable`` finds the gram in the finding's own text.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from zlib import crc32
 
 import msgspec
@@ -55,7 +56,7 @@ class TextPart(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if self.scheme != SCHEME or not 0 < self.most <= MOST_PICO:
             raise ValueError("the text part is not of this version's scheme")
-        rising = all(a < b for a, b in zip(self.buckets, self.buckets[1:], strict=False))
+        rising = all(a < b for a, b in pairwise(self.buckets))
         if len(self.weights) != len(self.buckets) or not rising or any(not 0 <= b <= _MASK for b in self.buckets):
             raise ValueError("the text part's buckets must rise, be hashes and have a weight each")
         if any(weight <= 0 for weight in self.weights):
@@ -103,11 +104,11 @@ def normal(text: str) -> str:
 
 
 def grams(text: str) -> frozenset[str]:
-    """Words, pairs of neighbouring words and runs of ``GRAM_CHARS`` characters of a normal text, each with its kind's letter in
-    front. Those of a text are among those of the text with more after a blank."""
+    """Words, pairs of neighbouring words and runs of ``GRAM_CHARS`` characters of a normal text, each with its kind's
+    letter in front. Those of a text are among those of the text with more after a blank."""
     words = _WORD.findall(text)
     found = {f"w{word}" for word in words}
-    found.update(f"p{one} {two}" for one, two in zip(words, words[1:], strict=False))
+    found.update(f"p{one} {two}" for one, two in pairwise(words))
     found.update(f"c{text[i : i + GRAM_CHARS]}" for i in range(len(text) - GRAM_CHARS + 1))
     return frozenset(found)
 
