@@ -1,4 +1,4 @@
-"""What people said of this site's findings, with the features recorded when each was decided: the ground that ``learn`` stands on.
+"""What people said of this site's findings, with the features recorded when each was decided: what ``learn`` rests on.
 
 A person's disposition labels every finding of the case; test and duplicate say nothing of it, and a close by the agent is
 never a label. Each finding stands as in its newest decision before the case was first disposed, so that no feature knows
