@@ -1,4 +1,4 @@
-"""Candidate and present model side by side on the newest labels, which neither was trained on, every figure with an interval.
+"""Candidate and present model side by side on the newest labels, which the candidate never saw, with intervals.
 
 Findings of a case are not independent, so AUC, log-loss and macro-F1 get 95 % intervals by resampling whole cases (Field &
 Welsh 2007) from a seed; shares get Clopper-Pearson intervals over findings. Log-loss decides, on the difference between
@@ -51,7 +51,7 @@ def compare(candidate: Model, current: Model, tested: Sequence[Example], seed: i
     millionths of a nat); the gain is candidate less current."""
     truth = [one.threat for one in tested]
     ours, theirs = see(candidate, tested), see(current, tested)
-    draws = list(_draws([one.case for one in tested], seed))
+    draws = _draws(tested, seed)
     spread = [(_ranked(ours, truth, draw), _ranked(theirs, truth, draw)) for draw in draws]
     every = list(range(len(tested)))
     sides = {"candidate": (ours, 0), "current": (theirs, 1)}
@@ -84,15 +84,16 @@ def _minus(one: dict[str, int], two: dict[str, int]) -> dict[str, int]:
     return {name: one[name] - two[name] for name in one}
 
 
-def _draws(cases: Sequence[str], seed: int) -> list[list[int]]:
-    """Findings of as many cases as there are, drawn with replacement; draws without both classes say nothing of ranking but
-    are as likely as they are, so they stay."""
+def _draws(tested: Sequence[Example], seed: int) -> list[list[int]]:
+    """Findings of as many cases as there are, drawn with replacement: as many with a threat, and as many without."""
     members: dict[str, list[int]] = {}
-    for i, case in enumerate(cases):
-        members.setdefault(case, []).append(i)
+    for i, one in enumerate(tested):
+        members.setdefault(one.case, []).append(i)
     groups = list(members.values())
+    bad = [i for i, group in enumerate(groups) if any(tested[j].threat for j in group)]
+    good = [i for i in range(len(groups)) if i not in set(bad)]
     rng = np.random.default_rng(seed)
-    chosen = rng.integers(0, len(groups), (RESAMPLES, len(groups)))
+    chosen = np.concatenate([rng.choice(kind, (RESAMPLES, len(kind))) for kind in (bad, good) if kind], axis=1)
     return [[i for group in draw for i in groups[group]] for draw in chosen.tolist()]
 
 

@@ -2,7 +2,8 @@
 
 A person's disposition labels every finding of the case; test and duplicate say nothing of it, and a close by the agent is
 never a label. Each finding stands as in its newest decision before the case was first disposed, so that no feature knows
-the answer; one that joined the case later is left out. Imported dispositions are those that the tools' own alerts carry; a person's word here goes before them.
+the answer; one that joined the case later is left out. Imported dispositions are those that the tools' own alerts carry;
+a person's word here goes before them.
 """
 
 from __future__ import annotations

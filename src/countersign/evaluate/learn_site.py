@@ -1,8 +1,8 @@
 """``countersign learn`` on a site: a candidate from the site's own labels, measured against the model in force.
 
 Time-ordered folds of whole cases, never random ones (triage.md section 7). The newest fold is the test: nothing in the
-candidate comes from it, and the candidate that was measured is, byte for byte, the one that is proposed. Calibration and the choice
-whether text is read rest on scores of folds that were still to come when their model was fitted.
+candidate comes from it, and the candidate that was measured is, byte for byte, the one that is proposed. Calibration and
+the choice whether text is read rest on scores of folds that were still to come when their model was fitted.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from countersign.triage.text import Reader, TextPart
 FOLDS = 5
 LABELS_MIN = reviews_needed()
 THREATS_MIN, TESTED_THREATS_MIN = 8, 2
-"""Fewest threats in all, and in the newest fold; below, no figure would mean anything."""
+"""Fewest threats in all, and cases with one in the newest fold; below, no figure would mean anything."""
 CASE_FINDINGS_MAX = 25
 """Most findings that one case may weigh, in training as in the calibration: one noisy case is still one judgement."""
 TEXT_FINDINGS_MIN, TEXT_FINDINGS_MAX = 200, 20_000
@@ -84,7 +84,7 @@ def learn(found: Sequence[Example], current: Model, say: Say = lambda _: None) -
     say(f"{len(found)} labelled findings, {len(tested)} newest set apart as the test")
     with_text, ahead = _ahead(training, say)
     every = [one for fold in training for one in fold]
-    fitted = fit(every, text=with_text)
+    fitted = read(fit(every), every) if with_text else fit(every)
     document = _document(fitted, _calibration(ahead), every)
     candidate = Model.from_bytes(pack(document))
     say("candidate fitted; comparing with the model in force")
@@ -110,15 +110,16 @@ def split(found: Sequence[Example]) -> tuple[Folds, Sequence[Example]]:
 
 def _newest(cases: Sequence[Sequence[Example]], total: int) -> int:
     """Where the newest fold begins: a fifth of the findings, more if it takes more to hold threats, at most half."""
-    held = threats = 0
+    held = threats = bad = 0
     for at in range(len(cases) - 1, -1, -1):
         held += len(cases[at])
-        threats += sum(one.threat for one in cases[at])
-        if held * FOLDS >= total and threats >= TESTED_THREATS_MIN and threats < held:
+        threats += (found := sum(one.threat for one in cases[at]))
+        bad += found > 0
+        if held * FOLDS >= total and bad >= TESTED_THREATS_MIN and threats < held:
             return at
         if held * 2 > total:
             break
-    raise _too_few(f"the newer half of the labels holds fewer than {TESTED_THREATS_MIN} threats to test with")
+    raise _too_few(f"the newer half of the labels holds fewer than {TESTED_THREATS_MIN} cases with a threat to test with")
 
 
 def _parts(cases: Sequence[Sequence[Example]]) -> list[list[Example]]:
@@ -139,26 +140,28 @@ def _too_few(what: str) -> ConflictError:
     return ConflictError(f"too little to learn from: {what}", where="learn", todo="dispose of more cases")
 
 
-def fit(found: Sequence[Example], *, text: bool) -> Fitted:
-    """The prior with what these labels add to it."""
+def fit(found: Sequence[Example]) -> Fitted:
+    """The prior with what these labels add to its terms."""
     prior = Model.load_prior().document
-    threats, weights = [one.threat for one in found], weigh(found)
     base = Fitted(prior.intercept, prior.terms, None)
-    delta = learn_terms.learn([one.row for one in found], threats, weights, base.scores(found))
+    threats = [one.threat for one in found]
+    delta = learn_terms.learn([one.row for one in found], threats, weigh(found), base.scores(found))
     reason = f"the prior, and what {len(found)} labelled findings of this site added"
-    own = Fitted(prior.intercept + delta.intercept, learn_terms.merge(prior.terms, delta.terms, reason), None)
-    if not text:
-        return own
-    newest = found[-TEXT_FINDINGS_MAX:]
-    read = learn_text.learn(
+    return Fitted(prior.intercept + delta.intercept, learn_terms.merge(prior.terms, delta.terms, reason), None)
+
+
+def read(own: Fitted, found: Sequence[Example]) -> Fitted:
+    """The same with what the words of the newest of these say beyond it."""
+    newest, weights = found[-TEXT_FINDINGS_MAX:], weigh(found)[-TEXT_FINDINGS_MAX:]
+    learnt = learn_text.learn(
         [one.texts for one in newest],
         [one.case for one in newest],
-        threats[-TEXT_FINDINGS_MAX:],
-        weights[-TEXT_FINDINGS_MAX:],
+        [one.threat for one in newest],
+        weights,
         own.scores(newest),
         f"words in {len(newest)} labelled findings of this site",
     )
-    return own if read is None else Fitted(own.intercept + read.intercept, own.terms, read.part)
+    return own if learnt is None else Fitted(own.intercept + learnt.intercept, own.terms, learnt.part)
 
 
 def weigh(found: Sequence[Example]) -> list[float]:
@@ -172,23 +175,24 @@ Scored = list[tuple[Example, int]]
 
 def _ahead(training: Folds, say: Say) -> tuple[bool, Scored]:
     """(whether text helps, every example of the later folds with the score of the model fitted to all before it)."""
-    found = {wanted: _forward(training, text=wanted) for wanted in ((False, True) if _enough_text(training) else (False,))}
-    if True not in found:
-        say("text is not read: the labelled findings hold too little of it")
-        return False, found[False]
-    losses = {wanted: _raw_loss(scored) for wanted, scored in found.items()}
-    better = losses[True] * PPM <= losses[False] * (PPM - TEXT_GAIN_PPM)
-    verb = "is" if better else "is not"
-    say(f"text {verb} read: log-loss of folds to come {losses[True] / PPM:.4f} with it, {losses[False] / PPM:.4f} without")
-    return better, found[better]
-
-
-def _forward(training: Folds, *, text: bool) -> Scored:
-    scored: Scored = []
+    worth = _enough_text(training)
+    plain: Scored = []
+    reading: Scored = []
     for at in range(1, len(training)):
-        fitted = fit([one for fold in training[:at] for one in fold], text=text)
-        scored.extend(zip(training[at], fitted.scores(training[at]), strict=True))
-    return scored
+        past = [one for fold in training[:at] for one in fold]
+        own = fit(past)
+        plain.extend(zip(training[at], own.scores(training[at]), strict=True))
+        if worth:
+            reading.extend(zip(training[at], read(own, past).scores(training[at]), strict=True))
+        say(f"fitted to the {len(past)} oldest")
+    if not worth:
+        say("text is not read: the labelled findings hold too little of it")
+        return False, plain
+    before, after = _raw_loss(plain), _raw_loss(reading)
+    better = after * PPM <= before * (PPM - TEXT_GAIN_PPM)
+    verb = "is" if better else "is not"
+    say(f"text {verb} read: log-loss of folds to come {after / PPM:.4f} with it, {before / PPM:.4f} without")
+    return better, reading if better else plain
 
 
 def _enough_text(training: Folds) -> bool:

@@ -48,16 +48,22 @@ DIRECTIONS: Mapping[str, int] = {
 with whoever else is busy."""
 LOWEST = frozenset({"tactic_stage", "asset_criticality", "identity_criticality"})
 """Features whose -1 is the low end of the scale and not a gap: what becomes known can then only add."""
-SETTINGS: dict[str, Any] = {
+SETTINGS: dict[str, Any] = {  # the last four keep it from running away where a few threats can be told apart for certain
     "interactions": 0,
     "max_bins": 16,
     "min_samples_leaf": 10,
-    "outer_bags": 8,
+    "outer_bags": 4,
+    "max_rounds": 2_000,
+    "reg_lambda": 3.0,
+    "min_hessian": 0.1,
+    "max_delta_step": 1.0,
     "n_jobs": 1,
     "random_state": 7,
 }
-THREATS_MIN = 3
+THREATS_MIN = 5
 """Fewer threats teach nothing: the prior stands."""
+LOGITS_MAX = 12.0
+"""A fit with a larger share than this ran away, and the prior stands."""
 ORIGIN = "site"
 TRAINER = "interpret-core"
 EQUALITY_LOGITS = 1e-9
@@ -79,6 +85,8 @@ def learn(rows: Rows, threats: Sequence[bool], weights: Sequence[float], offsets
     if min(sum(threats), len(threats) - sum(threats)) < THREATS_MIN:
         return Delta()
     machine = _fit(rows, threats, weights, [offset / PICO for offset in offsets])
+    if not all(bool(np.all(np.abs(found) <= LOGITS_MAX)) for found in (machine.intercept_, *machine.term_scores_)):
+        return Delta()
     delta = Delta(
         round(float(machine.intercept_[0]) * PICO),
         tuple(

@@ -84,7 +84,8 @@ def _solve(
     """(weights per gram, intercept) of the penalised likelihood. rows, columns: where the sparse matrix holds 1."""
 
     def times(vector: Floats) -> Floats:
-        return np.bincount(rows, weights=vector[columns], minlength=len(truth)) + vector[-1]
+        summed: Floats = np.bincount(rows, weights=vector[columns], minlength=len(truth)) + vector[-1]
+        return summed
 
     def back(vector: Floats) -> Floats:
         return np.append(np.bincount(columns, weights=vector[rows], minlength=width), vector.sum())
