@@ -90,7 +90,7 @@ field = "title"
 [label]
 field = "status"
 [product]
-default = "desk"
+constant = "desk"
 [[entity]]
 type = "host"
 role = "target"
