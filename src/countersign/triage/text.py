@@ -16,16 +16,18 @@ from itertools import pairwise
 from zlib import crc32
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from countersign.model.entities import EntityType
 from countersign.model.findings import Finding
 from countersign.model.verdicts import PICO, Contribution
 
 SCHEME = 1
-"""Version of what ``grams`` yields; a model of another scheme is refused."""
+"""Version of what ``hashes`` yields; a model of another scheme is refused."""
 CHARS_MAX = 2_000
 """Most characters read of one artefact."""
-GRAM_CHARS = 5
+RUN_OCTETS = 5
 BITS = 18
 """Hashes are numbers below 2**18."""
 SHOWN_MAX = 8
@@ -36,11 +38,25 @@ MOST_PICO = 4 * PICO
 """Most that all text of a finding may add."""
 
 Texts = tuple[str, ...]
+Numbers = NDArray[np.int64]
 _MASK = (1 << BITS) - 1
 _READ = frozenset({EntityType.PROCESS, EntityType.FILE, EntityType.URL})
+_RUN = b"c"
+_ONES = 0xFFFFFFFF
 _WORD = re.compile(r"\w+")
 _DIGIT = re.compile(r"\d")
 _SPACE = re.compile(r"\s+")
+
+
+def _crc_table() -> NDArray[np.uint32]:
+    """The 256 remainders of the polynomial (RFC 1952 section 8)."""
+    rows = np.arange(256, dtype=np.uint32)
+    for _ in range(8):
+        rows = np.where(rows & 1, np.uint32(0xEDB88320) ^ (rows >> np.uint32(1)), rows >> np.uint32(1))
+    return rows
+
+
+_TABLE = _crc_table()
 
 
 class TextPart(msgspec.Struct, frozen=True):
@@ -67,28 +83,34 @@ class Reader:
     """A text part ready to read with."""
 
     def __init__(self, part: TextPart) -> None:
-        self._part = part
-        self._weights = dict(zip(part.buckets, part.weights, strict=True))
+        self._most = part.most
+        self._table = np.zeros(1 << BITS, dtype=np.int64)
+        self._table[list(part.buckets)] = part.weights
 
     def contributions(self, texts: Iterable[str]) -> tuple[Contribution, ...]:
         """The strongest grams and the rest as one, all above 0; their sum is what the text adds, at most the cap. The
         value of each is the number of the hash, of the rest how many grams it sums up."""
-        weights = self._weights
-        found = sorted((b for b in buckets(texts) if b in weights), key=lambda b: (-weights[b], b))
-        left = self._part.most
+        numbers = self._known(texts)
+        weights = self._table[numbers]
+        order = np.lexsort((numbers, -weights))
+        found = list(zip(numbers[order].tolist(), weights[order].tolist(), strict=True))
+        left = self._most
         shown = []
-        for bucket in found[:SHOWN_MAX]:
-            pico = min(weights[bucket], left)
-            if pico:
+        for bucket, weight in found[:SHOWN_MAX]:
+            if pico := min(weight, left):
                 shown.append(Contribution(f"{PREFIX}{bucket}", bucket, pico))
             left -= pico
-        rest = min(left, sum(weights[bucket] for bucket in found[SHOWN_MAX:]))
+        rest = min(left, sum(weight for _, weight in found[SHOWN_MAX:]))
         return (*shown, Contribution(REST, len(found) - SHOWN_MAX, rest)) if rest else tuple(shown)
 
     def pico(self, texts: Iterable[str]) -> int:
         """What the text adds to the score: the sum of its contributions."""
-        weights = self._weights
-        return min(self._part.most, sum(weights.get(bucket, 0) for bucket in buckets(texts)))
+        return min(self._most, int(self._table[self._known(texts)].sum()))
+
+    def _known(self, texts: Iterable[str]) -> Numbers:
+        """Those of the texts' hashes that have a weight, each once: few, so that only few are sorted."""
+        numbers = _hashes(texts)
+        return np.unique(numbers[self._table[numbers] > 0])
 
 
 def artefacts(finding: Finding) -> Texts:
@@ -99,18 +121,18 @@ def artefacts(finding: Finding) -> Texts:
 
 def normal(text: str) -> str:
     """NFKC and case folding, digits as 0, white space as one blank; at most ``CHARS_MAX`` characters."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text[:CHARS_MAX]).casefold())
+    text = text[:CHARS_MAX]
+    if text.isascii():  # the same, sooner
+        folded = text.lower()
+    else:
+        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return _SPACE.sub(" ", _DIGIT.sub("0", folded))[:CHARS_MAX]
 
 
-def grams(text: str) -> frozenset[str]:
-    """Words, pairs of neighbouring words and runs of ``GRAM_CHARS`` characters of a normal text, each with its kind's
-    letter in front. Those of a text are among those of the text with more after a blank."""
-    words = _WORD.findall(text)
-    found = {f"w{word}" for word in words}
-    found.update(f"p{one} {two}" for one, two in pairwise(words))
-    found.update(f"c{text[i : i + GRAM_CHARS]}" for i in range(len(text) - GRAM_CHARS + 1))
-    return frozenset(found)
+def words(text: str) -> frozenset[str]:
+    """Words and pairs of neighbouring words of a normal text, each with its kind's letter in front."""
+    found = _WORD.findall(text)
+    return frozenset([f"w{word}" for word in found] + [f"p{one} {two}" for one, two in pairwise(found)])
 
 
 def bucket_of(gram: str) -> int:
@@ -118,9 +140,35 @@ def bucket_of(gram: str) -> int:
     return crc32(gram.encode("utf-8", "surrogatepass")) & _MASK
 
 
+def hashes(texts: Iterable[str]) -> Numbers:
+    """Numbers of all grams of some texts, each once, rising. Those of a text are among those of the text with more after a
+    blank."""
+    return np.unique(_hashes(texts))
+
+
+def _hashes(texts: Iterable[str]) -> Numbers:
+    """As they come, some more than once."""
+    parts = [np.zeros(0, dtype=np.int64)]
+    for text in texts:
+        own = normal(text)
+        parts.append(np.array([bucket_of(gram) for gram in words(own)], dtype=np.int64))
+        parts.append(_runs(own.encode("utf-8", "surrogatepass")))
+    return np.concatenate(parts)
+
+
 def buckets(texts: Iterable[str]) -> frozenset[int]:
-    """Numbers of all grams of some texts."""
-    return frozenset(bucket_of(gram) for text in texts for gram in grams(normal(text)))
+    """The same as a set."""
+    return frozenset(hashes(texts).tolist())
+
+
+def _runs(data: bytes) -> Numbers:
+    """CRC-32 of every run of ``RUN_OCTETS`` octets with its kind's letter in front, all at once, an octet a round."""
+    count = max(0, len(data) - RUN_OCTETS + 1)
+    octets = np.frombuffer(data, dtype=np.uint8).astype(np.uint32)
+    state = np.full(count, crc32(_RUN) ^ _ONES, dtype=np.uint32)
+    for i in range(RUN_OCTETS):
+        state = _TABLE[(state ^ octets[i : i + count]) & 0xFF] ^ (state >> np.uint32(8))
+    return ((state ^ np.uint32(_ONES)) & np.uint32(_MASK)).astype(np.int64)
 
 
 def is_text(contribution: Contribution) -> bool:
@@ -129,12 +177,16 @@ def is_text(contribution: Contribution) -> bool:
 
 
 def readable(finding: Finding, contributions: Sequence[Contribution]) -> tuple[Contribution, ...]:
-    """The same with the gram itself as value: the longest of the finding's own that has this number. For screens only: the
-    words are an attacker's, and may name a person."""
+    """The same with the gram itself as value: the finding's own word, or else run, that has this number. For screens only:
+    the words are an attacker's, and may name a person."""
     if not any(map(is_text, contributions)):
         return tuple(contributions)
-    own = sorted((gram for text in artefacts(finding) for gram in grams(normal(text))), key=lambda g: (len(g), g))
-    names: dict[int | str, str] = {bucket_of(gram): gram[1:] for gram in own}
+    names: dict[int | str, str] = {}
+    for text in map(normal, artefacts(finding)):
+        data = text.encode("utf-8", "surrogatepass")
+        runs = (data[i : i + RUN_OCTETS] for i in range(len(data) - RUN_OCTETS + 1))
+        names |= {crc32(_RUN + run) & _MASK: run.decode("utf-8", "replace") for run in runs}
+        names |= {bucket_of(gram): gram[1:] for gram in sorted(words(text))}
     return tuple(
         msgspec.structs.replace(c, value=names.get(c.value, c.value)) if is_text(c) and c.feature != REST else c
         for c in contributions
