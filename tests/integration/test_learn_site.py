@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
+from countersign.autonomy.scopes import Stage
 from countersign.bootstrap import Site, open_site
 from countersign.evaluate.learn_labels import Example, examples, snapshot
 from countersign.evaluate.replay import replay
@@ -20,6 +21,7 @@ from countersign.store.engine import reading, writing
 from countersign.triage.features import FEATURES
 from countersign.triage.model import Model
 from tests import fakes
+from tests.earned import DAY_MS, live_through, noise, promote
 from tests.fakes import NOON_MS, StepClock, deliver, run, wazuh
 
 SHARE = FEATURES.index("rule_share_ppm")
@@ -111,6 +113,21 @@ field = "host"
         "b": (True, "imported"),
         "d": (True, "human"),
     }
+
+
+def test_a_blind_answer_is_a_label_and_the_machines_close_is_not(site: Site) -> None:
+    live_through(site)
+    promote(site, Stage.SUPERVISED)
+    deliver(site, noise(range(385, 388), at_ms=NOON_MS + DAY_MS))
+    with reading(site.engine) as conn:
+        closed = sorted(conn.execute(select(t.closes.c.finding_id)).scalars())
+        people = {one.finding for one in examples(conn)}
+    assert closed
+    assert not people & set(closed)
+    site.commands.review(closed[0], "threat", "it was real", "ada")
+    with reading(site.engine) as conn:
+        (one,) = [one for one in examples(conn) if one.finding == closed[0]]
+    assert (one.threat, one.source) == (True, "sampled-blind")
 
 
 def test_the_snapshot_names_labels_and_decisions_and_nobody() -> None:

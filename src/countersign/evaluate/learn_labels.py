@@ -1,9 +1,9 @@
 """What people said of this site's findings, with the features recorded when each was decided: what ``learn`` rests on.
 
-A person's disposition labels every finding of the case; test and duplicate say nothing of it, and a close by the agent is
-never a label. Each finding stands as in its newest decision before the case was first disposed, so that no feature knows
-the answer; one that joined the case later is left out. Imported dispositions are those that the tools' own alerts carry;
-a person's word here goes before them.
+A person's disposition labels every finding of the case but those that somebody reviewed blind, whose answer is their label;
+test and duplicate say nothing, and a close by the agent is never a label. Each finding stands as in its newest decision
+before the case was first disposed, or the answer given, so that no feature knows the answer; one that joined the case later
+is left out. Imported dispositions are those that the tools' own alerts carry; a person's word here goes before them.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from countersign.model.records import FindingRecord, Known, Records
 from countersign.store import evidence, ledger
 from countersign.store import tables as t
 from countersign.store.casework import BENIGN, THREAT
+from countersign.store.labelling import BLIND, HUMAN
 from countersign.store.sql import chunks
 from countersign.triage.text import Texts, artefacts
 
-HUMAN, SAMPLED, IMPORTED = "human", "sampled-blind", "imported"
-SOURCES = (HUMAN, SAMPLED, IMPORTED)
+IMPORTED = "imported"
+"""Third source of labels, beside ``labelling.HUMAN`` and ``labelling.BLIND``."""
 
 _record = msgspec.msgpack.Decoder(FindingRecord)
 _known = msgspec.msgpack.Decoder(Known)
@@ -60,7 +61,7 @@ class Example:
 def examples(conn: Connection, *, imported: bool = False) -> list[Example]:
     """Every labelled finding whose record is still there, in the order of the decisions."""
     said = {one.finding: one for one in (_imported(conn) if imported else ())}
-    said |= {one.finding: one for one in disposed(conn)}
+    said |= {one.finding: one for one in (*disposed(conn), *blind(conn))}
     found = _decisions(conn, said)
     made = [_example(said[ident], entry, record) for ident, entry, record in _records(conn, found)]
     return sorted(made, key=lambda one: (one.entry, one.finding))
@@ -92,6 +93,13 @@ def disposed(conn: Connection) -> list[Said]:
         for ident, case in conn.execute(select(f.id, f.case_id).where(f.case_id.in_(part))):
             said.append(Said(ident, case, standing[case], HUMAN, first[case]))
     return said
+
+
+def blind(conn: Connection) -> list[Said]:
+    """Answers of blind reviews of closes."""
+    one, f = t.labels.c, t.findings.c
+    columns = select(f.id, f.case_id, one.threat, one.entry).where(f.id == one.finding_id, one.source == BLIND)
+    return [Said(row.id, row.case_id, bool(row.threat), BLIND, row.entry) for row in conn.execute(columns)]
 
 
 def _threat(disposition: str) -> bool | None:
