@@ -21,7 +21,7 @@ from countersign.store.engine import reading, writing
 from countersign.triage.features import FEATURES
 from countersign.triage.model import Model
 from tests import fakes
-from tests.earned import DAY_MS, live_through, noise, promote
+from tests.earned import DAY_MS, HOSTS, live_through, noise, promote
 from tests.fakes import NOON_MS, StepClock, deliver, run, wazuh
 
 SHARE = FEATURES.index("rule_share_ppm")
@@ -115,10 +115,11 @@ field = "host"
     }
 
 
+@pytest.mark.slow
 def test_a_blind_answer_is_a_label_and_the_machines_close_is_not(site: Site) -> None:
     live_through(site)
     promote(site, Stage.SUPERVISED)
-    deliver(site, noise(range(385, 388), at_ms=NOON_MS + DAY_MS))
+    deliver(site, noise(range(200, HOSTS), at_ms=NOON_MS + DAY_MS))
     with reading(site.engine) as conn:
         closed = sorted(conn.execute(select(t.closes.c.finding_id)).scalars())
         people = {one.finding for one in examples(conn)}
