@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import msgspec
+import structlog
 from sqlalchemy import Connection, Engine
 
 from countersign import __version__
@@ -23,7 +24,7 @@ from countersign.autonomy.scopes import DEFAULT_SCOPES, Scope
 from countersign.config import Config, ScopeName, data_dir, load
 from countersign.enrich import RESOURCE, Enricher, SiteData, make_enricher
 from countersign.enrich.facts import surroundings
-from countersign.errors import EnvironmentFault
+from countersign.errors import CountersignError, EnvironmentFault
 from countersign.flow import Batch, Judged
 from countersign.judge import Judge
 from countersign.model.alerts import Severity
@@ -34,15 +35,17 @@ from countersign.model.findings import Finding
 from countersign.policy.gate import CONDITIONS
 from countersign.ports import Clock
 from countersign.sources import make_source
-from countersign.store import inventory, keys, ledger, migrate, opening, switches
+from countersign.store import inventory, keys, ledger, migrate, models, opening, switches
 from countersign.store.autonomy import InForce
 from countersign.store.commands import Commands
-from countersign.store.engine import make_engine, writing
+from countersign.store.engine import make_engine, reading, writing
 from countersign.store.gear import Tools
 from countersign.store.hotpath import HotPath
 from countersign.store.sealer import Sealer
 from countersign.store.tiles import TileDir
 from countersign.triage.model import Model
+
+log = structlog.get_logger()
 
 LEASE_MS = 60_000
 ROLES_MAX = 50_000
@@ -59,9 +62,10 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Site:
-    """One opened data directory: configuration, database, keys, and the rooms built on them."""
+    """One opened data directory: configuration, database, keys, and the rooms built on them. model: the one in force,
+    which ``follow`` keeps up with activations, whoever made them; followed: index of the entry that it comes from."""
 
     data: Path
     config: Config
@@ -70,6 +74,7 @@ class Site:
     agent_key: bytes
     clock: Clock
     model: Model
+    followed: int = -2
 
     @cached_property
     def scopes(self) -> dict[str, Scope]:
@@ -78,8 +83,29 @@ class Site:
 
     @property
     def in_force(self) -> InForce:
-        """Model and policy that decide at present."""
+        """Model and policy that decide at present, another process's activation included."""
+        with reading(self.engine) as conn:
+            self.follow(conn)
+        return self.deciding
+
+    @property
+    def deciding(self) -> InForce:
+        """The same as of the last ``follow``."""
         return InForce(self.model.id, policy_id(self.scopes), self.model.edges)
+
+    def follow(self, conn: Connection) -> None:
+        """Take the model that was activated last. One that cannot be read stops no alert: the present one goes on, and the
+        next start records which takes its place."""
+        index = ledger.last_index(conn, Kind.MODEL_ACTIVATED)
+        if index == self.followed:
+            return
+        newest = models.newest(conn)
+        try:
+            if newest is not None and newest.subject != self.model.id:
+                self.model = models.load(conn, newest)
+        except CountersignError as error:
+            log.error("the activated model cannot be read; the present one goes on", why=str(error))
+        self.followed = index
 
     @cached_property
     def tiles(self) -> TileDir:
@@ -123,6 +149,7 @@ class Gear:
         self._site = site
         self._public = leases.public_key(site.agent_key)
         self._imported = -2
+        self._model = ""
         self._enricher: Enricher
         self._judge: Judge
         self._roles: dict[str, str] = {}
@@ -137,19 +164,22 @@ class Gear:
             killed=switches.stopped,
             prepare=self.prepare,
             role=self.role,
-            in_force=lambda: self._site.in_force,
+            in_force=lambda: self._site.deciding,
         )
 
     def prepare(self, conn: Connection) -> None:
-        """Follow the inventory: rebuild the lookups when an import came since the last batch."""
+        """Follow inventory and model: make lookups and judge anew when an import or an activation came since the last
+        batch."""
+        self._site.follow(conn)
         imported = ledger.last_index(conn, Kind.INVENTORY_IMPORTED)
-        if imported == self._imported:
+        if imported == self._imported and self._site.model.id == self._model:
             return
-        self._enricher = make_enricher(SiteData(inventory.load(conn), self._site.data, self._geo()))
+        if imported != self._imported:
+            self._enricher = make_enricher(SiteData(inventory.load(conn), self._site.data, self._geo()))
+            self._roles.clear()
         offset = self._site.config.utc_offset_minutes
         self._judge = Judge(self._site.model, surroundings, self._enricher.required, offset, self._site.scopes)
-        self._imported = imported
-        self._roles.clear()
+        self._imported, self._model = imported, self._site.model.id
 
     def judge(self, batch: Batch) -> list[Judged]:
         """Verdicts and decisions with the judge of the moment."""
@@ -228,18 +258,13 @@ def open_site(chosen: Path | None = None, *, clock: Clock | None = None) -> Site
 
 def _open(data: Path, config: Config, engine: Engine, clock: Clock) -> Site:
     migrate.upgrade(engine)
-    site = Site(
-        data=data,
-        config=config,
-        engine=engine,
-        log_key=keys.load_or_create(data, config.ledger.origin),
-        agent_key=secret_file(data / AGENT_KEY),
-        clock=clock,
-        model=Model.load_prior(),
-    )
+    log_key = keys.load_or_create(data, config.ledger.origin)
+    agent_key = secret_file(data / AGENT_KEY)
     with writing(engine) as conn:
-        opening.open_ledger(conn, site.log_key.name, str(site.log_key.vkey), __version__, site.clock.now_ms())
-        opening.activate(conn, site.model.id, _prior_bytes(), site.in_force.policy, CONDITIONS, site.clock.now_ms())
+        opening.open_ledger(conn, log_key.name, str(log_key.vkey), __version__, clock.now_ms())
+        model = models.in_force(conn, _prior_bytes(), clock.now_ms())
+        site = Site(data=data, config=config, engine=engine, log_key=log_key, agent_key=agent_key, clock=clock, model=model)
+        opening.activate_policy(conn, site.deciding.policy, CONDITIONS, clock.now_ms())
     return site
 
 

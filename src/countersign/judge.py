@@ -24,6 +24,7 @@ from countersign.policy.gate import GateInput, decide
 from countersign.triage.features import FEATURES, Context, features, share_ppm
 from countersign.triage.model import HARD_CAP_PPM, Model, probability_ppm
 from countersign.triage.novelty import Novelty, PatternRecord, assess, rarity
+from countersign.triage.text import artefacts
 
 DAY_MS = 86_400_000
 _encode = msgspec.msgpack.Encoder().encode
@@ -86,7 +87,10 @@ class Judge:
         novelties = [assess(k, r, batch.now_ms) for k, r in zip(known, rarities, strict=True)]
         silent = [tuple(name for name in a.unavailable if name in self.required) for a in around]
         verdicts = self.model.verdicts(
-            rows, novelty_ppm=[n.p_ppm for n in novelties], missing=[bool(names) for names in silent]
+            rows,
+            novelty_ppm=[n.p_ppm for n in novelties],
+            missing=[bool(names) for names in silent],
+            texts=[artefacts(p.finding) for p in batch.placed] if self.model.reads_text else (),
         )
         trouble = [trouble_of(p, v.label, batch) for p, v in zip(batch.placed, verdicts, strict=True)]
         others = _Others(batch, trouble)

@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
     group.callback()(_group)
     group.command("sites")(sites)
     group.command("ait")(ait)
+    group.command("mail")(mail)
     app.add_typer(group, name="evaluate")
 
 
@@ -73,6 +74,31 @@ def ait(
             note(line)
     if any(network["bound_violated"] for network in found["networks"]):
         raise typer.Exit(1)
+
+
+def mail(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with mail corpora, one *.tar.xz each.")],
+    json: JsonOption = False,
+) -> None:
+    """Real mail: how much of it can be read, and whether the text terms learn within one corpus."""
+    from countersign.evaluate.mail import evaluate  # noqa: PLC0415 - keeps `--help` quick
+
+    found = evaluate(folder)
+    if json:
+        emit(found)
+        return
+    names = ("mails", "read", "with_subject", "with_text", "html_only", "with_date", "grams_median")
+    rows = [(one["corpus"], *(one[name] for name in names)) for one in found["corpora"]]
+    table(("corpus", *(name.replace("_", " ") for name in names)), rows)
+    for one in found["corpora"]:
+        for name in one["unreadable"]:
+            note(f"{one['corpus']}: not read: {name}")
+        if ranked := one["replies_told"]:
+            auc, low, high = (f"{value / 1_000_000:.3f}" for value in ranked["auc"])
+            tested = f"trained on the {ranked['trained']} older, tested on the {ranked['tested']} newer"
+            note(f"{one['corpus']}: replies over first mails, AUC {auc} (95 % interval {low}–{high}), {tested}")
+    for line in found["notes"]:
+        note(line)
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -207,10 +207,13 @@ def _document(intercept: int, terms: tuple[Term, ...], *, training: dict[str, st
 
 
 def pack(document: Document) -> bytes:
-    """The file: JSON with one line per key and per term, so that a change can be read in a diff."""
+    """The file: JSON with one line per key and per term, so that a change can be read in a diff. No line for what is not
+    there."""
     lines = []
     for name in document.__struct_fields__:
         value = getattr(document, name)
+        if value is None:
+            continue
         text = _listed(value) if name == "terms" else msgspec.json.encode(value).decode()
         lines.append(f'"{name}": {text}')
     return ("{\n" + ",\n".join(lines) + "\n}\n").encode()

@@ -16,6 +16,7 @@ from countersign.policy.gate import GateInput, decide
 from countersign.store import evidence, ledger
 from countersign.store import tables as t
 from countersign.triage.model import Model, probability_ppm
+from countersign.triage.text import artefacts
 
 PROBLEMS_MAX = 100
 _record = msgspec.msgpack.Decoder(FindingRecord)
@@ -79,7 +80,8 @@ class _Replayer:
         model = self._model(record.verdict.model)
         given = _gate.decode(record.gate)
         missing = bool(given.sources_unavailable)
-        verdict = model.verdict(record.features, novelty_ppm=given.novelty_ppm, missing=missing)
+        texts = artefacts(record.finding)
+        verdict = model.verdict(record.features, novelty_ppm=given.novelty_ppm, missing=missing, texts=texts)
         asked = msgspec.structs.replace(given, label=verdict.label, probability_ppm=probability_ppm(verdict))
         fresh = msgspec.structs.replace(record, verdict=verdict, decision=decide(asked))
         where = entry.body["record"]

@@ -10,6 +10,7 @@ from countersign.model.attack import tactic_name
 from countersign.model.inventory import Criticality
 from countersign.model.verdicts import PICO, PPM
 from countersign.triage.tactics import KILL_CHAIN
+from countersign.triage.text import PREFIX, REST
 
 TEXT_CHARS_MAX = 120
 """Longest quoted title or name; the whole stands with the finding that is cited."""
@@ -44,12 +45,16 @@ _LEVELS = tuple(level.name.lower() for level in Criticality)
 
 def feature(name: str) -> str:
     """A feature's name in words; one that is not known here keeps its own."""
+    if name.startswith(PREFIX):
+        return "other words in the text" if name == REST else "words in the text"
     return _FEATURES.get(name, name.replace("_", " "))
 
 
 def value(name: str, raw: int | str) -> str:
     """A feature's value in words; -1 stands for "never" or "not known"."""
     if isinstance(raw, str):
+        if name.startswith(PREFIX):
+            return f"“{clip(raw)}”"
         return _span_of_values(name, clip(raw)) or "not given"
     if raw < 0:
         return "never" if name.endswith("_gap_s") else "not known"

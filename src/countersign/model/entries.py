@@ -30,6 +30,7 @@ class Kind(StrEnum):
     CHANGE_APPROVED = "change.approved"
     CHANGE_DENIED = "change.denied"
     LEASE_ISSUED = "lease.issued"
+    MODEL_PROPOSED = "model.proposed"
     MODEL_ACTIVATED = "model.activated"
     POLICY_ACTIVATED = "policy.activated"
     AUTONOMY_STOPPED = "autonomy.stopped"

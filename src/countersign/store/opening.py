@@ -1,4 +1,4 @@
-"""The first entries of a ledger, and those that say which model and policy are in force from here on."""
+"""The first entries of a ledger, and the one that says which policy is in force from here on (models: ``store.models``)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, select
 
 from countersign.model.entries import Actor, Entry, Kind
-from countersign.store import evidence, ledger
+from countersign.store import ledger
 from countersign.store import tables as t
 from countersign.store.sql import insert_new
 
@@ -23,13 +23,8 @@ def open_ledger(conn: Connection, origin: str, vkey: str, version: str, now_ms: 
         ledger.append(conn, [(Entry(Kind.LEDGER_OPENED, now_ms, _SYSTEM, origin, "start", body), "")])
 
 
-def activate(conn: Connection, model: str, data: bytes, policy: str, conditions: Sequence[str], now_ms: int) -> None:
-    """Record model and policy when they differ from those last recorded. The model itself is kept as evidence."""
-    if _last(conn, Kind.MODEL_ACTIVATED) != model:
-        blob = evidence.pack("model", data)
-        evidence.put(conn, [blob])
-        body = {"model": model, "blob": blob.digest}
-        ledger.append(conn, [(Entry(Kind.MODEL_ACTIVATED, now_ms, _SYSTEM, model, "start", body), "")])
+def activate_policy(conn: Connection, policy: str, conditions: Sequence[str], now_ms: int) -> None:
+    """Record the policy when it differs from the one last recorded."""
     if _last(conn, Kind.POLICY_ACTIVATED) != policy:
         about = {"policy": policy, "conditions": list(conditions)}
         ledger.append(conn, [(Entry(Kind.POLICY_ACTIVATED, now_ms, _SYSTEM, policy, "start", about), "")])

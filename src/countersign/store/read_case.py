@@ -16,6 +16,7 @@ from countersign.model.verdicts import Label
 from countersign.store import evidence
 from countersign.store import tables as t
 from countersign.store.read import CaseRow, case_rows, people, plain
+from countersign.triage import text
 
 FINDINGS_MAX = 60
 """Most findings of a case read whole; the page says how many more there are."""
@@ -106,7 +107,15 @@ def records(conn: Connection, row: CaseRow, most: int = FINDINGS_MAX) -> tuple[F
     chosen = select(f.blob, f.place).where(f.case_id == row.id).order_by(*order).limit(min(most, FINDINGS_MAX))
     places = [(blob, place) for blob, place in conn.execute(chosen).all()]
     held = {blob: _held(conn, blob) for blob in dict.fromkeys(blob for blob, _ in places)}
-    return tuple(_decode_record(held[blob][place]) for blob, place in places if held[blob])
+    return tuple(_readable(_decode_record(held[blob][place])) for blob, place in places if held[blob])
+
+
+def _readable(record: FindingRecord) -> FindingRecord:
+    """With words where the verdict holds numbers of their hashes."""
+    named = text.readable(record.finding, record.verdict.contributions)
+    if named == record.verdict.contributions:
+        return record
+    return msgspec.structs.replace(record, verdict=msgspec.structs.replace(record.verdict, contributions=named))
 
 
 def _held(conn: Connection, blob: str) -> list[bytes]:

@@ -25,6 +25,7 @@ from countersign.triage.calibrate import Calibration, Steps, merged_ppm
 from countersign.triage.counterfactual import Reach, counterfactual, reach
 from countersign.triage.features import FEATURES
 from countersign.triage.terms import Picos, Term
+from countersign.triage.text import Reader, TextPart, Texts
 
 FORMAT = 1
 HARD_CAP_PPM = 10_000
@@ -57,7 +58,8 @@ class CalibrationTable(msgspec.Struct, frozen=True):
 
 class Document(msgspec.Struct, frozen=True):
     """The file. training: SHA-256 per data file. metrics and settings are for people; nothing reads them. edges: of the
-    score bands in which a site's reviewed findings are tested apart, ascending; empty in files older than bands."""
+    score bands in which a site's reviewed findings are tested apart, ascending; empty in files older than bands. text: what
+    a site's own labels taught about words; left out of the file when there is none."""
 
     format: int
     name: str
@@ -71,6 +73,7 @@ class Document(msgspec.Struct, frozen=True):
     settings: dict[str, Any]
     metrics: dict[str, Any]
     edges: tuple[int, ...] = ()
+    text: TextPart | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class Model:
     calibration: Calibration
     columns: tuple[int, ...]
     reaches: tuple[Reach, ...] = field(repr=False)
+    reader: Reader | None = field(default=None, repr=False)
 
     @classmethod
     def load_prior(cls) -> Model:
@@ -105,7 +109,13 @@ class Model:
             calibration=document.calibration.unpack(),
             columns=tuple(FEATURES.index(term.feature) for term in document.terms),
             reaches=tuple(reach(term) for term in document.terms),
+            reader=Reader(document.text) if document.text is not None else None,
         )
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether texts must be handed in with the rows; where not, nobody needs to gather them."""
+        return self.reader is not None
 
     @property
     def threshold(self) -> int:
@@ -118,7 +128,7 @@ class Model:
         return self.document.edges
 
     def score_rows(self, rows: Sequence[Row]) -> tuple[Picos, Picos]:
-        """Scores of n rows (n,) and every term's share (n, terms), all in pico-logits."""
+        """Scores of n rows (n,) without text, and every term's share (n, terms), all in pico-logits."""
         terms = self.document.terms
         shares = np.empty((len(terms), len(rows)), dtype=np.int64)
         if rows:
@@ -128,30 +138,48 @@ class Model:
         return shares.sum(axis=0) + self.document.intercept, shares.T
 
     def score(self, row: Row) -> int:
-        """Score of one row in pico-logits."""
+        """Score of one row in pico-logits, without what its text adds."""
         terms = zip(self.document.terms, self.columns, strict=True)
         return self.document.intercept + sum(term.pico(row[column]) for term, column in terms)
 
     def verdicts(
-        self, rows: Sequence[Row], *, novelty_ppm: Sequence[int] = (), missing: Sequence[bool] = ()
+        self,
+        rows: Sequence[Row],
+        *,
+        novelty_ppm: Sequence[int] = (),
+        missing: Sequence[bool] = (),
+        texts: Sequence[Texts] = (),
     ) -> list[Verdict]:
         """A verdict per row. novelty_ppm: conformal p-value of each row (0 when not known); missing: whether evidence
-        that is required for the row was not available. Both may be empty."""
+        that is required for the row was not available; texts: ``triage.text.artefacts`` of each, read only by a model that
+        ``reads_text``, which then needs them. The first two may be empty."""
         totals, shares = self.score_rows(rows)
         novelty = novelty_ppm or (0,) * len(rows)
         gaps = missing or (False,) * len(rows)
         order = np.argsort(-np.abs(shares), axis=1, kind="stable")
-        parts = zip(rows, totals.tolist(), shares.tolist(), order.tolist(), novelty, gaps, strict=True)
+        said = [self.reader.contributions(text) for text in texts] if self.reader else [()] * len(rows)
+        parts = zip(rows, totals.tolist(), shares.tolist(), order.tolist(), novelty, gaps, said, strict=True)
         return [self._verdict(*part) for part in parts]
 
-    def verdict(self, row: Row, *, novelty_ppm: int = 0, missing: bool = False) -> Verdict:
+    def verdict(self, row: Row, *, novelty_ppm: int = 0, missing: bool = False, texts: Texts = ()) -> Verdict:
         """The same for one row."""
-        return self.verdicts([row], novelty_ppm=[novelty_ppm], missing=[missing])[0]
+        return self.verdicts([row], novelty_ppm=[novelty_ppm], missing=[missing], texts=[texts])[0]
 
     def _verdict(
-        self, row: Row, total: int, shares: list[int], order: list[int], novelty_ppm: int, missing: bool
+        self,
+        row: Row,
+        total: int,
+        shares: list[int],
+        order: list[int],
+        novelty_ppm: int,
+        missing: bool,
+        said: tuple[Contribution, ...],
     ) -> Verdict:
         values = [row[column] for column in self.columns]
+        contributions = self._contributions(values, shares, order)
+        if said:
+            total += sum(part.pico for part in said)
+            contributions = tuple(sorted((*contributions, *said), key=lambda part: -abs(part.pico)))
         p0, p1 = self.calibration.interval(total)
         return Verdict(
             label=label(p0, p1, missing=missing or (p1 <= BENIGN_PPM and beyond_training(row))),
@@ -159,7 +187,7 @@ class Model:
             intercept_pico=self.document.intercept,
             p0_ppm=p0,
             p1_ppm=p1,
-            contributions=self._contributions(values, shares, order),
+            contributions=contributions,
             counterfactual=counterfactual(total, shares, values, self.reaches, self.threshold),
             novelty_ppm=novelty_ppm,
             model=self.id,

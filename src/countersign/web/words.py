@@ -12,6 +12,7 @@ from countersign.model.evidence import LookupStatus
 from countersign.model.verdicts import PICO, PPM, Counterfactual, Label
 from countersign.triage.features import CATEGORICAL
 from countersign.triage.tactics import KILL_CHAIN
+from countersign.triage.text import PREFIX, REST
 
 AGE_TARGET_MS = {
     Severity.FATAL: 900_000,
@@ -98,13 +99,19 @@ _STAGES = tuple(tactic_name(tactic) for tactic in KILL_CHAIN)
 
 def feature(name: str) -> str:
     """A feature's name in words."""
+    if name.startswith(PREFIX):
+        return "Other words in the text" if name == REST else "Words in the text"
     return FEATURES.get(name, name.replace("_", " ").capitalize())
 
 
 def value(name: str, raw: int | str) -> str:
     """A feature's value in words; -1 is "never" or "not known". A text such as ``8 to 19`` names a range."""
     if isinstance(raw, str):
-        return raw if name in CATEGORICAL else _NUMBER.sub(lambda found: value(name, int(found[0])), raw)
+        return (
+            raw
+            if name in CATEGORICAL or name.startswith(PREFIX)
+            else _NUMBER.sub(lambda found: value(name, int(found[0])), raw)
+        )
     if name.endswith("_gap_s"):
         return "never" if raw < 0 else span(raw * 1000)
     if name == "off_hours":
