@@ -165,6 +165,19 @@ def test_a_miss_that_a_blind_review_finds_demotes_recalls_and_is_counted(model: 
     assert found["closed"] + found["escalated"] == found["findings"]
 
 
+def test_a_threat_during_the_warm_up_delays_the_first_close_and_does_not_stop_the_certificate(model: Model) -> None:
+    hour = 9
+    made = [
+        (at, name, host, "hidden" if name.endswith("login") and hour * HOUR <= at < hour * HOUR + 300 else label)
+        for at, name, host, label in lines(96)
+    ]
+    clean, hidden = play(network(lines(96)), model, EDGES).scopes[ONE], play(network(made), model, EDGES).scopes[ONE]
+    assert clean.promoted_ms is not None
+    assert hidden.promoted_ms is not None
+    assert clean.promoted_ms < hidden.promoted_ms
+    assert sum(at <= hidden.promoted_ms for at, _, _ in hidden.course) >= reviews_needed(threats=1)
+
+
 def test_the_plain_certificate_closes_what_nobody_verified(model: Model) -> None:
     made = [*lines(96), (80 * HOUR + 5, "Suricata: TLS record", "db", "rare")]
     ours, plain = (play(network(sorted(made)), model, EDGES, choices) for choices in (OURS, PLAIN))
