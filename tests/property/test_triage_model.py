@@ -14,11 +14,11 @@ from countersign.errors import ConfigError
 from countersign.evaluate import trainer
 from countersign.evaluate.learn import pack
 from countersign.model.verdicts import PICO, PPM, Label, Verdict
-from countersign.triage.counterfactual import counterfactual, reach
+from countersign.triage.counterfactual import across_levels, counterfactual, level_of, reach
 from countersign.triage.expert import expert_terms
 from countersign.triage.features import CATEGORICAL, FEATURES
 from countersign.triage.model import HARD_CAP_PPM, Model, apply_changes, label
-from countersign.triage.terms import CategoricalTerm, NumericTerm, Term
+from countersign.triage.terms import CategoricalTerm, NumericTerm, PairTerm, Term
 
 PRIOR = Model.load_prior()
 WORDS = st.sampled_from(["wazuh", "suricata", "aminer", "unknown", "webserver", "mail", "okta", "", "\u202e<b>"])
@@ -90,6 +90,17 @@ def test_counterfactual_of_the_prior_re_scores_across_its_threshold(values: tupl
     assert (score > PRIOR.threshold) != (verdict.pico > PRIOR.threshold)
 
 
+@settings(max_examples=200)
+@given(ROWS, st.sampled_from(sorted(trainer.MONOTONE)), st.data())
+def test_what_is_learnt_runs_in_its_direction_whatever_else_is_so(
+    values: tuple[int | str, ...], name: str, data: st.DataObject
+) -> None:
+    place = FEATURES.index(name)
+    low, high = sorted(data.draw(st.tuples(st.integers(0, 90_000), st.integers(0, 90_000))))
+    before, after = (PRIOR.score((*values[:place], value, *values[place + 1 :])) for value in (low, high))
+    assert (after - before) * trainer.MONOTONE[name] >= 0
+
+
 @given(ROWS)
 def test_contributions_are_sorted_and_name_the_values(values: tuple[int | str, ...]) -> None:
     contributions = PRIOR.verdict(values).contributions
@@ -120,6 +131,59 @@ def test_counterfactual_is_the_smallest_by_brute_force(tables: list[list[int]], 
         assert len(found.changes) == min(sizes)
         assert found.pico == total + sum(change.pico for change in found.changes)
         assert (found.pico > threshold) != (total > threshold)
+
+
+RISES = st.lists(st.lists(st.integers(0, 5), min_size=3, max_size=3), min_size=2, max_size=3)
+
+
+@given(SMALL_TERMS, st.lists(RISES, min_size=1, max_size=3), st.data(), st.integers(-30, 30))
+def test_counterfactual_with_pairs_is_the_smallest_by_brute_force(
+    tables: list[list[int]], rises: list[list[list[int]]], data: st.DataObject, threshold: int
+) -> None:
+    """Levels 0, 1, 2 of ``by``, at which no cell of a pair is lower than at the level before, nor its own term."""
+    own = list(itertools.accumulate(data.draw(st.lists(st.integers(0, 5), min_size=3, max_size=3))))
+    pairs = [
+        tuple(zip(*(itertools.accumulate(cell, initial=data.draw(st.integers(-9, 9))) for cell in cells), strict=True))
+        for cells in rises
+    ]
+    terms: list[Term] = [NumericTerm("by", "learnt", "", (1, 2), tuple(own), own[0])]
+    terms += [NumericTerm(f"f{i}", "learnt", "", tuple(range(1, len(t))), tuple(t), t[0]) for i, t in enumerate(tables)]
+    terms += [
+        PairTerm(f"g{i}", "by", "learnt", "", (1, 2), tuple(range(1, len(rows[0]))), rows[:3])
+        for i, rows in enumerate(pairs)
+    ]
+    levels = [level_of(terms, level, 0) for level in range(3)]
+    values = [data.draw(st.integers(0, 2)), *(data.draw(st.integers(0, 3)) for _ in terms[1:])]
+    picos = [term.pico(value) for term, value in zip(levels[values[0]].terms, values, strict=True)]
+    total = sum(picos)
+    found = across_levels(total, picos, values, levels, values[0], threshold)
+    sizes = [
+        (there != values[0]) + sum(choice != pico for choice, pico in zip(choices, kept, strict=True))
+        for there in range(3)
+        for kept in [[term.pico(value) for term, value in zip(levels[there].terms, values, strict=True)][1:]]
+        for choices in itertools.product(*[[b[0] for b in r.bins] for r in levels[there].reaches[1:]])
+        if (own[there] + sum(choices) > threshold) != (total > threshold)
+    ]
+    assert found.possible == bool(sizes)
+    if sizes:
+        assert len(found.changes) == min(sizes)
+        assert found.pico == total + sum(change.pico for change in found.changes)
+        assert (found.pico > threshold) != (total > threshold)
+
+
+def test_a_file_in_which_more_trouble_could_look_safer_is_refused() -> None:
+    document = PRIOR.document
+    place = next(i for i, term in enumerate(document.terms) if isinstance(term, PairTerm))
+    pair = document.terms[place]
+    assert isinstance(pair, PairTerm)
+    for broken in (
+        msgspec.structs.replace(pair, scores=pair.scores[::-1]),
+        msgspec.structs.replace(pair, by="actors"),
+        msgspec.structs.replace(pair, by_edges=tuple(edge + 1 for edge in pair.by_edges)),
+    ):
+        terms = (*document.terms[:place], broken, *document.terms[place + 1 :])
+        with pytest.raises(ConfigError, match=r"rises|share one feature"):
+            Model.from_bytes(pack(msgspec.structs.replace(document, terms=terms)))
 
 
 @given(st.lists(st.integers(1, 100), unique=True, max_size=6).map(sorted), st.integers(-1, 120))

@@ -165,6 +165,19 @@ def test_a_miss_that_a_blind_review_finds_demotes_recalls_and_is_counted(model: 
     assert found["closed"] + found["escalated"] == found["findings"]
 
 
+def test_a_threat_during_the_warm_up_delays_the_first_close_and_does_not_stop_the_certificate(model: Model) -> None:
+    hour = 9
+    made = [
+        (at, name, host, "hidden" if name.endswith("login") and hour * HOUR <= at < hour * HOUR + 300 else label)
+        for at, name, host, label in lines(96)
+    ]
+    clean, hidden = play(network(lines(96)), model, EDGES).scopes[ONE], play(network(made), model, EDGES).scopes[ONE]
+    assert clean.promoted_ms is not None
+    assert hidden.promoted_ms is not None
+    assert clean.promoted_ms < hidden.promoted_ms
+    assert sum(at <= hidden.promoted_ms for at, _, _ in hidden.course) >= reviews_needed(threats=1)
+
+
 def test_the_plain_certificate_closes_what_nobody_verified(model: Model) -> None:
     made = [*lines(96), (80 * HOUR + 5, "Suricata: TLS record", "db", "rare")]
     ours, plain = (play(network(sorted(made)), model, EDGES, choices) for choices in (OURS, PLAIN))
@@ -212,9 +225,14 @@ def test_report_has_every_table_and_chart(week: tuple[Stream, Run], tmp_path: Pa
         "networks": {"net": dict.fromkeys(kinds, per)},
         "by_step": {kind: {"steps": 3, "found": 2, "not_found": ["net: step0"]} for kind in kinds},
     }
-    found = {"networks": [row], "offline": offline, "goals": ait_measure.goals([row], offline)}
+    found = {
+        "networks": [row],
+        "all": ait_measure.total([row]),
+        "offline": offline,
+        "goals": ait_measure.goals([row], offline),
+    }
     found["choices"] = {"ours": {"what": "as described"} | ait_measure.total([row])}
-    assert len(list(ait_report.tables(found))) == 6
+    assert len(list(ait_report.tables(found))) == 7
     files = ait_report.write(found, tmp_path / "out")
     assert [path.name for path in files] == ["ait.json", "ait.md", "ait-bound.svg", "ait-closed.svg"]
     assert json.loads(files[0].read_text())["networks"][0]["name"] == "net"
@@ -228,7 +246,6 @@ def test_a_folder_without_networks_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_command_prints_what_it_promises(tmp_path: Path) -> None:
-    pytest.importorskip("interpret")
     pytest.importorskip("lightgbm")
     for start, name in enumerate(("a", "b", "c")):
         (tmp_path / f"{name}.csv").write_text(text(lines(72, start=start * 11, attack_hour=50 + start)))
@@ -240,7 +257,23 @@ def test_the_command_prints_what_it_promises(tmp_path: Path) -> None:
     assert all(wanted <= set(one) for one in found["networks"])
     assert set(found["offline"]["macro_f1"]) == {"name_prior", "lightgbm", "ours"}
     assert found["offline"]["by_step"]
+    assert all(
+        set(one[risk]) == {"share", "low", "high"} for one in [*found["networks"], found["all"]] for risk in ("for", "fnr")
+    )
     assert found["seconds"] > 0
+
+
+@pytest.mark.slow
+def test_one_network_may_be_tested_by_models_of_others(tmp_path: Path) -> None:
+    pytest.importorskip("lightgbm")
+    for folder, names in (("tested", "a"), ("train", "bc")):
+        (tmp_path / folder).mkdir()
+        for start, name in enumerate(names):
+            (tmp_path / folder / f"{name}.csv").write_text(text(lines(48, start=start * 11, attack_hour=40 + start)))
+    command = ["evaluate", "ait", str(tmp_path / "tested"), "--train", str(tmp_path / "train"), "--json"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert [one["name"] for one in json.loads(result.stdout)["networks"]] == ["a"]
 
 
 def test_one_real_network_folds_by_host_name_and_five_minutes(shared_data: Path) -> None:

@@ -71,18 +71,29 @@ def test_one_more_threat_never_raises_the_threshold(
 
 
 def test_thin_bands_join_the_next_and_a_rest_joins_the_last() -> None:
-    scores = [1] * 100 + [2] * 250 + [3] * 400 + [4] * 10
+    scores = [1] * 200 + [2] * 350 + [3] * 600 + [4] * 10
     walk = fixed_sequence(scores, [False] * len(scores), [1, 2, 3, 4])
-    assert [(b.above, b.upto, b.reviewed) for b in walk.bands] == [(None, 2, 350), (2, 4, 410)]
+    assert [(b.above, b.upto, b.reviewed) for b in walk.bands] == [(None, 2, 550), (2, 4, 610)]
     assert walk.threshold == 4
 
 
 def test_the_walk_stops_at_the_first_failure_however_clean_the_rest() -> None:
-    scores = [1] * 400 + [2] * 400 + [3] * 4_000
-    threats = [False] * 400 + [True] + [False] * 4_399
+    scores = [1] * 500 + [2] * 500 + [3] * 4_000
+    threats = [False] * 500 + [True] * 2 + [False] * 4_498
     walk = fixed_sequence(scores, threats, [1, 2, 3])
     assert (walk.threshold, [b.passed for b in walk.bands]) == (1, [True, False])
     assert naive_threshold_without_any_guarantee(scores, threats) == 3
+
+
+def test_a_band_stands_for_itself_once_it_can_bear_one_threat() -> None:
+    """Scores decide how bands join, never labels; until there is enough for two, all that was reviewed is one band."""
+    assert reviews_needed(threats=1) == 473
+    assert upper_bound_ppm(473, 1) <= 10_000 < upper_bound_ppm(472, 1)
+    for clean in (True, False):
+        for n, bands in ((472, 1), (473, 2)):
+            scores = [1] * n + [2] * 473
+            walk = fixed_sequence(scores, [not clean, *[False] * (len(scores) - 1)], [1, 2])
+            assert (len(walk.bands), walk.threshold) == (bands, 2)
 
 
 def test_nothing_passes_on_fewer_than_299() -> None:

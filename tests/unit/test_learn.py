@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import math
 import random
 import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -36,20 +36,68 @@ from countersign.evaluate.learn import (
 from countersign.model.verdicts import PICO, PPM
 from countersign.triage.features import FEATURES
 from countersign.triage.model import Model
-from countersign.triage.terms import NumericTerm
+from countersign.triage.terms import NumericTerm, PairTerm
 from tests.unit.test_learn_datasets import HEADER, line, write
 
 SCORED = st.lists(st.tuples(st.integers(-20, 20), st.booleans()), min_size=2, max_size=80)
 
 
-@given(st.lists(st.floats(-2, 50), unique=True, max_size=12).map(sorted), st.data())
-def test_integer_bins_are_the_trainers_bins_on_whole_numbers(cuts: list[float], data: st.DataObject) -> None:
-    scores = data.draw(st.lists(st.integers(-3, 3), min_size=len(cuts) + 1, max_size=len(cuts) + 1))
-    edges, values = trainer.integer_bins(cuts, scores)
-    term = NumericTerm("f", "learnt", "", edges, values, 0)
-    for number in range(60):
-        assert term.pico(number) == scores[int(np.searchsorted(cuts, number, side="right"))]
-    assert all(a != b for a, b in itertools.pairwise(values))
+def tree(data: st.DataObject, columns: tuple[int, ...], depth: int) -> dict[str, Any]:
+    """A tree as LightGBM dumps one, that splits on these columns."""
+    if depth == 0 or data.draw(st.booleans()):
+        return {"leaf_value": data.draw(st.floats(-3, 3))}
+    return {
+        "split_index": 0,
+        "split_feature": data.draw(st.sampled_from(columns)),
+        "threshold": data.draw(st.floats(-1, 7.9)),  # no data above what a feature is capped at, no cut there
+        "left_child": tree(data, columns, depth - 1),
+        "right_child": tree(data, columns, depth - 1),
+    }
+
+
+def walk(node: dict[str, Any], row: tuple[int, ...]) -> float:
+    while "split_index" in node:
+        node = node["left_child" if row[node["split_feature"]] <= node["threshold"] else "right_child"]
+    return float(node["leaf_value"])
+
+
+class Dumped:
+    """Trees in place of a fitted booster."""
+
+    def __init__(self, trees: list[dict[str, Any]]) -> None:
+        self.trees = trees
+
+    def dump_model(self) -> dict[str, Any]:
+        return {"tree_info": [{"tree_structure": one} for one in self.trees]}
+
+    def predict(self, data: trainer.Table, *, raw_score: bool) -> trainer.Table:
+        assert raw_score
+        return np.array([sum(walk(one, tuple(row)) for one in self.trees) for row in data.tolist()])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_trees_over_pairs_become_terms_that_give_the_same_score(data: st.DataObject) -> None:
+    by = trainer.LEARNT.index(trainer.BY)
+    others = [i for i in range(len(trainer.LEARNT)) if i != by]
+    machine = Dumped([tree(data, (by, data.draw(st.sampled_from(others))), 4) for _ in range(6)])
+    numbers = st.integers(0, 14)
+    rows = [
+        tuple(data.draw(numbers) if name in trainer.LEARNT else 0 for name in FEATURES)
+        for _ in range(data.draw(st.integers(1, 12)))
+    ]
+    weights = [data.draw(st.floats(0.1, 2)) for _ in rows]
+    intercept, terms = trainer.terms_of(machine, rows, weights)
+    own = next(term for term in terms if isinstance(term, NumericTerm))
+    for row, theirs in zip(rows, machine.predict(trainer.table(rows), raw_score=True), strict=True):
+        level = int(np.searchsorted(own.edges, row[FEATURES.index(own.feature)], side="right"))
+        plain = [term.given(level) if isinstance(term, PairTerm) else term for term in terms]
+        ours = intercept + sum(int(term.pico(row[FEATURES.index(term.feature)])) for term in plain)  # type: ignore[union-attr]
+        assert abs(ours / PICO - theirs) < 1e-9
+    for term in terms:
+        if isinstance(term, PairTerm):
+            usual = term.column([row[FEATURES.index(term.feature)] for row in rows], np.zeros(len(rows), dtype=np.intp))
+            assert abs(np.average(usual, weights=weights)) <= 1
 
 
 @settings(deadline=None)  # the first call loads scikit-learn
@@ -98,10 +146,11 @@ def test_only_features_that_mean_the_same_elsewhere_are_learnt() -> None:
 
 def test_learnt_tables_run_in_one_direction_and_stay_moderate() -> None:
     for term in Model.load_prior().document.terms:
-        if isinstance(term, NumericTerm) and term.origin == trainer.ORIGIN:
-            rising = [trainer.MONOTONE[term.feature] * score for score in term.scores]
-            assert rising == sorted(rising), term.feature
-            assert max(map(abs, term.scores)) < 5 * PICO, term.feature
+        if term.origin == trainer.ORIGIN and isinstance(term, NumericTerm | PairTerm):
+            for row in term.scores if isinstance(term, PairTerm) else (term.scores,):
+                rising = [trainer.MONOTONE[term.feature] * score for score in row]
+                assert rising == sorted(rising), term.feature
+                assert max(map(abs, row)) < 5 * PICO, term.feature
 
 
 def test_one_network_is_not_enough(tmp_path: Path) -> None:
@@ -113,7 +162,7 @@ def test_one_network_is_not_enough(tmp_path: Path) -> None:
 def test_scoring_needs_no_trainer() -> None:
     code = (
         "import sys; from countersign.triage.model import Model; Model.load_prior();"
-        "sys.exit(any(m.split('.')[0] in {'interpret', 'sklearn', 'scipy', 'sqlalchemy'} for m in sys.modules))"
+        "sys.exit(any(m.split('.')[0] in {'lightgbm', 'sklearn', 'scipy', 'sqlalchemy'} for m in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, env={"PYTHONPATH": "src"}).returncode == 0
 
@@ -137,8 +186,8 @@ def test_the_shipped_prior_ranks_attacks_of_a_real_network_first(shared_data: Pa
 
 def test_the_shipped_figures_hold_their_ground() -> None:
     for name, figures in Model.load_prior().document.metrics["networks"].items():
-        assert figures["without_dnsteal"]["auc"] > 980_000, name
-        assert figures["without_dnsteal"]["macro_f1"] > 780_000, name
+        assert figures["without_dnsteal"]["auc"] > 960_000, name
+        assert figures["without_dnsteal"]["macro_f1"] > 860_000, name
         assert figures["first_rank_of_step"]["dnsteal"] < figures["findings"] / 3, name
 
 
@@ -165,26 +214,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_our_score_equals_the_trainers(folder: Path) -> None:
-    pytest.importorskip("interpret")
+    pytest.importorskip("lightgbm")
     networks = [read_network(path) for path in sorted(folder.glob("*.csv"))]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fitted = fit(networks)
     check_equality(fitted, networks)
-    rows = [row.values for row in networks[0].rows]
-    learnt = [term for term in fitted.terms if term.origin == "learnt"]
-    ours = [
-        (fitted.intercept + sum(term.pico(values[FEATURES.index(term.feature)]) for term in learnt)) / PICO
-        for values in rows
-    ]
-    assert np.abs(np.array(ours) - fitted.machine.decision_function(trainer.table(rows))).max() < 1e-9
     with pytest.raises(VerificationError, match="differs from the trainer"):
         check_equality(Fit(fitted.intercept + PICO // 1000, fitted.terms, fitted.machine), networks)
 
 
 @pytest.mark.slow
 def test_the_command_gives_the_same_bytes_twice(folder: Path, tmp_path: Path) -> None:
-    pytest.importorskip("interpret")
+    pytest.importorskip("lightgbm")
     app = typer.Typer()
     app.callback()(lambda: None)
     register(app)

@@ -7,6 +7,7 @@ its continued fraction (Abramowitz & Stegun 26.5.8, Lentz's method), the binomia
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 from countersign.model.verdicts import PPM
 
@@ -21,9 +22,19 @@ _EPSILON = 1e-15
 _HALVINGS = 60
 
 
-def reviews_needed(alpha_ppm: int = ALPHA_PPM, delta_ppm: int = DELTA_PPM) -> int:
-    """Reviews without a single threat after which the bound is at most alpha: ceil(ln delta / ln(1 - alpha))."""
-    return math.ceil(math.log(delta_ppm / PPM) / math.log1p(-alpha_ppm / PPM))
+@lru_cache(maxsize=4096)
+def reviews_needed(alpha_ppm: int = ALPHA_PPM, delta_ppm: int = DELTA_PPM, threats: int = 0) -> int:
+    """Fewest reviews, ``threats`` of them threats, after which the bound is at most alpha; with none it is
+    ceil(ln delta / ln(1 - alpha)) = 299, with one 473."""
+    low = math.ceil(math.log(delta_ppm / PPM) / math.log1p(-alpha_ppm / PPM))
+    if not threats:
+        return low
+    high = low * (2 + 2 * threats)
+    while low < high:
+        middle = (low + high) // 2
+        refuted = binomial_tail(threats, middle, alpha_ppm / PPM) <= delta_ppm / PPM
+        low, high = (low, middle) if refuted else (middle + 1, high)
+    return low
 
 
 def upper_bound_ppm(reviewed: int, threats: int, delta_ppm: int = DELTA_PPM) -> int:

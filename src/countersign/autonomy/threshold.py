@@ -30,6 +30,9 @@ Truth: TypeAlias = Sequence[bool] | npt.NDArray[np.bool_]
 BANDS = 5
 """Few bands, many reviews in each: one of 299 passes only when not a single threat is in it, which one in a thousand spoils
 every fourth time; and the walk ends with the first that fails."""
+BEARS = 1
+"""Threats that a band must be able to bear before it stands for itself; until then it joins the next. The reviews that it
+takes are counted, never what they said. A site's first band is all it has, and is tested from 299 on."""
 
 
 class Band(msgspec.Struct, frozen=True):
@@ -79,7 +82,8 @@ def fixed_sequence(
     scores, threats: of the reviewed findings that would have been closed, in any order. edges: from ``grid``.
     """
     bands: list[Band] = []
-    for above, upto, reviewed, missed in _merged(scores, threats, edges, reviews_needed(alpha_ppm, delta_ppm), cap):
+    enough = reviews_needed(alpha_ppm, delta_ppm, BEARS)
+    for above, upto, reviewed, missed in _merged(scores, threats, edges, enough, cap):
         p = binomial_tail(missed, reviewed, alpha_ppm / PPM)
         bands.append(Band(above, upto, reviewed, missed, min(PPM, math.ceil(p * PPM)), p <= delta_ppm / PPM))
         if not bands[-1].passed:

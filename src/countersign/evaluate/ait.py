@@ -60,6 +60,7 @@ def evaluate(
         "alpha_ppm": ALPHA_PPM,
         "delta_ppm": DELTA_PPM,
         "networks": networks,
+        "all": ait_measure.total(networks),
         "offline": ait_offline.summary(scored),
         "goals": ait_measure.goals(networks, ait_offline.summary(scored)),
         "seconds": round(time.process_time() - began, 1),

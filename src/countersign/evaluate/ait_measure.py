@@ -31,6 +31,7 @@ def measure(run: Run) -> dict[str, Any]:
     benign = [i for i, one in enumerate(found) if not one.step]
     later = [i for i in benign if (at := run.scope_of(i).promoted_ms) is not None and found[i].first_ms >= at]
     missed = [i for i in threats if i in run.closed]
+    apart = _without_tunnel(run, threats)
     kept = {found[i].step for i in run.read}
     events = [event for scope in run.scopes.values() for event in scope.events]
     promoted = [scope.promoted_ms for scope in run.scopes.values() if scope.promoted_ms is not None]
@@ -53,7 +54,9 @@ def measure(run: Run) -> dict[str, Any]:
         "closed_from_hour": round((min(promoted) - start) / HOUR_MS, 1) if promoted else None,
         "for": interval(len(missed), len(run.closed)),
         "fnr": interval(len(missed), len(threats)),
-        "fnr_without_dnsteal": interval(*_without_tunnel(run, threats)),
+        "missed_without_dnsteal": apart[0],
+        "threats_without_dnsteal": apart[1],
+        "fnr_without_dnsteal": interval(*apart),
         "cases": _cases(run),
         "steps": len({found[i].step for i in threats}),
         "steps_lost": sorted({found[i].step for i in threats} - kept),
@@ -147,23 +150,36 @@ def total(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "benign_closed_share": round(closed / benign, 6) if benign else None,
         "benign_closed_share_after_warmup": round(closed_later / later, 6) if later else None,
         "by_network": {row["name"]: [row["benign_closed_share"], row["benign_closed_share_after_warmup"]] for row in rows},
-        "missed": sum(row["missed"] for row in rows),
+        **_summed(rows),
         "steps": sum(row["steps"] for row in rows),
         "steps_lost": [f"{row['name']}: {step}" for row in rows for step in row["steps_lost"]],
         "bound_violated": sum(row["bound_violated"] for row in rows),
     }
 
 
+def _summed(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Counts of all networks and what they say of both risks."""
+    sums = {key: sum(row[key] for row in rows) for key in ("findings", "threats", "closed", "missed")}
+    apart = sum(row["threats_without_dnsteal"] for row in rows)
+    missed_apart = sum(row["missed_without_dnsteal"] for row in rows)
+    risks = {"for": (sums["missed"], sums["closed"]), "fnr": (sums["missed"], sums["threats"])}
+    risks["fnr_without_dnsteal"] = (missed_apart, apart)
+    return sums | {name: interval(*counts) for name, counts in risks.items()}
+
+
 def goals(rows: Sequence[dict[str, Any]], offline: dict[str, Any]) -> list[dict[str, Any]]:
-    """The acceptance figures: what, value, limit, held. Networks must each reach a share."""
+    """The acceptance figures: what, value, limit, held; shares over all networks together and of the worst."""
     f1 = offline["macro_f1"]
     apart = offline["macro_f1_without_dnsteal"]
+    whole = total(rows)
     least = min((row["benign_closed_share"] or 0.0 for row in rows), default=0.0)
     later = min((row["benign_closed_share_after_warmup"] or 0.0 for row in rows), default=0.0)
     return [
         _goal("attack steps lost", sum(len(row["steps_lost"]) for row in rows), 0, most=True),
         _goal("threats among the closed", sum(row["missed"] for row in rows), 0, most=True),
         _goal("networks with the bound violated", sum(row["bound_violated"] for row in rows), 0, most=True),
+        _goal("benign closed from the first minute, all networks", whole[_SHARES[0]] or 0.0, SHARE_GOAL, most=False),
+        _goal("benign closed after the warm-up, all networks", whole[_SHARES[1]] or 0.0, SHARE_GOAL_LATER, most=False),
         _goal("benign closed from the first minute, worst network", least, SHARE_GOAL, most=False),
         _goal("benign closed after the warm-up, worst network", later, SHARE_GOAL_LATER, most=False),
         _goal("macro-F1 below LightGBM", round(f1["lightgbm"] - f1["ours"], 6), F1_SLACK, most=True),

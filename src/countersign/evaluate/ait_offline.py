@@ -1,7 +1,7 @@
 """Offline table of AIT-ADS, each network by models that never saw it: alert-name prior, LightGBM, ours.
 
-The name prior is the floor: what is known of an alert by its name alone. LightGBM on the features and weights that ours is
-trained with is the ceiling that an additive model is to reach.
+The name prior is the floor: what is known of an alert by its name alone. LightGBM with the features, weights and settings
+that ours is trained with, free of directions, caps and additive terms, is the ceiling that an additive model is to reach.
 """
 
 from __future__ import annotations
@@ -11,28 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from countersign.errors import EnvironmentFault
 from countersign.evaluate import learn, metrics, trainer
 from countersign.evaluate.ait_prior import Learned
 from countersign.evaluate.ait_stream import Stream
 from countersign.evaluate.datasets import DNS_TUNNEL, Network
 from countersign.model.verdicts import PICO, PPM
-from countersign.triage.features import CATEGORICAL
 
 MODELS = ("name_prior", "lightgbm", "ours")
-SETTINGS: dict[str, Any] = {
-    "n_estimators": 200,
-    "learning_rate": 0.05,
-    "num_leaves": 31,
-    "min_child_samples": 20,
-    "random_state": 7,
-    "n_jobs": 1,
-    "deterministic": True,
-    "force_row_wise": True,
-    "verbose": -1,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +34,10 @@ def score(stream: Stream, network: Network, learned: Learned, training: Sequence
     rows = [row for row in network.rows if row.last]
     names = {found.id: found.name for found in stream.found}
     values = [row.values for row in rows]
-    boosted = _boosted([one for _, one in training])
-    probabilities = np.asarray(boosted.predict_proba(_table(values)))[:, 1]
+    boosted = _boosted([one for _, one in training]).predict(trainer.table(values, capped=False), raw_score=True)
     scores = {
         "name_prior": _by_name([names[row.finding] for row in rows], [one for one, _ in training]),
-        "lightgbm": tuple(round(float(p - 0.5) * PICO) for p in probabilities),
+        "lightgbm": tuple(round(float(logit) * PICO) for logit in boosted),
         "ours": tuple(int(s) for s in learned.model.score_rows(values)[0]),
     }
     return Scored(stream.name, tuple(row.step for row in rows), scores)
@@ -70,27 +54,11 @@ def _by_name(names: Sequence[str], training: Sequence[Stream]) -> tuple[int, ...
     return tuple((threats[n] + 1) * PPM // (seen[n] + 2) - PPM // 2 if seen[n] else -PPM // 2 for n in names)
 
 
-def _boosted(training: Sequence[Network]) -> Any:  # noqa: ANN401 - LightGBM has no types
-    try:
-        from lightgbm import LGBMClassifier  # noqa: PLC0415 - optional extra
-    except ImportError:
-        raise EnvironmentFault(
-            "the comparison needs LightGBM", where="countersign evaluate ait", todo="pip install 'countersign[learn]'"
-        ) from None
+def _boosted(training: Sequence[Network]) -> trainer.Machine:
+    """The booster that ours is trained with, free to use the features as it likes."""
     rows = [row for network in training for row in network.rows]
     weights = [weight for network in training for weight in learn.weigh(network.rows)]
-    machine = LGBMClassifier(**SETTINGS)
-    machine.fit(_table([r.values for r in rows]), np.array([bool(r.step) for r in rows]), sample_weight=np.array(weights))
-    return machine
-
-
-def _table(rows: trainer.Rows) -> Any:  # noqa: ANN401 - a numpy array of floats
-    """The trainer's own columns as floats; a category by a stable number of its word."""
-    cells = trainer.table(rows)
-    for column, name in enumerate(trainer.LEARNT):
-        if name in CATEGORICAL:
-            cells[:, column] = [float(int.from_bytes(str(word).encode()[:6].ljust(6), "big")) for word in cells[:, column]]
-    return cells.astype(np.float64)
+    return trainer.train([row.values for row in rows], [bool(row.step) for row in rows], weights, additive=False)
 
 
 def summary(scored: Sequence[Scored]) -> dict[str, Any]:

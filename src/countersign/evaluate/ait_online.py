@@ -169,7 +169,8 @@ class _Site:
             self._reopen(i, now_ms, self.run.taken_back)
 
     def _ask(self, i: int, now_ms: int) -> bool:
-        """Ask the gate. Also keeps whether the finding is quiet and whether it would be closed if the stage allowed it."""
+        """Ask the gate. Also keeps whether the finding is quiet and whether it would be closed if the stage allowed it:
+        until a first band has passed, every quiet one would, so that the certificate does not wait for the bands."""
         scope, memory = self.run.scope_of(i), self.memory
         p1 = scope.p1_ppm(self.scores[i])
         if self.choices.plain:
@@ -180,7 +181,7 @@ class _Site:
             decision = decide(self._given(i, now_ms, scope, p1, novelty))
             failed = {c.name for c in decision.conditions if c.outcome is not Outcome.HELD}
             quiet = not failed - _ASIDE and memory.verdicts[i] is Label.BENIGN
-            within = scope.bands is None or p1 <= HARD_CAP_PPM
+            within = not scope.bands or p1 <= HARD_CAP_PPM
             held, why = decision.action is Action.CLOSE, _why(failed, memory.verdicts[i])
         self.run.why[i] = why
         (self.quiet.add if quiet else self.quiet.discard)(i)
@@ -238,15 +239,15 @@ class _Site:
         self._wait(i, now_ms)
 
     def _take_back(self, i: int, now_ms: int, *, certain: bool = False) -> None:
-        """Trouble: what would be or is closed in its case and hour is so no longer. certain: a person called it a threat,
-        and reads all of that unasked."""
+        """Trouble: what would be or is closed in its case and hour is so no longer, and the gate is asked again before a
+        person takes it. certain: a person called it a threat, and reads what came within an hour of it unasked."""
         if self.choices.plain:
             return
         for j in self.memory.touched_by(i):
             if j in self.memory.labels:
                 continue
             self.would.pop(j, None)
-            if certain:
+            if certain and abs(self.stream.found[j].first_ms - self.stream.found[i].first_ms) <= HOUR_MS:
                 self.must_read.add(j)
             if j in self.run.closed:
                 self._reopen(j, now_ms, self.run.taken_back)

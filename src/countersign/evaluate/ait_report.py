@@ -31,8 +31,9 @@ _WHAT = ("closed", "after", "missed", "steps lost", "bound")
 def tables(found: dict[str, Any]) -> Iterator[Table]:
     """Every table, in the order of the report."""
     yield _offline(found["offline"])
-    yield _online(found["networks"])
-    yield _risks(found["networks"])
+    yield _online(found["networks"], found["all"])
+    yield _risks(found["networks"], found["all"])
+    yield _cases(found["networks"])
     yield _beside(found["networks"])
     if "choices" in found:
         yield _choices(found["choices"])
@@ -56,7 +57,7 @@ def _offline(offline: dict[str, Any]) -> Table:
     return "Offline: each network by models trained on the others", columns, rows
 
 
-def _online(networks: Sequence[dict[str, Any]]) -> Table:
+def _online(networks: Sequence[dict[str, Any]], together: dict[str, Any]) -> Table:
     rows: list[tuple[str, ...]] = [
         (
             row["name"],
@@ -71,25 +72,35 @@ def _online(networks: Sequence[dict[str, Any]]) -> Table:
         )
         for row in networks
     ]
+    shares = (_percent(together["benign_closed_share"]), _percent(together["benign_closed_share_after_warmup"]))
+    sums = tuple(str(together[key]) for key in ("findings", "threats", "closed", "missed"))
+    violated = f"{together['bound_violated']} violated"
+    rows.append(("all", *sums, *shares, f"{len(together['steps_lost'])} of {together['steps']}", violated))
     columns = ("network", "findings", "threats", "closed", "missed", "of benign", "after", "steps lost", "bound")
     return "Online, cold start: each network a new site, in time order", columns, rows
 
 
-def _risks(networks: Sequence[dict[str, Any]]) -> Table:
+def _risks(networks: Sequence[dict[str, Any]], together: dict[str, Any]) -> Table:
+    rows: list[tuple[str, ...]] = [
+        (row["name"], _interval(row["for"]), _interval(row["fnr"]), _interval(row["fnr_without_dnsteal"]))
+        for row in [*networks, {"name": "all"} | together]
+    ]
+    return "Both risks in %, with 95 % intervals", ("network", "FOR", "FNR", "FNR without dnsteal"), rows
+
+
+def _cases(networks: Sequence[dict[str, Any]]) -> Table:
     rows: list[tuple[str, ...]] = [
         (
             row["name"],
-            _interval(row["for"]),
-            _interval(row["fnr"]),
-            _interval(row["fnr_without_dnsteal"]),
+            f"{row['cases']['closed']} of {row['cases']['cases']}",
             _interval(row["cases"]["for"]),
-            f"from hour {row['closed_from_hour']}" if row["closed_from_hour"] is not None else "never",
+            "never" if row["closed_from_hour"] is None else f"{row['closed_from_hour']}",
             str(row["closed_unread"]),
         )
         for row in networks
     ]
-    columns = ("network", "FOR", "FNR", "without dnsteal", "FOR by case", "closes", "never read")
-    return "Both risks, with 95 % intervals", columns, rows
+    columns = ("network", "cases closed whole", "FOR by case, %", "closes from hour", "closes never read")
+    return "By case, and what closing saves", columns, rows
 
 
 def _beside(networks: Sequence[dict[str, Any]]) -> Table:
@@ -138,7 +149,9 @@ def _percent(share: float | None, digits: int = 1) -> str:
 
 def _interval(one: dict[str, float | None]) -> str:
     low, high = one["low"], one["high"]
-    return "–" if low is None or high is None else f"{_percent(one['share'], 2)} ({100 * low:.2f}–{100 * high:.2f})"
+    if low is None or high is None:
+        return "–"
+    return f"{100 * (one['share'] or 0.0):.2f} ({100 * low:.2f}–{100 * high:.2f})"
 
 
 def _figure(value: float) -> str:

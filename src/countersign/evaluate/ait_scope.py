@@ -11,12 +11,11 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
 
 from countersign.autonomy import promotion, review, stages, states
-from countersign.autonomy.bounds import ALPHA_PPM, DELTA_PPM, binomial_tail, reviews_needed, upper_bound_ppm
+from countersign.autonomy.bounds import reviews_needed, upper_bound_ppm
 from countersign.autonomy.scopes import Scope, Stage
 from countersign.autonomy.threshold import Band, fixed_sequence
 from countersign.model.verdicts import PPM
@@ -78,7 +77,7 @@ class ScopeRun:
         order = np.argsort(scores, kind="stable")
         misses = np.cumsum(threats[order])
         ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
-        good = [int(end) for end in ends if end + 1 >= _enough(int(misses[end]))]
+        good = [int(end) for end in ends if end + 1 >= reviews_needed(threats=int(misses[end]))]
         if not good:
             return None
         top = good[-1]
@@ -126,17 +125,6 @@ class ScopeRun:
         if any(event.happened is states.Happened.RESTARTED for event in events):
             self.seen.clear()
         self.events.extend(events)
-
-
-@lru_cache(maxsize=4096)
-def _enough(misses: int) -> int:
-    """Fewest reviewed with so many misses that refute a risk above alpha at delta: Clopper-Pearson within alpha."""
-    low, high = reviews_needed(), reviews_needed() * (2 + 2 * misses)
-    while low < high:
-        middle = (low + high) // 2
-        refuted = binomial_tail(misses, middle, ALPHA_PPM / PPM) <= DELTA_PPM / PPM
-        low, high = (low, middle) if refuted else (middle + 1, high)
-    return low
 
 
 def seed(site: str, week: str) -> bytes:

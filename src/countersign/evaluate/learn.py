@@ -84,7 +84,7 @@ def fit(networks: Sequence[Network]) -> Fit:
     values = [row.values for row in rows]
     weights = [weight for network in networks for weight in weigh(network.rows)]
     machine = trainer.train(values, [bool(row.step) for row in rows], weights)
-    intercept, terms = trainer.terms_of(machine)
+    intercept, terms = trainer.terms_of(machine, values, weights)
     return Fit(intercept, (*terms, *expert_terms()), machine)
 
 
@@ -138,7 +138,7 @@ def check_equality(fitted: Fit, networks: Iterable[Network]) -> None:
     rows = [row.values for network in networks for row in network.rows]
     learnt = tuple(term for term in fitted.terms if term.origin == trainer.ORIGIN)
     ours = _model(fitted.intercept, learnt).score_rows(rows)[0] / PICO
-    worst = float(np.max(np.abs(ours - fitted.machine.decision_function(trainer.table(rows)))))
+    worst = float(np.max(np.abs(ours - fitted.machine.predict(trainer.table(rows), raw_score=True))))
     if worst > EQUALITY_LOGITS:
         raise VerificationError(f"our score differs from the trainer's by {worst:.3g} logit", where="learn")
 
@@ -196,6 +196,8 @@ def _document(intercept: int, terms: tuple[Term, ...], *, training: dict[str, st
         training=training,
         settings=trainer.SETTINGS
         | {
+            "rounds": trainer.ROUNDS,
+            "by": trainer.BY,
             "monotone": trainer.MONOTONE,
             "most": trainer.MOST,
             "step_findings_max": STEP_FINDINGS_MAX,

@@ -1,13 +1,17 @@
-"""interpret-core's explainable boosting machine, and its exact translation into our own additive terms.
+"""Boosted trees that each read one feature and the news on the host, and their exact translation into our additive terms.
 
-The trainer is the optional extra ``[learn]`` and is imported only here. Scoring needs none of it.
+Lou, Caruana, Gehrke & Hooker 2013: an additive model of single features and pairs, boosted. A tree that may split on no
+more than two features is a table over them, so the sum of the trees is one table per pair, exactly. Every pair holds the
+same feature (``BY``), and every table runs in the directions of ``MONOTONE`` (docs/decisions/0009-pairs.md).
+
+The booster is LightGBM, from the optional extra ``[learn]``, and is imported only here. Scoring needs none of it.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,8 +19,8 @@ from numpy.typing import NDArray
 
 from countersign.errors import EnvironmentFault
 from countersign.model.verdicts import PICO
-from countersign.triage.features import CATEGORICAL, FEATURES
-from countersign.triage.terms import MISSING, CategoricalTerm, NumericTerm, Term
+from countersign.triage.features import FEATURES
+from countersign.triage.terms import NumericTerm, PairTerm, Term
 
 LEARNT = (
     "alerts",
@@ -39,104 +43,146 @@ MONOTONE = {
 }
 """Directions that hold on any site: routine is what keeps firing, a long quiet broken is news, trouble breaks several at
 once, and nobody lowers a score by repeating himself."""
-MOST = {"alerts": 100, "pair_gap_s": 86_400, "rule_gap_s": 86_400, "host_rare_1h": 8}
-"""Larger values are taken as this one: beyond, the networks differ from each other by their attacks' timing and speed."""
-SETTINGS: dict[str, Any] = {
-    "interactions": 0,
-    "max_bins": 32,
-    "outer_bags": 8,
-    "n_jobs": 1,
-    "random_state": 7,
+MOST = {
+    "alerts": 100,
+    "pair_firings": 100,
+    "pair_gap_s": 86_400,
+    "rule_firings": 100,
+    "rule_gap_s": 86_400,
+    "host_rare_1h": 8,
 }
+"""Larger values are taken as this one: beyond, the networks differ from each other by their attacks' timing and speed, and a
+rule that fired a hundred times is routine, be it ten thousand."""
+BY = "host_rare_1h"
+"""In its light the others are read: a scan in a calm hour and the same scan amid news are two things."""
+SETTINGS: dict[str, Any] = {
+    "objective": "binary",
+    "learning_rate": 0.05,
+    "num_leaves": 31,
+    "min_data_in_leaf": 20,
+    "seed": 7,
+    "num_threads": 1,
+    "deterministic": True,
+    "force_row_wise": True,
+    "verbose": -1,
+}
+"""The booster's own defaults but for its rate; what it is compared with has the same."""
+ROUNDS = 200
 ORIGIN = "learnt"
 
-Table = NDArray[np.object_]
+Table = NDArray[np.float64]
 Rows = Sequence[tuple[int | str, ...]]
-_REASON = "explainable boosting machine on the training data"
+_REASON = "boosted trees on the training data"
+_EDGES_MAX = 2**53
 
 
 class Machine(Protocol):
-    """What we need of a fitted ExplainableBoostingClassifier. bins_: per term a list whose first item is the cuts, or a
-    dictionary from word to place; term_scores_: per term [missing, bins …, unseen]."""
+    """What we need of a fitted LightGBM booster."""
 
-    bins_: list[list[NDArray[np.float64] | dict[str, int]]]
-    term_scores_: list[NDArray[np.float64]]
-    intercept_: NDArray[np.float64]
-
-    def decision_function(self, x: Table) -> NDArray[np.float64]:
+    def predict(self, data: Table, *, raw_score: bool) -> NDArray[np.float64]:
         """Log-odds per row."""
         ...
 
+    def dump_model(self) -> dict[str, Any]:
+        """The trees: ``tree_info`` with nested ``tree_structure``."""
+        ...
 
-def train(rows: Rows, threats: Sequence[bool], weights: Sequence[float]) -> Machine:
-    """A fitted ExplainableBoostingClassifier, the same for the same input. Raises EnvironmentFault without the extra."""
+
+def train(rows: Rows, threats: Sequence[bool], weights: Sequence[float], *, additive: bool = True) -> Machine:
+    """A fitted booster, the same for the same input. additive: held to our terms, directions and largest values; without, it
+    is the one to compare with. Raises EnvironmentFault without the extra."""
     try:
-        from interpret.glassbox import ExplainableBoostingClassifier  # noqa: PLC0415 - optional extra
+        import lightgbm  # noqa: PLC0415 - optional extra
     except ImportError:
         raise EnvironmentFault(
-            "training needs interpret-core", where="countersign learn", todo="pip install 'countersign[learn]'"
+            "training needs LightGBM", where="countersign learn", todo="pip install 'countersign[learn]'"
         ) from None
-    machine: Any = ExplainableBoostingClassifier(
-        feature_names=list(LEARNT),
-        feature_types=["nominal" if name in CATEGORICAL else "continuous" for name in LEARNT],
-        monotone_constraints=[MONOTONE.get(name, 0) for name in LEARNT],
-        **SETTINGS,
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the trainer warns of its own deprecated calls
-        machine.fit(table(rows), np.array(threats, dtype=np.int64), sample_weight=np.array(weights))
-    fitted: Machine = machine
+    held: dict[str, Any] = {
+        "interaction_constraints": [[LEARNT.index(BY), i] for i, name in enumerate(LEARNT) if name != BY],
+        "monotone_constraints": [MONOTONE[name] for name in LEARNT],
+    }
+    data = lightgbm.Dataset(table(rows, capped=additive), np.array(threats, dtype=np.float64), weight=np.array(weights))
+    booster: Any = lightgbm.train(SETTINGS | (held if additive else {}), data, ROUNDS)
+    fitted: Machine = booster
     return fitted
 
 
-def table(rows: Rows) -> Table:
-    """Rows as the trainer wants them: learnt columns only, numbers as floats, -1 as missing. Shape (n, learnt)."""
+def table(rows: Rows, *, capped: bool = True) -> Table:
+    """Rows as the trainer wants them: learnt columns only, as floats, what is not known as 0. Shape (n, learnt)."""
     columns = [FEATURES.index(name) for name in LEARNT]
-    out = np.empty((len(rows), len(columns)), dtype=object)
-    for i, row in enumerate(rows):
-        out[i] = [_cell(row[column], MOST.get(name)) for column, name in zip(columns, LEARNT, strict=True)]
-    return out
+    most = [MOST[name] if capped else _EDGES_MAX for name in LEARNT]
+    cells = [[max(0, min(int(row[column]), top)) for column, top in zip(columns, most, strict=True)] for row in rows]
+    return np.array(cells, dtype=np.float64).reshape(len(rows), len(LEARNT))
 
 
-def _cell(value: int | str, most: int | None) -> float | str:
-    if isinstance(value, str):
-        return value
-    return math.nan if value <= MISSING else float(value if most is None else min(value, most))
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A leaf's value and where it lies: lowest and first higher whole number by column that the way to it split on."""
+
+    value: float
+    within: dict[int, tuple[int, int]] = field(default_factory=dict)
 
 
-def terms_of(machine: Machine) -> tuple[int, tuple[Term, ...]]:
-    """(intercept, terms) of a fitted machine in pico-logits: each share rounded once, so that sums differ from the
-    trainer's by less than 1e-11 logit."""
-    terms = tuple(
-        _term(name, bins[0], [float(score) for score in scores])
-        for name, bins, scores in zip(LEARNT, machine.bins_, machine.term_scores_, strict=True)
-    )
-    return _pico(float(machine.intercept_[0])), terms
+def leaves(node: dict[str, Any], within: dict[int, tuple[int, int]] | None = None) -> Iterator[Leaf]:
+    """Every leaf of a tree that a whole number from 0 can reach: value <= cut is value < floor(cut) + 1."""
+    box = within or {}
+    if any(low >= high for low, high in box.values()):
+        return
+    if "split_index" not in node:
+        yield Leaf(float(node["leaf_value"]), box)
+        return
+    column, edge = int(node["split_feature"]), math.floor(float(node["threshold"])) + 1
+    low, high = box.get(column, (0, _EDGES_MAX))
+    yield from leaves(node["left_child"], box | {column: (low, max(low, min(high, edge)))})
+    yield from leaves(node["right_child"], box | {column: (max(low, min(high, edge)), high)})
 
 
-def _term(name: str, bins: NDArray[np.float64] | dict[str, int], scores: list[float]) -> Term:
-    if isinstance(bins, dict):
-        named = {str(word): _pico(scores[place]) for word, place in sorted(bins.items())}
-        return CategoricalTerm(name, ORIGIN, _REASON, named, _pico(scores[-1]))
-    edges, values = integer_bins([float(cut) for cut in bins], [_pico(score) for score in scores[1:-1]])
-    return NumericTerm(name, ORIGIN, _REASON, edges, values, _pico(scores[0]))
+def terms_of(machine: Machine, rows: Rows, weights: Sequence[float]) -> tuple[int, tuple[Term, ...]]:
+    """(intercept, terms) of a fitted machine in pico-logits, equal to it but for rounding each cell once (1e-11 logit).
+
+    rows, weights: what it was trained on. As the mean over them each pair's term is 0 at every level of ``BY``, whose own
+    term has the mean at each level, so that a contribution says how far a value lies from what is usual.
+    """
+    every = [leaf for tree in machine.dump_model()["tree_info"] for leaf in leaves(tree["tree_structure"])]
+    by = LEARNT.index(BY)
+    by_edges = _edges(every, by)
+    seen, own = table(rows), np.zeros(len(by_edges) + 1, dtype=np.int64)
+    pairs: list[PairTerm] = []
+    for column, name in enumerate(LEARNT):
+        if column != by:
+            mine = [leaf for leaf in every if column in leaf.within]
+            edges = _edges(mine, column)
+            cells = _cells(mine, (by, by_edges), (column, edges))
+            usual = np.round(np.average(_at(cells, edges, seen[:, column]), axis=1, weights=weights)).astype(np.int64)
+            own += usual
+            scores = tuple(tuple(row) for row in (cells - usual[:, None]).tolist())
+            pairs.append(PairTerm(name, BY, ORIGIN, _REASON, by_edges, edges, scores))
+    own += _cells([leaf for leaf in every if not set(leaf.within) - {by}], (by, by_edges), (by, ()))[:, 0]
+    intercept = round(float(np.average(own[np.searchsorted(by_edges, seen[:, by], side="right")], weights=weights)))
+    levels = tuple(int(score) - intercept for score in own)
+    return intercept, (*pairs, NumericTerm(BY, ORIGIN, _REASON, by_edges, levels, levels[0]))
 
 
-def integer_bins(cuts: Sequence[float], scores: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The same steps over whole numbers from 0: value >= cut is value >= ceil(cut). Bins that hold no whole number
-    vanish and equal neighbours join."""
-    edges: list[int] = []
-    kept = [scores[0]]
-    for cut, score in zip(cuts, scores[1:], strict=True):
-        edge = math.ceil(cut)
-        if edge <= 0 or (edges and edges[-1] == edge):
-            kept[-1] = score
-        else:
-            edges.append(edge)
-            kept.append(score)
-    changes = [i for i in range(len(edges)) if kept[i] != kept[i + 1]]
-    return tuple(edges[i] for i in changes), (kept[0], *(kept[i + 1] for i in changes))
+def _edges(some: Sequence[Leaf], column: int) -> tuple[int, ...]:
+    found = {edge for leaf in some for edge in leaf.within.get(column, ())}
+    return tuple(sorted(found - {0, _EDGES_MAX}))
 
 
-def _pico(logits: float) -> int:
-    return round(logits * PICO)
+def _cells(some: Sequence[Leaf], *axes: tuple[int, tuple[int, ...]]) -> NDArray[np.int64]:
+    """Sum of the leaves over a grid in pico-logits; axes: (column, edges)."""
+    grid = np.zeros([len(edges) + 1 for _, edges in axes])
+    for leaf in some:
+        grid[tuple(_span(edges, *leaf.within.get(column, (0, _EDGES_MAX))) for column, edges in axes)] += leaf.value
+    return np.round(grid * PICO).astype(np.int64)
+
+
+def _span(edges: tuple[int, ...], low: int, high: int) -> slice:
+    """Bins from ``low`` up to ``high``, which are edges or the ends."""
+    if not edges:
+        return slice(0, 1)
+    return slice(int(np.searchsorted(edges, low, side="right")), int(np.searchsorted(edges, high, side="left")) + 1)
+
+
+def _at(cells: NDArray[np.int64], edges: tuple[int, ...], values: NDArray[np.float64]) -> NDArray[np.int64]:
+    found: NDArray[np.int64] = cells[:, np.searchsorted(edges, values, side="right")]
+    return found

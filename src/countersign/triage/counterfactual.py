@@ -1,8 +1,10 @@
 """The smallest set of feature changes that carries a score over the threshold.
 
-Exact, because the terms are additive and each reads one feature: the most that a term can give is its slack to its own
-best bin, so taking terms by falling slack reaches the threshold with the fewest changes, and no smaller set can. Of the
-last term taken, the weakest sufficient bin is named, so that no more is asked than is needed.
+Exact, because at one level of the feature in whose light others are read the terms are additive and each reads one
+feature: the most that a term can give is its slack to its own best bin, so taking terms by falling slack reaches the
+threshold with the fewest changes, and no smaller set can. Of the last term taken, the weakest sufficient bin is named, so
+that no more is asked than is needed. Changing the level is one more change, worth trying to its extreme alone: no score
+falls when it rises (``triage.model`` refuses other files).
 """
 
 from __future__ import annotations
@@ -11,8 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from countersign.model.verdicts import Change, Counterfactual
-from countersign.triage.terms import Term
+from countersign.triage.terms import PairTerm, Plain, Term
 
+FEWEST_WITH_LEVEL = 2
+"""Changes where the level alone is not enough."""
 Bin = tuple[int, str]
 """Score and description."""
 
@@ -25,12 +29,74 @@ class Reach:
     bins: tuple[Bin, ...]
 
 
-def reach(term: Term) -> Reach:
-    """Precomputed once per model."""
+def reach(term: Term, level: int = 0) -> Reach:
+    """Precomputed once per model; of a pair, at one level."""
     best: dict[int, str] = {}
-    for score, text, _ in term.choices():
+    for score, text, _ in term.choices(level) if isinstance(term, PairTerm) else term.choices():
         best.setdefault(score, text)
     return Reach(term.feature, tuple(sorted(best.items())))
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """The terms as they are at one level of the feature ``by``. place: its own term, -1 without such a feature. text:
+    the level in words. reaches: by term; its own has no slack here."""
+
+    place: int
+    text: str
+    terms: tuple[Plain, ...]
+    reaches: tuple[Reach, ...]
+
+
+def level_of(terms: Sequence[Term], level: int, place: int) -> Level:
+    """Precomputed once per model and level; place -1 when no term is a pair."""
+    plain = tuple(term.given(level) if isinstance(term, PairTerm) else term for term in terms)
+    own = plain[place].choices()[level + 1] if place >= 0 else None  # the first choice is "not known"
+    reaches = [reach(term, level) for term in terms]
+    if own is not None:
+        reaches[place] = Reach(plain[place].feature, ((own[0], own[1]),))
+    return Level(place, own[1] if own else "", plain, tuple(reaches))
+
+
+def across_levels(
+    total: int, picos: Sequence[int], values: Sequence[int | str], levels: Sequence[Level], here: int, threshold: int
+) -> Counterfactual:
+    """The same where a level may change as well, which is one change more and moves what other terms give."""
+    best = counterfactual(total, picos, values, levels[here].reaches, threshold)
+    end = 0 if total > threshold else len(levels) - 1
+    if len(best.changes) == 1 or here == end:
+        return best
+    moved, change = _move(picos, values, levels[here], levels[end])
+    if (total + change.pico > threshold) != (total > threshold):
+        return _weakest_level(total, picos, values, levels, here, threshold)
+    if len(best.changes) == FEWEST_WITH_LEVEL:
+        return best
+    rest = counterfactual(total + change.pico, moved, values, levels[end].reaches, threshold)
+    if rest.possible and not 0 < len(best.changes) <= len(rest.changes) + 1:
+        return Counterfactual(True, (change, *rest.changes), rest.pico)
+    return best
+
+
+def _weakest_level(
+    total: int, picos: Sequence[int], values: Sequence[int | str], levels: Sequence[Level], here: int, threshold: int
+) -> Counterfactual:
+    """The nearest level that alone is enough; the outermost is."""
+    for there in range(here - 1, -1, -1) if total > threshold else range(here + 1, len(levels)):
+        change = _move(picos, values, levels[here], levels[there])[1]
+        if (total + change.pico > threshold) != (total > threshold):
+            break
+    return Counterfactual(True, (change,), total + change.pico)
+
+
+def _move(picos: Sequence[int], values: Sequence[int | str], here: Level, there: Level) -> tuple[list[int], Change]:
+    """Shares after the change of level, and the change: its own share and what it moves in others."""
+    moved = [
+        pico if old is new else new.pico(value)
+        for pico, value, old, new in zip(picos, values, here.terms, there.terms, strict=True)
+    ]
+    place = there.place
+    moved[place] = there.reaches[place].bins[0][0]
+    return moved, Change(there.reaches[place].feature, values[place], there.text, sum(moved) - sum(picos))
 
 
 def counterfactual(

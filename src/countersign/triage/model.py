@@ -1,15 +1,16 @@
 """The score: an additive model as plain JSON, evaluated exactly in whole pico-logits.
 
 Design: triage.md section 1; explainable boosting machine after Lou, Caruana, Gehrke & Hooker 2013 ("Accurate intelligible
-models with pairwise interactions"), trained by ``evaluate.learn`` without interactions. The model's id is the SHA-256 of
-its bytes. Integers add without rounding, so contributions sum to the score exactly and replay to the same bytes on
-every machine.
+models with pairwise interactions"), trained by ``evaluate.learn``. All pairs share one feature, in whose light the others
+are read: at each of its levels the model is plainly additive. The model's id is the SHA-256 of its bytes. Integers add
+without rounding, so contributions sum to the score exactly and replay to the same bytes on every machine.
 """
 
 from __future__ import annotations
 
 import hashlib
 import pkgutil
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -17,14 +18,15 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from countersign.errors import ConfigError
 from countersign.model.alerts import Severity
 from countersign.model.verdicts import PPM, Contribution, Label, Verdict
 from countersign.triage.calibrate import Calibration, Steps, merged_ppm
-from countersign.triage.counterfactual import Reach, counterfactual, reach
+from countersign.triage.counterfactual import Level, across_levels, level_of
 from countersign.triage.features import FEATURES
-from countersign.triage.terms import Picos, Term
+from countersign.triage.terms import NumericTerm, PairTerm, Picos, Term
 from countersign.triage.text import Reader, TextPart, Texts
 
 FORMAT = 1
@@ -78,13 +80,16 @@ class Document(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model ready to score."""
+    """A model ready to score. by: place in a row of the feature in whose light others are read (any, without pairs), with
+    the edges of its levels."""
 
     document: Document
     id: str
     calibration: Calibration
     columns: tuple[int, ...]
-    reaches: tuple[Reach, ...] = field(repr=False)
+    by: int
+    by_edges: tuple[int, ...]
+    levels: tuple[Level, ...] = field(repr=False)
     reader: Reader | None = field(default=None, repr=False)
 
     @classmethod
@@ -101,14 +106,18 @@ class Model:
         try:
             document = msgspec.json.decode(data, type=Document)
             _check(document)
+            levels = _levels(document)
         except (msgspec.MsgspecError, ValueError) as error:
             raise ConfigError(str(error), where=where, todo="make the model again with 'countersign learn'") from None
+        pairs = [term for term in document.terms if isinstance(term, PairTerm)]
         return cls(
             document=document,
             id=hashlib.sha256(data).hexdigest(),
             calibration=document.calibration.unpack(),
             columns=tuple(FEATURES.index(term.feature) for term in document.terms),
-            reaches=tuple(reach(term) for term in document.terms),
+            by=FEATURES.index(pairs[0].by) if pairs else 0,
+            by_edges=pairs[0].by_edges if pairs else (),
+            levels=levels,
             reader=Reader(document.text) if document.text is not None else None,
         )
 
@@ -133,14 +142,24 @@ class Model:
         shares = np.empty((len(terms), len(rows)), dtype=np.int64)
         if rows:
             values = list(zip(*rows, strict=True))
+            levels = self._levels(values[self.by])
             for i, (term, column) in enumerate(zip(terms, self.columns, strict=True)):
-                shares[i] = term.column(values[column])
+                given = values[column]
+                shares[i] = term.column(given, levels) if isinstance(term, PairTerm) else term.column(given)
         return shares.sum(axis=0) + self.document.intercept, shares.T
 
     def score(self, row: Row) -> int:
         """Score of one row in pico-logits, without what its text adds."""
-        terms = zip(self.document.terms, self.columns, strict=True)
+        terms = zip(self.levels[self._level(row)].terms, self.columns, strict=True)
         return self.document.intercept + sum(term.pico(row[column]) for term, column in terms)
+
+    def _level(self, row: Row) -> int:
+        return bisect_right(self.by_edges, int(row[self.by])) if self.by_edges else 0
+
+    def _levels(self, values: Sequence[int | str]) -> NDArray[np.intp]:
+        if not self.by_edges:
+            return np.zeros(len(values), dtype=np.intp)
+        return np.searchsorted(self.by_edges, np.array(values, dtype=np.int64), side="right")
 
     def verdicts(
         self,
@@ -188,7 +207,7 @@ class Model:
             p0_ppm=p0,
             p1_ppm=p1,
             contributions=contributions,
-            counterfactual=counterfactual(total, shares, values, self.reaches, self.threshold),
+            counterfactual=across_levels(total, shares, values, self.levels, self._level(row), self.threshold),
             novelty_ppm=novelty_ppm,
             model=self.id,
         )
@@ -247,6 +266,27 @@ def _check(document: Document) -> None:
         raise ValueError("a calibrated probability is not within 0 and 1,000,000 ppm")
     if any(low >= high for low, high in pairwise(document.edges)):
         raise ValueError("the edges of the score bands must rise")
+
+
+def _levels(document: Document) -> tuple[Level, ...]:
+    """The terms at each level of the feature that pairs share. Raises ValueError when they share none, or when a score
+    could fall as it rises: who makes more trouble must never look safer."""
+    terms = document.terms
+    pairs = [term for term in terms if isinstance(term, PairTerm)]
+    if not pairs:
+        return (level_of(terms, 0, -1),)
+    place = next((i for i, term in enumerate(terms) if term.feature == pairs[0].by), -1)
+    own = terms[place]
+    if place < 0 or not isinstance(own, NumericTerm) or any((p.by, p.by_edges) != (own.feature, own.edges) for p in pairs):
+        raise ValueError("pairs must share one feature, with a term of its own and its edges")
+    if own.missing != own.scores[0]:
+        raise ValueError(f"what is not known of {own.feature} must read as 0")
+    for level, least in enumerate(pairwise(zip(own.scores, *(pair.scores for pair in pairs), strict=True))):
+        (own_low, *low), (own_high, *high) = least
+        rise = sum(min(b - a for a, b in zip(*rows, strict=True)) for rows in zip(low, high, strict=True))
+        if own_high - own_low + rise < 0:
+            raise ValueError(f"the score can fall as {own.feature} rises to level {level + 1}")
+    return tuple(level_of(terms, level, place) for level in range(len(own.scores)))
 
 
 __all__ = ["HARD_CAP_PPM", "Document", "Model", "apply_changes", "label", "probability_ppm"]

@@ -1,7 +1,8 @@
 """One additive term of the score: a table from a feature's value to pico-logits.
 
-Numeric terms are steps (``edges[i-1] <= value < edges[i]``) with a score apart for -1, "never or not known". Categorical
-terms are a dictionary with a score for every other word. ``origin`` says who set the numbers: ``learnt`` from data or an
+Numeric terms are steps (``edges[i-1] <= value < edges[i]``) with a score apart for -1, "never or not known". Pair terms
+are such steps too, other ones for each level of a second feature, in whose light the first is read. Categorical terms are a
+dictionary with a score for every other word. ``origin`` says who set the numbers: ``learnt`` from data or an
 ``expert``, who then gives a ``reason``.
 """
 
@@ -55,6 +56,39 @@ class NumericTerm(msgspec.Struct, frozen=True, tag="numeric", tag_field="kind"):
         return tuple(bins)
 
 
+class PairTerm(msgspec.Struct, frozen=True, tag="pair", tag_field="kind"):
+    """``scores``: one row for each level of ``by`` (``by_edges[i-1] <= value < by_edges[i]``), each as a numeric term's.
+    What is not known is read as 0."""
+
+    feature: str
+    by: str
+    origin: str
+    reason: str
+    by_edges: tuple[int, ...]
+    edges: tuple[int, ...]
+    scores: tuple[tuple[int, ...], ...]
+
+    def __post_init__(self) -> None:
+        if len(self.scores) != len(self.by_edges) + 1:
+            raise ValueError(f"term {self.feature}: rows must be one more than the edges of {self.by}")
+        for level in range(len(self.scores)):
+            self.given(level)
+
+    def given(self, level: int) -> NumericTerm:
+        """The term as it is at one level of ``by``."""
+        row = self.scores[level]
+        return NumericTerm(self.feature, self.origin, self.reason, self.edges, row, row[0])
+
+    def column(self, values: Sequence[int | str], levels: NDArray[np.intp]) -> Picos:
+        """Scores of many values, each at its level."""
+        table = np.array(self.scores, dtype=np.int64)
+        return table[levels, np.searchsorted(self.edges, np.array(values, dtype=np.int64), side="right")]
+
+    def choices(self, level: int = 0) -> tuple[tuple[int, str, int | str], ...]:
+        """As a numeric term's, at one level; descriptions and values are the same at all."""
+        return self.given(level).choices()[1:]
+
+
 class CategoricalTerm(msgspec.Struct, frozen=True, tag="categorical", tag_field="kind"):
     """``scores`` by lower-case word, ``other`` for every word not in it."""
 
@@ -79,7 +113,8 @@ class CategoricalTerm(msgspec.Struct, frozen=True, tag="categorical", tag_field=
         return (*named, (self.other, OTHER_TEXT, ""))
 
 
-Term = NumericTerm | CategoricalTerm
+Plain = NumericTerm | CategoricalTerm
+Term = Plain | PairTerm
 
 
 def _span(start: int, end: int | None) -> str:
