@@ -198,6 +198,7 @@ def _record(i: int, n: int, case: str, now_ms: int, *, hostile: bool) -> Finding
         decision=_decision(label, p1, i),
         gate=b"",
         first=True,
+        added=1,
     )
 
 

@@ -18,7 +18,7 @@ from countersign.autonomy.scopes import CLOSING_STAGES, Scope, Stage
 from countersign.model.alerts import Severity
 from countersign.model.decisions import Action, Condition, Decision, Outcome
 from countersign.model.inventory import Criticality
-from countersign.model.verdicts import Label
+from countersign.model.verdicts import PPM, Label
 from countersign.policy.words import count, percent
 from countersign.triage.model import HARD_CAP_PPM
 from countersign.triage.novelty import EPSILON_PPM, REVIEWS_MIN
@@ -31,7 +31,7 @@ REVIEWED_MIN = reviews_needed()
 class GateInput(msgspec.Struct, frozen=True, gc=False):
     """Everything the gate asks about one finding. ``None``: could not be established.
 
-    p1_ppm: upper end of P(threat) at this score by the scope's own reviews, None where no band of scores vouches for it.
+    p1_ppm: upper end of P(threat) at this score by the scope's own reviews, None while they vouch for no score at all.
     reviewed: closes and would-be closes of the scope that people reviewed since its evidence began.
     threshold_ppm: p1 in force for the scope (the hard cap holds besides).  probability_ppm: the model's one figure.
     asset_criticality, identity_criticality: highest ``inventory.Criticality`` among the entities, -1 when the inventory
@@ -246,7 +246,7 @@ def _reasons(given: GateInput) -> Iterator[tuple[str, str]]:
     yield "concern", "a person or a reasoner raised a concern"
     yield "sources", f"{', '.join(given.sources_unavailable or ('a source',))} unavailable"
     yield "threshold", "too little known for a verdict" if insufficient else ""
-    yield "threshold", f"may be a threat: up to {percent(given.p1_ppm)}" if given.p1_ppm is not None else ""
+    yield "threshold", f"may be a threat: up to {percent(given.p1_ppm)}" if given.p1_ppm not in (None, PPM) else ""
     yield "case", f"case holds {count(given.case_undecided, 'other open finding')}"
     yield "pattern", given.pattern_doubt or "pattern not known"
     yield "entities_known", "entity not in the inventory"
