@@ -251,27 +251,22 @@ class Batch:
 
     def _new_items(self, reads: Sequence[Read]) -> list[flow.Item]:
         """Alerts that were not delivered before, by their own id; the others are counted, and stay in the raw blob."""
-        keys = {
-            (i, item.place): inbox.alert_key(item.alert.source, item.alert.uid, item.sha256)
-            for i, read in enumerate(reads)
-            for item in read.reading.items
-            if item.alert.uid
-        }
-        seen = inbox.known_keys(self.conn, list(keys.values())) if keys else set()
-        fresh: list[bytes] = []
-        items = []
-        for i, read in enumerate(reads):
+        taken: set[bytes] = set()
+        found: list[tuple[Read, flow.Item, bytes]] = []
+        for read in reads:
             for item in read.reading.items:
-                key = keys.get((i, item.place))
-                if key is not None and key in seen:
+                alert = item.alert
+                key = inbox.alert_key(alert.source, alert.uid, item.sha256) if alert.uid else b""
+                if key in taken:
                     read.duplicates += 1
                     continue
-                if key is not None:
-                    seen.add(key)
-                    fresh.append(key)
-                items.append(item)
-        inbox.remember_keys(self.conn, fresh)
-        return items
+                if key:
+                    taken.add(key)
+                found.append((read, item, key))
+        known = inbox.take_keys(self.conn, list(taken))
+        for read, _, key in found if known else ():
+            read.duplicates += key in known
+        return [item for _, item, key in found if key not in known]
 
     def _enter_received(self, reads: Sequence[Read]) -> None:
         held = []
