@@ -15,8 +15,8 @@ from countersign.correlate.history import SITE, Firings, History, Past
 from countersign.model.alerts import Alert, Severity
 from countersign.model.entities import Entity, EntityType, Role
 from countersign.model.findings import FOLD_WINDOW_MS, Finding
+from countersign.store import past, working
 from countersign.store import tables as t
-from countersign.store import working
 from countersign.store.sql import upsert
 
 START = 1_790_000_100_000
@@ -37,6 +37,18 @@ ALERTS = st.lists(
     max_size=25,
 )
 SIZES = st.integers(1, 8)
+JUMPS_MS = (0, 0, 0, 1_200_000, 3_000_000, 4_500_000, 90_000_000, 180_000_000)
+LONG = st.lists(
+    st.builds(
+        lambda host, rule, at_ms, jump_ms: alert(host, rule, at_ms + jump_ms),
+        st.sampled_from(["", "h1", "h2"]),
+        st.sampled_from(["r1", "r2", "r3"]),
+        st.integers(0, 6 * FOLD_WINDOW_MS),
+        st.sampled_from(JUMPS_MS),
+    ),
+    max_size=25,
+).flatmap(lambda alerts: st.sampled_from([alerts, sorted(alerts, key=lambda one: one.time_ms)]))
+"""Over days, in order or not: rules that were quiet for a day, and batches that look back."""
 
 
 def observed(history: History, alerts: Sequence[Alert], known: dict[str, Finding]) -> list[Past]:
@@ -56,7 +68,7 @@ def stored(conn: Connection, alerts: Sequence[Alert], known: dict[str, Finding])
     parts = fold.fold(alerts)[0]
     history = working.load(conn, parts, [fold.pattern(part) for part in parts]).history
     pasts = observed(history, alerts, known)
-    working.save_history(conn, history)
+    past.save(conn, history)
     return pasts
 
 
@@ -77,6 +89,26 @@ def test_a_working_set_knows_what_a_whole_history_knows(alerts: list[Alert], siz
     with database() as conn:
         for batch in batches(alerts, size):
             assert stored(conn, batch, known_too) == observed(whole, batch, known)
+
+
+@settings(max_examples=200, deadline=None)
+@given(LONG, SIZES, st.lists(st.sampled_from(["kept", "failed", "another"]), min_size=25, max_size=25))
+def test_counts_carried_over_are_those_of_the_database(alerts: list[Alert], size: int, ends: list[str]) -> None:
+    """Whatever becomes of a batch: committed, rolled back and tried again, or followed by another worker's."""
+    known, known_too = dict[str, Finding](), dict[str, Finding]()
+    carried, entries = past.Carried(), 0
+    with database() as one, database() as two:
+        for batch, end in zip(batches(alerts, size), ends, strict=False):
+            if end == "failed":
+                observed(carried.lend(one, fold.fold(batch)[0], entries), batch, dict(known))
+            history = carried.lend(one, fold.fold(batch)[0], entries)
+            assert observed(history, batch, known) == stored(two, batch, known_too)
+            past.save(one, history)
+            carried.keep(entries := entries + 1)
+            entries += end == "another"
+        for table in (t.rules, t.pairs, t.activity):
+            rows = [conn.execute(select(table).order_by(*table.primary_key)).all() for conn in (one, two)]
+            assert rows[0] == rows[1]
 
 
 @settings(max_examples=40, deadline=None)
@@ -121,10 +153,10 @@ def test_the_past_is_past_only(alerts: list[Alert]) -> None:
     history, again = History(), History()
     first = observed(history, alerts[: len(alerts) // 2], {})
     assert observed(again, alerts[: len(alerts) // 2], {}) == first
-    for past in observed(history, alerts, {}):
-        numbers = msgspec.to_builtins(past)
+    for one in observed(history, alerts, {}):
+        numbers = msgspec.to_builtins(one)
         assert all(value >= -1 for value in numbers.values())
-        assert past.pair_firings <= past.rule_firings
+        assert one.pair_firings <= one.rule_firings
 
 
 def test_human_judgements_are_loaded_with_the_rule() -> None:
@@ -132,6 +164,6 @@ def test_human_judgements_are_loaded_with_the_rule() -> None:
         stored(conn, [alert("h1", "r1", 0)], {})
         row = dict(conn.execute(select(t.rules)).mappings().one())
         upsert(conn, t.rules, [row | {"benign": 3, "threat": 1}])
-        (past,) = stored(conn, [alert("h1", "r1", 10 * FOLD_WINDOW_MS)], {})
-        assert (past.rule_benign, past.rule_threat) == (3, 1)
+        (found,) = stored(conn, [alert("h1", "r1", 10 * FOLD_WINDOW_MS)], {})
+        assert (found.rule_benign, found.rule_threat) == (3, 1)
         assert conn.execute(select(t.rules.c.benign)).scalar_one() == 3

@@ -23,7 +23,7 @@ from countersign.model.decisions import Action
 from countersign.model.entries import Actor, Entry, Kind
 from countersign.model.records import FindingRecord
 from countersign.model.verdicts import PPM, Label
-from countersign.store import asking, autonomy, closing, evidence, inbox, ledger, projection, quarantine, working
+from countersign.store import asking, autonomy, closing, evidence, inbox, ledger, past, projection, quarantine, working
 from countersign.store.autonomy import InForce
 from countersign.store.gear import Report, Tools
 from countersign.store.labelling import Standing
@@ -42,8 +42,11 @@ class Read:
 class Batch:
     """One micro-batch. Build it after taking the head lock, then ``run`` it, then commit."""
 
-    def __init__(self, conn: Connection, tools: Tools, now_ms: int, head: tuple[int, int]) -> None:
+    def __init__(
+        self, conn: Connection, tools: Tools, now_ms: int, head: tuple[int, int], carried: past.Carried | None = None
+    ) -> None:
         self.conn = conn
+        self.carried = carried
         self.tools = tools
         self.now_ms = now_ms
         self.size, self.next_case = head
@@ -214,6 +217,11 @@ class Batch:
             self.governance.take(scope, governor.undrawn(self.governance.states[scope], number, self.now_ms))
         return draws
 
+    @property
+    def end(self) -> int:
+        """Entries in the ledger once this is committed."""
+        return self.size + len(self.entries)
+
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Add the CPU time of the block to the report's stage."""
@@ -243,27 +251,22 @@ class Batch:
 
     def _new_items(self, reads: Sequence[Read]) -> list[flow.Item]:
         """Alerts that were not delivered before, by their own id; the others are counted, and stay in the raw blob."""
-        keys = {
-            (i, item.place): inbox.alert_key(item.alert.source, item.alert.uid, item.sha256)
-            for i, read in enumerate(reads)
-            for item in read.reading.items
-            if item.alert.uid
-        }
-        seen = inbox.known_keys(self.conn, list(keys.values())) if keys else set()
-        fresh: list[bytes] = []
-        items = []
-        for i, read in enumerate(reads):
+        taken: set[bytes] = set()
+        found: list[tuple[Read, flow.Item, bytes]] = []
+        for read in reads:
             for item in read.reading.items:
-                key = keys.get((i, item.place))
-                if key is not None and key in seen:
+                alert = item.alert
+                key = inbox.alert_key(alert.source, alert.uid, item.sha256) if alert.uid else b""
+                if key in taken:
                     read.duplicates += 1
                     continue
-                if key is not None:
-                    seen.add(key)
-                    fresh.append(key)
-                items.append(item)
-        inbox.remember_keys(self.conn, fresh)
-        return items
+                if key:
+                    taken.add(key)
+                found.append((read, item, key))
+        known = inbox.take_keys(self.conn, list(taken))
+        for read, _, key in found if known else ():
+            read.duplicates += key in known
+        return [item for _, item, key in found if key not in known]
 
     def _enter_received(self, reads: Sequence[Read]) -> None:
         held = []
@@ -303,14 +306,16 @@ class Batch:
         report.ignored += sum(body["ignored"].values())
 
     def _load(self, parts: Sequence[flow.Part]) -> working.Working:
-        return working.load(self.conn, [p.finding for p in parts], [p.pattern for p in parts])
+        findings = [p.finding for p in parts]
+        history = None if self.carried is None else self.carried.lend(self.conn, findings, self.size)
+        return working.load(self.conn, findings, [p.pattern for p in parts], history)
 
     def _write(self, found: flow.Correlated, judged: Sequence[flow.Judged], load: working.Working) -> None:
         records = flow.records(found, judged)
         self._merge(found, load)
         refs = [placed.refs for placed in found.placed]
         decided = self._decided(records, refs, [j.p1_ppm for j in judged], str(self.size))
-        working.save_history(self.conn, load.history)
+        past.save(self.conn, load.history)
         working.save_index(self.conn, load.index)
         projection.refresh_cases(self.conn, decided, dict.fromkeys(found.opened, self.now_ms))
         self._count(found, records)

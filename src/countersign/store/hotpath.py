@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from countersign.errors import EnvironmentFault
 from countersign.ports import Clock
-from countersign.store import asking, inbox, ledger
+from countersign.store import asking, inbox, ledger, past
 from countersign.store.batch import Batch
 from countersign.store.engine import reading, writing
 from countersign.store.gear import Report, Tools
@@ -39,6 +39,7 @@ class HotPath:
         self._clock = clock
         self._tools = tools
         self._settled = False
+        self._carried = past.Carried()
         self._mark = -1
         self._swept_ms = 0
 
@@ -104,8 +105,10 @@ class HotPath:
             claimed = inbox.claim(conn, only=only)
             if not claimed:
                 return None
-            report = Batch(conn, self._tools, self._clock.now_ms(), head).run(claimed, skip)
+            batch = Batch(conn, self._tools, self._clock.now_ms(), head, self._carried)
+            report = batch.run(claimed, skip)
             start = time.process_time()
+        self._carried.keep(batch.end)
         report.seconds["commit"] += time.process_time() - start
         return report
 

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 from countersign.model.alerts import CHUNK_ALERTS_MAX, Delivery
 from countersign.store import evidence
 from countersign.store import tables as t
-from countersign.store.sql import chunks, insert_new
+from countersign.store.sql import chunks, insert_new_rows
 
 KEY_BYTES = 16
 
@@ -94,7 +94,22 @@ def alert_key(source: str, uid: str, sha256: bytes) -> bytes:
 
 def remember_keys(conn: Connection, keys: Sequence[bytes]) -> None:
     """Mark deliveries as accepted."""
-    insert_new(conn, t.deliveries, [{"key": key} for key in keys])
+    insert_new_rows(conn, t.deliveries, [(key,) for key in keys])
+
+
+def take_keys(conn: Connection, keys: Sequence[bytes]) -> set[bytes]:
+    """Mark deliveries as accepted, each key once; returns those that had been accepted before. Nearly always there are
+    none, which writing them says by itself; only else are they looked up."""
+    if not keys:
+        return set()
+    attempt = conn.begin_nested()
+    if insert_new_rows(conn, t.deliveries, [(key,) for key in keys]) == len(keys):
+        attempt.commit()
+        return set()
+    attempt.rollback()
+    known = known_keys(conn, keys)
+    remember_keys(conn, [key for key in keys if key not in known])
+    return known
 
 
 def accept(

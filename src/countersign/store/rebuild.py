@@ -26,6 +26,7 @@ from countersign.store import (
     closing,
     evidence,
     ledger,
+    past,
     people,
     projection,
     quarantine,
@@ -109,7 +110,7 @@ def _decided(conn: Connection, numbered: Sequence[_Numbered]) -> None:
         opened.setdefault(one.record.case, one.time_ms)
     projection.write_findings(conn, decided)
     closing.write(conn, decided)
-    working.save_history(conn, load.history)
+    past.save(conn, load.history)
     working.save_index(conn, load.index)
     projection.refresh_cases(conn, decided, opened)
     closed = sum(r.decision.action is Action.CLOSE for r in records)

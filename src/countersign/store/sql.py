@@ -33,9 +33,9 @@ def upsert_rows(conn: Connection, table: Table, rows: Sequence[Sequence[Any]]) -
     _many(conn, table, "upsert", rows)
 
 
-def insert_new_rows(conn: Connection, table: Table, rows: Sequence[Sequence[Any]]) -> None:
-    """``insert_new`` of rows whose values stand in the order of the table's columns."""
-    _many(conn, table, "new", rows)
+def insert_new_rows(conn: Connection, table: Table, rows: Sequence[Sequence[Any]]) -> int:
+    """``insert_new`` of rows whose values stand in the order of the table's columns; returns how many were new."""
+    return _many(conn, table, "new", rows)
 
 
 def insert_rows(conn: Connection, table: Table, rows: Sequence[Sequence[Any]]) -> None:
@@ -48,17 +48,16 @@ def _in_order(table: Table, rows: Sequence[dict[str, Any]]) -> list[tuple[Any, .
     return [tuple([row[name] for name in names]) for row in rows]
 
 
-def _many(conn: Connection, table: Table, kind: str, rows: Sequence[Sequence[Any]]) -> None:
-    """Run one statement for all rows, past the per-row work that SQLAlchemy does to bind parameters: these tables hold
-    only integers, text and bytes, which both drivers take as they are. PostgreSQL is handed whole columns, as one
-    statement of arrays costs it a fraction of a statement per row."""
+def _many(conn: Connection, table: Table, kind: str, rows: Sequence[Sequence[Any]]) -> int:
+    """Run one statement for all rows and return how many it wrote. Goes past the per-row work that SQLAlchemy does to bind
+    parameters: these tables hold only integers, text and bytes, which both drivers take as they are. PostgreSQL is handed
+    whole columns, as one statement of arrays costs it a fraction of a statement per row."""
     if not rows:
-        return
+        return 0
     text = _insert_text(conn.dialect.name, table, kind)
     if conn.dialect.name == "postgresql":
-        conn.exec_driver_sql(text, tuple(map(list, zip(*rows, strict=True))))
-    else:
-        conn.exec_driver_sql(text, list(map(tuple, rows)))
+        return conn.exec_driver_sql(text, tuple(map(list, zip(*rows, strict=True)))).rowcount
+    return conn.exec_driver_sql(text, list(map(tuple, rows))).rowcount
 
 
 @cache

@@ -9,10 +9,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, func, select
 
 from countersign.correlate import fold
-from countersign.correlate.history import RARE_MS, RARE_S, RECENT_MS, SITE, Activity, Firings, History
+from countersign.correlate.history import History
 from countersign.correlate.link import HOUR_MS, Index, Row, link_keys, pattern_key
 from countersign.correlate.nearby import BY_LEVEL, Nearby
 from countersign.correlate.nearby import SITE as WHOLE_SITE
@@ -20,6 +20,7 @@ from countersign.flow import CaseState
 from countersign.model.cases import LEFT_TO_PEOPLE, CaseStatus
 from countersign.model.findings import FOLD_WINDOW_MS, Finding
 from countersign.model.records import Known
+from countersign.store import past
 from countersign.store import tables as t
 from countersign.store.sql import among, upsert_rows
 from countersign.triage.novelty import PatternRecord
@@ -42,8 +43,10 @@ class Working:
     confirmed: dict[str, int]
 
 
-def load(conn: Connection, findings: Sequence[Finding], patterns: Sequence[str]) -> Working:
-    """Working set for the findings of one batch (what it adds to each, or each as a whole) and their patterns."""
+def load(conn: Connection, findings: Sequence[Finding], patterns: Sequence[str], history: History | None = None) -> Working:
+    """Working set for the findings of one batch (what it adds to each, or each as a whole) and their patterns.
+
+    history: counts for these findings, when the caller has them already."""
     known = _known(conn, [f.id for f in findings])
     keys: set[str] = set()
     for finding, pattern in zip(findings, patterns, strict=True):
@@ -55,7 +58,7 @@ def load(conn: Connection, findings: Sequence[Finding], patterns: Sequence[str])
     anchored = {pattern_key(pattern, f.anchor) for f, pattern in zip(findings, patterns, strict=True) if f.anchor}
     return Working(
         known=known,
-        history=_history(conn, findings),
+        history=past.load(conn, findings) if history is None else history,
         index=index,
         cases=cases,
         patterns=_patterns(conn, set(patterns)),
@@ -135,79 +138,6 @@ def _confirmed(conn: Connection, keys: Collection[str]) -> dict[str, int]:
     """When people last confirmed a threat of these patterns on these anchors."""
     columns = t.confirmed.c
     return dict(conn.execute(among(conn, select(columns.key, columns.at_ms), columns.key, keys)).all())
-
-
-def _history(conn: Connection, findings: Sequence[Finding]) -> History:
-    history = History()
-    if not findings:
-        return history
-    rule_keys = {f.rule_key for f in findings}
-    pairs = {(f.anchor, f.rule_key) for f in findings}
-    windows = {f.window_ms - back for f in findings for back in range(0, RECENT_MS, FOLD_WINDOW_MS)}
-    since = min((f.window_ms for f in findings), default=0) - RECENT_MS
-    hosts = {host for host, _ in pairs}
-    _load_rules(conn, history, rule_keys, since)
-    _load_pairs(conn, history, pairs, hosts, since)
-    _load_activity(conn, history, hosts | {SITE}, windows)
-    return history
-
-
-def _load_rules(conn: Connection, history: History, keys: Collection[str], since_ms: int) -> None:
-    columns = t.rules.c
-    for row in conn.execute(among(conn, select(t.rules), columns.rule_key, keys)).all():
-        history.rules[row.rule_key] = Firings(
-            row.firings, row.first_seen_ms, row.last_seen_ms, row.quiet_s, row.hosts, row.benign, row.threat
-        )
-    history.watched_since_ms = conn.execute(select(func.min(columns.first_seen_ms))).scalar() or 0
-    recent = select(columns.rule_key, columns.last_seen_ms).where(columns.last_seen_ms >= since_ms)
-    history.recent_rules[SITE] = {row.rule_key: row.last_seen_ms for row in conn.execute(recent)}
-
-
-def _load_pairs(
-    conn: Connection, history: History, pairs: Collection[tuple[str, str]], hosts: Collection[str], since_ms: int
-) -> None:
-    columns = t.pairs.c
-    fields = (columns.host, columns.rule_key, columns.firings, columns.first_seen_ms, columns.last_seen_ms, columns.quiet_s)
-    keys = [pair_key(host, rule_key) for host, rule_key in sorted(pairs)]
-    for host, key, firings, first, last, before in conn.execute(among(conn, select(*fields), columns.key, keys)).all():
-        history.pairs[host, key] = Firings(firings, first, last, before)
-    recent = select(columns.host, columns.rule_key, columns.last_seen_ms, columns.quiet_s)
-    rare = and_(columns.quiet_s >= RARE_S, columns.last_seen_ms >= since_ms + RECENT_MS - RARE_MS)
-    recent = recent.where(or_(columns.last_seen_ms >= since_ms, rare))
-    for host, key, seen, quiet_s in conn.execute(among(conn, recent, columns.host, hosts)).all():
-        history.recent_rules.setdefault(host, {})[key] = seen
-        if quiet_s >= RARE_S:
-            history.recent_rare.setdefault(host, {})[key] = seen
-
-
-def _load_activity(conn: Connection, history: History, hosts: Collection[str], windows: Collection[int]) -> None:
-    columns = t.activity.c
-    within = select(t.activity).where(columns.window_ms >= min(windows), columns.window_ms <= max(windows))
-    for host, window, alerts, findings in conn.execute(among(conn, within, columns.host, hosts)).all():
-        history.activity[host, window] = Activity(alerts, findings)
-
-
-def save_history(conn: Connection, history: History) -> None:
-    """Write the counts that changed, each row in the order of its table's columns."""
-    rules = [(key, history.rules[key]) for key in sorted(history.changed_rules)]
-    upsert_rows(
-        conn,
-        t.rules,
-        [(k, r.firings, r.hosts, r.first_seen_ms, r.last_seen_ms, r.quiet_s, r.benign, r.threat) for k, r in rules],
-    )
-    pairs = [(key, history.pairs[key]) for key in sorted(history.changed_pairs)]
-    upsert_rows(
-        conn,
-        t.pairs,
-        [(pair_key(h, k), h, k, r.firings, r.first_seen_ms, r.last_seen_ms, r.quiet_s) for (h, k), r in pairs],
-    )
-    cells = [(key, history.activity[key]) for key in sorted(history.changed_activity)]
-    upsert_rows(conn, t.activity, [(host, window, cell.alerts, cell.findings) for (host, window), cell in cells])
-
-
-def pair_key(host: str, rule_key: str) -> str:
-    """Primary key of ``pairs``: one column, so that a batch's pairs are one list."""
-    return f"{host}\x1f{rule_key}"
 
 
 def save_index(conn: Connection, index: Index) -> None:

@@ -17,6 +17,7 @@ _PRODUCTS = (0, 0, 400, 800)
 _SEVERITIES = {Severity.MEDIUM: 200, Severity.HIGH: 500, Severity.CRITICAL: 1000, Severity.FATAL: 1000}
 """In thousandths of a logit, by number (the last holds for more) and by grade. The tools' grade weighs least: every tool
 grades differently, and the score of the top finding holds its own already."""
+_GRADES = tuple(_SEVERITIES.get(grade, 0) for grade in Severity)
 _MILLI = PICO // 1000
 
 
@@ -34,8 +35,7 @@ def parts(pico: int, stages: Collection[str], products: Collection[str], severit
     pico: score of the top finding. stages: furthest tactic of each finding, each once. products: tools that reported.
     severity: highest of the findings.
     """
-    chain, tools = _STAGES[min(len(stages), len(_STAGES) - 1)], _PRODUCTS[min(len(products), len(_PRODUCTS) - 1)]
-    grade = _SEVERITIES.get(Severity(severity), 0)
+    chain, tools, grade = _milli(len(stages), len(products), severity)
     found = (
         Part("score of the strongest finding", pico),
         Part(f"{len(stages)} stages of an attack", chain * _MILLI),
@@ -47,4 +47,10 @@ def parts(pico: int, stages: Collection[str], products: Collection[str], severit
 
 def rank(pico: int, stages: Collection[str], products: Collection[str], severity: int) -> int:
     """Sum of the parts: the queue's order, highest first."""
-    return sum(part.pico for part in parts(pico, stages, products, severity))
+    return pico + sum(_milli(len(stages), len(products), severity)) * _MILLI
+
+
+def _milli(stages: int, products: int, severity: int) -> tuple[int, int, int]:
+    """What stages, products and grade add, in thousandths of a logit."""
+    chain, tools = _STAGES[min(stages, len(_STAGES) - 1)], _PRODUCTS[min(products, len(_PRODUCTS) - 1)]
+    return chain, tools, _GRADES[severity]
