@@ -17,14 +17,18 @@ from countersign.autonomy import promotion
 from countersign.autonomy.governor import Governed
 from countersign.autonomy.scopes import DEFAULT_SCOPES
 from countersign.bootstrap import Site
-from countersign.store import autonomy, changes, people, promoting, read_closes, switches
+from countersign.store import act, activating, autonomy, changes, people, promoting, read_closes, switches
 from countersign.store.effects import Approved, Effect
 from countersign.store.engine import reading, writing
 
 
 def effects(site: Site) -> Mapping[str, Effect]:
     """Every kind of change, with what it does once it is approved."""
-    return {people.ENROL: people.EFFECT, promoting.PROMOTE: promoting.effect(lambda: site.in_force)}
+    return {
+        people.ENROL: people.EFFECT,
+        promoting.PROMOTE: promoting.effect(lambda: site.in_force),
+        activating.ACTIVATE: activating.EFFECT,
+    }
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -107,6 +111,15 @@ class Impact:
             now_ms = self._site.clock.now_ms()
             wanted = promoting.proposal(conn, scope, self._site.in_force, now_ms)
             number = changes.propose(conn, wanted, now_ms, self._effects)
+        self._site.seal()
+        return number
+
+    def activation(self, candidate: str) -> int:
+        """Put a candidate model before people; returns the change's number."""
+        with writing(self._site.engine) as conn:
+            requester = act.person(conn, self.operator)
+            wanted = activating.proposal(conn, candidate, requester)
+            number = changes.propose(conn, wanted, self._site.clock.now_ms(), self._effects)
         self._site.seal()
         return number
 

@@ -34,8 +34,8 @@ class Governed(msgspec.Struct, frozen=True):
     scale: int = 0
 
     def p1_ppm(self, pico: int) -> int | None:
-        """Upper end of P(threat) at this score by the scope's own reviews: None while they vouch for no score at all, 1 for a
-        score outside the bands that they vouch for."""
+        """Upper end of P(threat) at this score by the scope's own reviews: None while they vouch for no score at all, all of
+        it for a score outside the bands that they vouch for."""
         for band in self.bands:
             if pico <= band.upto:
                 return min(PPM, (band.threats + 1) * PPM // (band.reviewed + 1))

@@ -36,6 +36,9 @@ def learn(
     imported: Annotated[
         bool, typer.Option("--imported", help="Also learn from dispositions that the tools' own alerts carry.")
     ] = False,
+    activate: Annotated[
+        str, typer.Option(metavar="MODEL", help="Propose that a candidate (its id, or the beginning) comes into force.")
+    ] = "",
     data: DataOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -44,9 +47,20 @@ def learn(
     if prior is not None:
         _prior(prior, out, json=json)
         return
+    if activate:
+        _activate(activate, data)
+        return
     if out is not None:
         raise UsageError("--out belongs to --prior", todo="a site's candidates go into the data directory")
     _site(data, imported=imported, json=json)
+
+
+def _activate(candidate: str, data: Path | None) -> None:
+    from countersign.impact import Impact  # noqa: PLC0415 - keeps `--help` quick
+
+    with opened(data) as site:
+        number = Impact(site).activation(candidate)
+    note(f"change {number} waits: countersign approve {number} --person NAME --sign-with KEY --reason TEXT")
 
 
 def _site(data: Path | None, *, imported: bool, json: bool) -> None:
