@@ -184,7 +184,7 @@ def work(site: Site, rounds: int, hosts: Sequence[str]) -> None:
 
 @pytest.mark.slow
 def test_a_candidate_is_measured_proposed_and_in_force_only_once_a_person_says_so(data: Path) -> None:
-    pytest.importorskip("interpret")
+    pytest.importorskip("lightgbm")
     site = open_site(data, clock=StepClock())
     work(site, 11, [f"h{i}" for i in range(30)])
     done = run("learn", "--data", data, "--json")

@@ -179,7 +179,7 @@ def test_what_an_attacker_makes_more_of_never_lowers_a_sites_score(
 @pytest.fixture(scope="module")
 def trained() -> Model:
     """A model of a site where threats are severe, new and on the mail server, and words tell."""
-    pytest.importorskip("interpret")
+    pytest.importorskip("lightgbm")
     draw = random.Random(3)
     found = []
     for i in range(400):

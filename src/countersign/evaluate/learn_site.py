@@ -229,7 +229,7 @@ def _document(fitted: Fitted, found: Calibration, training: Sequence[Example]) -
         edges=grid(benign, cap=max(benign)) if benign else (min(scores),),
         training={"labels": snapshot(training), "prior": Model.load_prior().id},
         settings={
-            "terms": learn_terms.SETTINGS,
+            "terms": learn_terms.SETTINGS | {"rounds": learn_terms.ROUNDS},
             "directions": dict(learn_terms.DIRECTIONS),
             "folds": FOLDS,
             "case_findings_max": CASE_FINDINGS_MAX,

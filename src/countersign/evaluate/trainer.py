@@ -91,18 +91,33 @@ class Machine(Protocol):
 def train(rows: Rows, threats: Sequence[bool], weights: Sequence[float], *, additive: bool = True) -> Machine:
     """A fitted booster, the same for the same input. additive: held to our terms, directions and largest values; without, it
     is the one to compare with. Raises EnvironmentFault without the extra."""
+    held: dict[str, Any] = {
+        "interaction_constraints": [[LEARNT.index(BY), i] for i, name in enumerate(LEARNT) if name != BY],
+        "monotone_constraints": [MONOTONE[name] for name in LEARNT],
+    }
+    return boost(SETTINGS | (held if additive else {}), ROUNDS, table(rows, capped=additive), threats, weights)
+
+
+def boost(
+    settings: dict[str, Any],
+    rounds: int,
+    cells: Table,
+    threats: Sequence[bool],
+    weights: Sequence[float],
+    offsets: Sequence[float] | None = None,
+) -> Machine:
+    """A booster fitted with these settings. offsets: log-odds per row to start from, which its predictions then leave out.
+    Raises EnvironmentFault without the extra."""
     try:
         import lightgbm  # noqa: PLC0415 - optional extra
     except ImportError:
         raise EnvironmentFault(
             "training needs LightGBM", where="countersign learn", todo="pip install 'countersign[learn]'"
         ) from None
-    held: dict[str, Any] = {
-        "interaction_constraints": [[LEARNT.index(BY), i] for i, name in enumerate(LEARNT) if name != BY],
-        "monotone_constraints": [MONOTONE[name] for name in LEARNT],
-    }
-    data = lightgbm.Dataset(table(rows, capped=additive), np.array(threats, dtype=np.float64), weight=np.array(weights))
-    booster: Any = lightgbm.train(SETTINGS | (held if additive else {}), data, ROUNDS)
+    start = None if offsets is None else np.array(offsets, dtype=np.float64)
+    truth = np.array(threats, dtype=np.float64)
+    data = lightgbm.Dataset(cells, truth, weight=np.array(weights), init_score=start)
+    booster: Any = lightgbm.train(settings, data, rounds)
     fitted: Machine = booster
     return fitted
 
@@ -137,38 +152,44 @@ def leaves(node: dict[str, Any], within: dict[int, tuple[int, int]] | None = Non
     yield from leaves(node["right_child"], box | {column: (max(low, min(high, edge)), high)})
 
 
+def all_leaves(machine: Machine) -> list[Leaf]:
+    """Those of all its trees, in the trees' order."""
+    return [leaf for tree in machine.dump_model()["tree_info"] for leaf in leaves(tree["tree_structure"])]
+
+
 def terms_of(machine: Machine, rows: Rows, weights: Sequence[float]) -> tuple[int, tuple[Term, ...]]:
     """(intercept, terms) of a fitted machine in pico-logits, equal to it but for rounding each cell once (1e-11 logit).
 
     rows, weights: what it was trained on. As the mean over them each pair's term is 0 at every level of ``BY``, whose own
     term has the mean at each level, so that a contribution says how far a value lies from what is usual.
     """
-    every = [leaf for tree in machine.dump_model()["tree_info"] for leaf in leaves(tree["tree_structure"])]
+    every = all_leaves(machine)
     by = LEARNT.index(BY)
-    by_edges = _edges(every, by)
+    by_edges = edges_of(every, by)
     seen, own = table(rows), np.zeros(len(by_edges) + 1, dtype=np.int64)
     pairs: list[PairTerm] = []
     for column, name in enumerate(LEARNT):
         if column != by:
             mine = [leaf for leaf in every if column in leaf.within]
-            edges = _edges(mine, column)
-            cells = _cells(mine, (by, by_edges), (column, edges))
+            edges = edges_of(mine, column)
+            cells = cells_of(mine, (by, by_edges), (column, edges))
             usual = np.round(np.average(_at(cells, edges, seen[:, column]), axis=1, weights=weights)).astype(np.int64)
             own += usual
             scores = tuple(tuple(row) for row in (cells - usual[:, None]).tolist())
             pairs.append(PairTerm(name, BY, ORIGIN, _REASON, by_edges, edges, scores))
-    own += _cells([leaf for leaf in every if not set(leaf.within) - {by}], (by, by_edges), (by, ()))[:, 0]
+    own += cells_of([leaf for leaf in every if not set(leaf.within) - {by}], (by, by_edges), (by, ()))[:, 0]
     intercept = round(float(np.average(own[np.searchsorted(by_edges, seen[:, by], side="right")], weights=weights)))
     levels = tuple(int(score) - intercept for score in own)
     return intercept, (*pairs, NumericTerm(BY, ORIGIN, _REASON, by_edges, levels, levels[0]))
 
 
-def _edges(some: Sequence[Leaf], column: int) -> tuple[int, ...]:
+def edges_of(some: Sequence[Leaf], column: int) -> tuple[int, ...]:
+    """Where they split a column: whole numbers from which the next step starts, ascending."""
     found = {edge for leaf in some for edge in leaf.within.get(column, ())}
     return tuple(sorted(found - {0, _EDGES_MAX}))
 
 
-def _cells(some: Sequence[Leaf], *axes: tuple[int, tuple[int, ...]]) -> NDArray[np.int64]:
+def cells_of(some: Sequence[Leaf], *axes: tuple[int, tuple[int, ...]]) -> NDArray[np.int64]:
     """Sum of the leaves over a grid in pico-logits; axes: (column, edges)."""
     grid = np.zeros([len(edges) + 1 for _, edges in axes])
     for leaf in some:
