@@ -70,6 +70,11 @@ def live_through(site: Site, *, reviewed: int = 385) -> None:
     """Alerts and dispositions until the scope may be promoted."""
     furnish(site)
     deliver(site, noise(range(reviewed)))
+    dispose_all(site)
+
+
+def dispose_all(site: Site) -> None:
+    """A person finds every case benign."""
     cases = open_cases(site)
     random.Random(7).shuffle(cases)  # nobody works a queue in the order in which hosts were counted
     for case in cases:

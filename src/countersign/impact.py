@@ -86,6 +86,11 @@ def _standing(name: str, governed: Governed, closes: int, now_ms: int) -> Standi
     )
 
 
+def _same(one: Change, two: Change) -> bool:
+    """Whether both lead the same thing the same way."""
+    return (one.change, one.subject, one.was, one.to) == (two.change, two.subject, two.was, two.to)
+
+
 class Impact:
     """Every method is one transaction with its ledger entries, covered by a checkpoint before it returns.
 
@@ -106,11 +111,12 @@ class Impact:
 
     def promotion(self, scope: str) -> int:
         """Put the next stage of a scope before people, as the governor proposes it on the scope's evidence; returns the
-        change's number. Raises ConflictError with everything that is missing."""
+        change's number, that of one which waits already if there is one. Raises ConflictError with all that is missing."""
         with writing(self._site.engine) as conn:
             now_ms = self._site.clock.now_ms()
             wanted = promoting.proposal(conn, scope, self._site.in_force, now_ms)
-            number = changes.propose(conn, wanted, now_ms, self._effects)
+            waits = [one.id for one in changes.pending(conn, now_ms) if _same(one.change, wanted)]
+            number = waits[0] if waits else changes.propose(conn, wanted, now_ms, self._effects)
         self._site.seal()
         return number
 

@@ -37,7 +37,7 @@ def status(data: DataOption = None, json: JsonOption = False) -> None:
         emit([msgspec.to_builtins(row) for row in rows])
         return
     table(
-        ("scope", "stage", "may close alone", "kill switch", "reviewed", "threats", "bound", "closes", "next stage needs"),
+        ("scope", "stage", "may close alone", "kill switch", "reviewed", "threats", "bound", "closes"),
         [
             (
                 row.scope,
@@ -48,11 +48,12 @@ def status(data: DataOption = None, json: JsonOption = False) -> None:
                 row.threats,
                 f"{row.bound_ppm / PER_CENT_PPM:.2f} %" if row.reviewed else "none",
                 row.closes,
-                "; ".join(row.missing) or "a person's approval",
             )
             for row in rows
         ],
     )
+    for row in rows:
+        note(f"{row.scope}: before the next stage: {'; '.join(row.missing) or 'a person has to approve it'}")
     note("bound: with 95 % confidence, at most this share of what was or would be closed were threats")
 
 
