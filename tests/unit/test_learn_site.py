@@ -96,6 +96,7 @@ def model_of(terms: Sequence[Term]) -> Model:
     return Model.from_bytes(pack(msgspec.structs.replace(PRIOR.document, intercept=5, terms=tuple(terms))))
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.one_of(paired(), st.just(PRIOR.document.terms)), addition(), st.lists(ROWS, min_size=1, max_size=5))
 def test_a_merged_model_scores_every_row_as_the_prior_and_the_addition_together(
     prior: tuple[Term, ...], added: list[Plain], rows: list[tuple[int | str, ...]]
