@@ -6,7 +6,7 @@ import zlib
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from countersign.errors import ConfigError
@@ -77,6 +77,7 @@ def test_all_hashes_at_once_are_those_of_the_published_function_one_by_one(one: 
     assert text.buckets([one]) == runs | {text.bucket_of(word) for word in text.words(text.normal(one))}
 
 
+@settings(deadline=None)
 @given(st.data(), ROWS, ARTEFACTS)
 def test_a_verdict_with_text_adds_up_and_replays_to_the_same_bytes(
     data: st.DataObject, values: tuple[int | str, ...], texts: tuple[str, ...]

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+from collections.abc import Sequence
 from itertools import pairwise
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from countersign.errors import ConflictError
-from countersign.evaluate import learn_site, learn_terms, learn_text
+from countersign.errors import ConflictError, VerificationError
+from countersign.evaluate import learn_site, learn_terms, learn_text, trainer
+from countersign.evaluate.learn import pack
 from countersign.evaluate.learn_compare import BETTER, UNCLEAR, compare, log_loss
 from countersign.evaluate.learn_labels import Example
 from countersign.evaluate.learn_site import CASE_FINDINGS_MAX, FOLDS, LABELS_MIN, Fitted, split, weigh
 from countersign.model.verdicts import PICO, PPM
 from countersign.triage import text
-from countersign.triage.features import FEATURES
-from countersign.triage.model import Model
-from countersign.triage.terms import CategoricalTerm, NumericTerm, Term
+from countersign.triage.features import CATEGORICAL, FEATURES
+from countersign.triage.model import Model, apply_changes
+from countersign.triage.terms import CategoricalTerm, NumericTerm, PairTerm, Plain, Term
 from tests.property.test_triage_model import ROWS, row
 
 PRIOR = Model.load_prior()
@@ -56,6 +60,95 @@ def test_a_merged_term_gives_the_sum_of_both_on_every_value(
         for feature, value in (("alerts", number), ("tool", word), ("severity", number)):
             parts = [term.pico(value) for term in (*prior[:2], *chosen) if term.feature == feature]
             assert sum(term.pico(value) for term in merged if term.feature == feature) == sum(parts)
+
+
+NUMBERS = [name for name in FEATURES if name not in CATEGORICAL]
+BY = trainer.BY
+OTHERS = [name for name in trainer.LEARNT if name != BY]
+
+
+@st.composite
+def paired(draw: st.DrawFn) -> tuple[Term, ...]:
+    """A prior with pairs, in which no score falls as ``BY`` rises."""
+    by_edges = tuple(sorted(draw(st.sets(st.integers(1, 12), max_size=3))))
+    own = tuple(itertools.accumulate(draw(st.integers(0, 3)) for _ in (0, *by_edges)))
+    terms: list[Term] = [NumericTerm(BY, "learnt", "prior", by_edges, own, own[0])]
+    for name in draw(st.lists(st.sampled_from(OTHERS), unique=True, min_size=1, max_size=3)):
+        edges = tuple(sorted(draw(st.sets(st.integers(1, 30), max_size=4))))
+        row = [draw(st.integers(-5, 5)) for _ in (0, *edges)]
+        rows = [tuple(row := [cell + draw(st.integers(0, 2)) for cell in row]) for _ in own]
+        terms.append(PairTerm(name, BY, "learnt", "prior", by_edges, edges, tuple(rows)))
+    return (*terms, draw(words_of("tool")), draw(steps("severity")))
+
+
+@st.composite
+def addition(draw: st.DrawFn) -> list[Plain]:
+    """What a site adds: of learnt features without a gap apart, and of ``BY`` rising."""
+    added: list[Plain] = []
+    for name in draw(st.lists(st.sampled_from([*trainer.LEARNT, "actors", "severity"]), unique=True)):
+        term = draw(steps(name))
+        scores = tuple(sorted(term.scores)) if name == BY else term.scores
+        added.append(msgspec.structs.replace(term, scores=scores, missing=scores[0]))
+    return [*added, draw(words_of("tool"))]
+
+
+def model_of(terms: Sequence[Term]) -> Model:
+    return Model.from_bytes(pack(msgspec.structs.replace(PRIOR.document, intercept=5, terms=tuple(terms))))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.one_of(paired(), st.just(PRIOR.document.terms)), addition(), st.lists(ROWS, min_size=1, max_size=5))
+def test_a_merged_model_scores_every_row_as_the_prior_and_the_addition_together(
+    prior: tuple[Term, ...], added: list[Plain], rows: list[tuple[int | str, ...]]
+) -> None:
+    before, after = model_of(prior), model_of(learn_terms.merge(prior, added, "why"))
+    totals = after.score_rows(rows)[0]
+    for values, total in zip(rows, totals, strict=True):
+        more = sum(term.pico(values[FEATURES.index(term.feature)]) for term in added)
+        assert before.score(values) + more == total == after.score(values)
+        verdict = after.verdict(values)
+        assert verdict.pico == verdict.intercept_pico + sum(part.pico for part in verdict.contributions)
+        if verdict.counterfactual.possible:
+            assert after.score(apply_changes(after, values, verdict)) == verdict.counterfactual.pico
+
+
+def test_a_gap_apart_cannot_be_added_to_a_pair_which_knows_none() -> None:
+    with pytest.raises(VerificationError, match="read as 0"):
+        learn_terms.merge(PRIOR.document.terms, [NumericTerm("alerts", "site", "", (3,), (0, 1), 2)], "why")
+
+
+FITS = st.tuples(st.integers(0, 2**32), st.sampled_from(NUMBERS), st.sampled_from(["mail", "web"]))
+
+
+@settings(max_examples=15, deadline=None)
+@given(FITS)
+def test_what_is_fitted_runs_in_its_direction_knows_gaps_and_words_and_joins_the_prior(drawn: tuple[int, str, str]) -> None:
+    """``learn`` itself proves that its tables equal the trainer's."""
+    pytest.importorskip("lightgbm")
+    seed, telling, word = drawn
+    draw = random.Random(seed)
+    tops = {name: draw.choice((1, 4, 60, 2**45)) for name in NUMBERS}
+    rows = [
+        tuple(
+            draw.choice(("mail", "web", "vpn")) if name in CATEGORICAL else draw.randint(-1, tops[name]) for name in FEATURES
+        )
+        for _ in range(150)
+    ]
+    place, role = FEATURES.index(telling), FEATURES.index("host_role")
+    threats = [int(row[place]) * 2 > tops[telling] or (row[role] == word and draw.random() < 0.4) for row in rows]
+    delta = learn_terms.learn(rows, threats, [1.0] * len(rows), [0] * len(rows))
+    assert any(score for term in delta.terms for score, _, _ in term.choices())
+    for term in delta.terms:
+        if isinstance(term, NumericTerm):
+            steps_up = term.scores if term.feature not in learn_terms.LOWEST else (term.missing, *term.scores)
+            way = learn_terms.DIRECTIONS[term.feature]
+            assert all((b - a) * way >= 0 for a, b in pairwise(steps_up)), term
+            apart = learn_terms.LOWEST | learn_terms.SHARES
+            assert term.feature in apart or term.missing == term.scores[0]
+    both = model_of(learn_terms.merge(PRIOR.document.terms, delta.terms, "why"))
+    added = [sum(t.pico(row[FEATURES.index(t.feature)]) for t in delta.terms) for row in rows]
+    prior = model_of(PRIOR.document.terms).score_rows(rows)[0]
+    assert list(both.score_rows(rows)[0] - prior) == added
 
 
 def test_terms_that_nothing_was_added_to_keep_their_origin_and_reason() -> None:
@@ -170,8 +263,8 @@ def test_what_an_attacker_makes_more_of_never_lowers_a_sites_score(
 ) -> None:
     place = FEATURES.index(feature)
     old = int(values[place])
-    if (old < 0 and feature not in learn_terms.LOWEST) or feature == "severity":
-        return  # "never fired" is a state of its own; severity is the tool's to set
+    if (old < 0 and feature in learn_terms.SHARES) or feature == "severity":
+        return  # "not yet judged" is a state of its own; severity is the tool's to set
     raised = (*values[:place], old + more, *values[place + 1 :])
     assert trained.score(raised) >= trained.score(values)
 
