@@ -103,8 +103,10 @@ def _nested(root: str, top: dict[str, Any]) -> Iterator[Entity | None]:
 
 def log_entities(log: str, known: list[Entity | None]) -> Iterator[Entity | None]:
     """Users and remote addresses of common log lines, only of types that the decoder did not fill."""
-    line = log[:_LOG_CHARS_MAX]
     have = {entity.type for entity in known if entity is not None}
+    if EntityType.USER in have and EntityType.IP in have:
+        return
+    line = log[:_LOG_CHARS_MAX]
     match = _SSH.search(line) if " from " in line else None
     if EntityType.USER not in have:
         if match:
