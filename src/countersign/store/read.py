@@ -14,13 +14,15 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, not_, or_, select
 
-from countersign.autonomy.scopes import CLOSING_STAGES, DEFAULT_SCOPES, START_STAGE
 from countersign.errors import UsageError
 from countersign.model.alerts import Severity
-from countersign.model.cases import CaseStatus
+from countersign.model.cases import CaseStatus, CloseState
 from countersign.model.decisions import Action
 from countersign.model.verdicts import Label
+from countersign.store import autonomy as scope_states
+from countersign.store import switches
 from countersign.store import tables as t
+from countersign.store.autonomy import InForce
 
 PAGE_ROWS_MAX = 100
 QUERY_CHARS_MAX = 200
@@ -144,12 +146,16 @@ class QuarantineRow(msgspec.Struct, frozen=True):
 
 class Autonomy(msgspec.Struct, frozen=True):
     """What the agent may do alone. closing: scopes where it may close, of ``scopes`` in all. closed: cases it closed so
-    far. switches: kill switches that are on (``*`` or a scope)."""
+    far. switches: kill switches that are on (``*`` or a scope). stages: of every scope. halted: scopes with an alarm or
+    change that nobody has acknowledged. waiting: closes drawn for a blind review that has no answer yet."""
 
     closing: tuple[str, ...]
     scopes: int
     closed: int
     switches: tuple[str, ...]
+    stages: dict[str, str]
+    halted: tuple[str, ...]
+    waiting: int
 
 
 def queue(conn: Connection, *, tab: Tab, query: str = "", cursor: str = "", limit: int = PAGE_ROWS_MAX) -> QueuePage:
@@ -273,15 +279,20 @@ def _joined(buckets: dict[tuple[str, int], Bucket], status: CaseStatus) -> Bucke
 
 
 def autonomy(conn: Connection) -> Autonomy:
-    """What the header says of the agent."""
+    """What the header says of the agent: the scopes' states as the last batch or the last person's act left them."""
     closed = select(func.count()).select_from(t.cases).where(t.cases.c.status == CaseStatus.CLOSED_AGENT.value)
-    on = select(t.switches.c.name).where(t.switches.c.value.in_(["on", "1", "true", "stopped"]))
-    closing = tuple(DEFAULT_SCOPES) if START_STAGE in CLOSING_STAGES else ()
+    waits = select(func.count()).where(t.closes.c.state == CloseState.CLOSED.value, t.closes.c.drawn == 1)
+    killed = switches.stopped(conn)
+    states = scope_states.load(conn, InForce("", ""), 0).states
+    closing = (name for name, governed in states.items() if governed.state.may_close and governed.bands)
     return Autonomy(
-        closing=closing,
-        scopes=len(DEFAULT_SCOPES),
+        closing=tuple(name for name in closing if not killed & {switches.ALL, name}),
+        scopes=len(states),
         closed=int(conn.execute(closed).scalar_one()),
-        switches=tuple(conn.execute(on.order_by(t.switches.c.name)).scalars()),
+        switches=tuple(sorted(killed)),
+        stages={name: governed.state.stage.value for name, governed in states.items()},
+        halted=tuple(name for name, governed in states.items() if governed.state.halted),
+        waiting=int(conn.execute(waits).scalar_one()),
     )
 
 
