@@ -29,10 +29,13 @@ QUERY_CHARS_MAX = 200
 NOISE_SEVERITY_MAX = Severity.MEDIUM
 """A case called benign but above this severity is still put before a person first."""
 PERSON = "person:"
+TAKEN_BACK = (CloseState.THREAT.value, CloseState.RECALLED.value, CloseState.REOPENED.value)
+"""A close that stands no longer, whoever took it back."""
 
 
 class Tab(StrEnum):
-    """The queue's tabs. ``noise``: open, and either advised to close or called benign at medium severity or less."""
+    """The queue's tabs. ``noise``: open, and either advised to close or called benign at medium severity or less, unless a
+    close in it was taken back."""
 
     NEEDS = "needs"
     NOISE = "noise"
@@ -177,8 +180,11 @@ def queue(conn: Connection, *, tab: Tab, query: str = "", cursor: str = "", limi
 
 
 def _is_noise() -> ColumnElement[bool]:
+    """Never a case with a close that was taken back: there the agent's own word is what is in doubt."""
     called = and_(t.cases.c.label == Label.BENIGN.value, t.cases.c.severity <= int(NOISE_SEVERITY_MAX))
-    return or_(t.cases.c.advice == Action.CLOSE.value, called)
+    back = select(t.findings.c.case_id).join(t.closes, t.closes.c.finding_id == t.findings.c.id)
+    doubted = t.cases.c.id.in_(back.where(t.closes.c.state.in_(TAKEN_BACK)))
+    return and_(or_(t.cases.c.advice == Action.CLOSE.value, called), not_(doubted))
 
 
 def _within(tab: Tab) -> ColumnElement[bool]:

@@ -23,7 +23,7 @@ from countersign.model.evidence import LookupStatus
 from countersign.model.records import FindingRecord
 from countersign.store import read_case
 from countersign.store import tables as t
-from countersign.store.read import plain
+from countersign.store.read import TAKEN_BACK, plain
 from countersign.store.read_case import EntryView
 from countersign.store.sql import among
 
@@ -31,7 +31,6 @@ PAGE_ROWS_MAX = 100
 AROUND_MAX = 40
 RECALL_ENTRIES_MAX = 20
 RECALL_ROWS_MAX = 500
-_TAKEN_BACK = (CloseState.THREAT.value, CloseState.RECALLED.value, CloseState.REOPENED.value)
 
 
 class Part(StrEnum):
@@ -178,7 +177,7 @@ def _within(part: Part) -> ColumnElement[bool] | None:
         Part.WAITING: and_(standing, c.drawn == 1),
         Part.UNREAD: and_(standing, c.drawn == 0),
         Part.CONFIRMED: c.state == CloseState.BENIGN.value,
-        Part.BACK: c.state.in_(_TAKEN_BACK),
+        Part.BACK: c.state.in_(TAKEN_BACK),
     }.get(part)
 
 
@@ -229,7 +228,7 @@ def counts(conn: Connection) -> ClosesCount:
         waiting=many([standing], [1]),
         unread=many([standing], [0]),
         confirmed=many([CloseState.BENIGN.value], [0, 1]),
-        back=many(_TAKEN_BACK, [0, 1]),
+        back=many(TAKEN_BACK, [0, 1]),
         oldest_ms=waits.oldest if waits else 0,
     )
 

@@ -136,14 +136,14 @@ def reliability(found: Sequence[Bin]) -> Markup:
         return log10(max(ppm, LOW_PPM) / LOW_PPM) / span
 
     def x(ppm: int) -> float:
-        return 50 + at(ppm) * (size - 62)
+        return 50 + at(ppm) * (size - 76)
 
     def y(ppm: int) -> float:
         return size - 34 - at(ppm) * (size - 46)
 
     parts = []
     for ppm in (LOW_PPM, 10_000, 100_000, PPM):
-        parts.append(Markup('<path class="grid" d="M50 {y:.1f}H{r}"/>').format(y=y(ppm), r=size - 12))
+        parts.append(Markup('<path class="grid" d="M50 {y:.1f}H{r}"/>').format(y=y(ppm), r=size - 26))
         parts.append(_text(44, y(ppm) + 4, f"{ppm / 10_000:g} %", "tick-name", "end"))
         parts.append(_text(x(ppm), size - 18, f"{ppm / 10_000:g} %", "tick-name", "middle"))
     parts.append(Markup('<path class="budget" d="M{:.1f} {:.1f}L{:.1f} {:.1f}"/>').format(x(0), y(0), x(PPM), y(PPM)))
@@ -158,7 +158,7 @@ def reliability(found: Sequence[Bin]) -> Markup:
         text = f"said up to {words.percent(one.said_ppm)}, {one.threats} of {one.n:,} were threats"
         mark = Markup('<circle class="seen" cx="{:.1f}" cy="{:.1f}" r="{:.1f}"><title>{}</title></circle>')
         parts.append(mark.format(said, y(seen), 3 + 5 * (one.n / most) ** 0.5, text))
-    parts.append(_text((50 + size - 12) / 2, size - 3, "verdict said at most", "tick-name", "middle"))
+    parts.append(_text((50 + size - 26) / 2, size - 3, "verdict said at most", "tick-name", "middle"))
     label = "; ".join(f"said up to {words.percent(b.said_ppm)}: {b.threats} of {b.n:,} were threats" for b in found)
     return _svg("chart reliability", size, size, parts, f"Share of threats, predicted and observed. {label}")
 

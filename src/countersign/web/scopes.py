@@ -40,7 +40,7 @@ class Act:
 ACTS = {
     "stop": Act(
         "Stop",
-        "The agent closes nothing here from the next batch on, and after a restart neither. A scope that closes steps back to "
+        "The agent closes nothing here from the next batch on, nor after a restart. A scope that closes steps back to "
         "advise; lifting the switch does not raise it again.",
         "Stop",
         "is stopped",
@@ -122,7 +122,7 @@ class Scopes:
     def _form(
         self, request: Request, person: Person, name: str, scope: str, *, typed: str = "", problem: str = "", code: int = 200
     ) -> Response:
-        values = {"act": ACTS[name], "name": name, "scope": scope, "typed": typed, "problem": problem}
+        values = {"act": ACTS[name], "step": name, "scope": scope, "typed": typed, "problem": problem}
         outer = "scope_form.html" if "hx-request" in request.headers else "scope_form_page.html"
         return self.pages.show(outer, request, person, code=code, **values)
 
