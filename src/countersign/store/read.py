@@ -78,6 +78,11 @@ class CaseRow(msgspec.Struct, frozen=True):
     merged_into: str
     entry: int
 
+    @property
+    def ended_ms(self) -> int:
+        """When it was disposed of; a close by the agent is the last that happened to its case."""
+        return self.disposed_ms or self.updated_ms
+
 
 class Bucket(msgspec.Struct, frozen=True):
     """Cases of one kind: how many, the alerts folded into them, the oldest one's opening (0 when there is none)."""
@@ -163,7 +168,8 @@ class Autonomy(msgspec.Struct, frozen=True):
 
 def queue(conn: Connection, *, tab: Tab, query: str = "", cursor: str = "", limit: int = PAGE_ROWS_MAX) -> QueuePage:
     """One page of a tab, highest rank first (newest first when disposed). Raises UsageError on a bad cursor."""
-    by = t.cases.c.disposed_ms if tab is Tab.DISPOSED else t.cases.c.rank
+    ended = case((t.cases.c.disposed_ms > 0, t.cases.c.disposed_ms), else_=t.cases.c.updated_ms)
+    by = ended if tab is Tab.DISPOSED else t.cases.c.rank
     statement = select(t.cases).where(_within(tab)).order_by(by.desc(), t.cases.c.id.desc())
     wanted = _words(query)
     if wanted:
@@ -175,7 +181,7 @@ def queue(conn: Connection, *, tab: Tab, query: str = "", cursor: str = "", limi
     found = conn.execute(statement.limit(size + 1)).all()
     rows = case_rows(conn, found[:size])
     last = found[size - 1] if len(found) > size else None
-    following = f"{last.disposed_ms if tab is Tab.DISPOSED else last.rank}:{last.id}" if last else ""
+    following = f"{rows[-1].ended_ms if tab is Tab.DISPOSED else last.rank}:{last.id}" if last else ""
     return QueuePage(rows=rows, tab=tab, query=query, cursor=following)
 
 

@@ -78,7 +78,7 @@ def bound(judged: Sequence[Judged], alpha_ppm: int, delta_ppm: int, name: str) -
         )
     )
     parts.append(Markup('<path class="budget" d="M{} {y:.1f}H{}"/>').format(_LEFT, right, y=_y(alpha_ppm)))
-    parts.append(_text(right, _y(alpha_ppm) - 5, f"budget {words.percent(alpha_ppm)}", "budget-name", "end"))
+    parts.append(_text(_LEFT + 6, _y(alpha_ppm) + 14, f"budget {words.percent(alpha_ppm)}", "budget-name", "start"))
     parts.append(Markup('<polyline class="bound" points="{}"/>').format(line))
     missed = [(k, ppm) for (k, n, ppm), before in zip(told, [0, *(n for _, n, _ in told)], strict=False) if n > before]
     parts += [Markup('<path class="missed" d="M{:.1f} {:.1f}l5 -9h-10z"/>').format(x(k), _y(ppm) - 3) for k, ppm in missed]
