@@ -22,7 +22,7 @@ from countersign.store.engine import reading
 from countersign.web import case_view, graph, raw_view, render
 from countersign.web.live import Watcher
 from countersign.web.session import COOKIE, SESSION_MS, Person, Sessions
-from countersign.web.status import CheckpointReader, Status, status
+from countersign.web.status import CheckpointReader, Status, ledger_state, status
 
 _PREVIEW_FINDINGS = 24
 _NUMBER_DIGITS_MAX = 18
@@ -129,7 +129,7 @@ class Pages:
         """The part of the case page that changes; 204 while the case has not."""
         with reading(self.engine) as conn:
             row = read_case.case_row(conn, text_of(request, "case_id"))
-            sealed = status(conn, self.checkpoint).ledger.sealed
+            sealed = ledger_state(conn, self.checkpoint).sealed
         mark = f"{row.entry}.{int(row.entry < sealed)}"
         if request.query_params.get("mark") == mark:
             return Response(status_code=204)
@@ -245,7 +245,7 @@ class Pages:
 
     def _pulse(self) -> str:
         with reading(self.engine) as conn:
-            now = status(conn, self.checkpoint).ledger
+            now = ledger_state(conn, self.checkpoint)
         return f"{now.size} {now.sealed} {now.state}"
 
     def enter(self, request: Request, person: Person) -> Response:

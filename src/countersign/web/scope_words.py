@@ -134,5 +134,5 @@ def statistic(name: str, value: int) -> str:
     if name.endswith("_unats"):
         return f"log-evidence {value / UNATS:.2f}"
     if name == "misses_count":
-        return words.counted(value, "miss").replace("misss", "misses")
+        return f"{value:,} {'miss' if value == 1 else 'misses'}"
     return f"newest answer {words.span(value)} old" if name.endswith("_age_ms") else ""

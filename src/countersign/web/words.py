@@ -133,7 +133,7 @@ def reviewed_closes(closes: Sequence[CloseRow]) -> str:
     return said + ("; it waits for blind review." if waiting else "; it was not drawn for blind review.")
 
 
-def shares(pattern: bool, evidence: int, entities: int) -> str:
+def shares(*, pattern: bool, evidence: int, entities: int) -> str:
     """What a recalled close has in common with the miss."""
     parts = ["the pattern"] if pattern else []
     parts += [counted(evidence, "piece") + " of deciding evidence"] if evidence else []
