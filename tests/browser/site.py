@@ -12,6 +12,7 @@ from countersign.ledger.note import Checkpoint
 from countersign.model.entries import Actor, Kind
 from countersign.store import read, read_case
 from countersign.store import tables as t
+from countersign.store.commands import Commands
 from countersign.store.engine import reading
 from tests.browser import seed
 
@@ -64,6 +65,24 @@ class TableCommands:
             )
             if changed.rowcount == 0:
                 raise NotFoundError("there is no such alert in quarantine", where=str(quarantine_id))
+
+    def overturn(self, case_id: str, reason: str, actor: str) -> object:
+        return self._real().overturn(case_id, reason, actor)
+
+    def review(self, finding: str, answer: str, reason: str, actor: str) -> object:
+        return self._real().review(finding, answer, reason, actor)
+
+    def acknowledge(self, scope: str, reason: str, actor: str) -> None:
+        self._real().acknowledge(scope, reason, actor)
+
+    def stop(self, scope: str, reason: str, actor: str) -> None:
+        self._real().stop(scope, reason, actor)
+
+    def resume(self, scope: str, reason: str, actor: str) -> None:
+        self._real().resume(scope, reason, actor)
+
+    def _real(self) -> Commands:
+        return Commands(self.engine, self.clock, "analyst")
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, func, select
 
-from countersign.store import inbox, ledger
+from countersign.store import inbox, ledger, read
 from countersign.store import tables as t
 
 _HELP = {
@@ -32,4 +32,27 @@ def measures(conn: Connection) -> str:
         ("ledger_entries", ledger.size(conn), "Entries committed"),
     ):
         lines += [f"# TYPE countersign_{name} gauge", f"# HELP countersign_{name} {about}.", f"countersign_{name} {value}"]
+    lines += _scopes(read.autonomy(conn))
     return "\n".join([*lines, "# EOF", ""])
+
+
+def _scopes(agent: read.Autonomy) -> list[str]:
+    """What the agent may do alone: one gauge a scope, and the blind reviews that wait."""
+    lines = [
+        "# TYPE countersign_scope_closes_alone gauge",
+        "# HELP countersign_scope_closes_alone 1 where the agent may close.",
+    ]
+    for name, stage in agent.stages.items():
+        lines.append(f'countersign_scope_closes_alone{{scope="{name}",stage="{stage}"}} {int(name in agent.closing)}')
+    lines += [
+        "# TYPE countersign_scope_alarm gauge",
+        "# HELP countersign_scope_alarm 1 while nobody has acknowledged an alarm.",
+    ]
+    lines += [f'countersign_scope_alarm{{scope="{name}"}} {int(name in agent.halted)}' for name in agent.stages]
+    waits = "countersign_reviews_waiting"
+    return [
+        *lines,
+        f"# TYPE {waits} gauge",
+        f"# HELP {waits} Closes that wait for a blind review.",
+        f"{waits} {agent.waiting}",
+    ]

@@ -14,23 +14,28 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, not_, or_, select
 
-from countersign.autonomy.scopes import CLOSING_STAGES, DEFAULT_SCOPES, START_STAGE
 from countersign.errors import UsageError
 from countersign.model.alerts import Severity
-from countersign.model.cases import CaseStatus
+from countersign.model.cases import CaseStatus, CloseState
 from countersign.model.decisions import Action
 from countersign.model.verdicts import Label
+from countersign.store import autonomy as scope_states
+from countersign.store import switches
 from countersign.store import tables as t
+from countersign.store.autonomy import InForce
 
 PAGE_ROWS_MAX = 100
 QUERY_CHARS_MAX = 200
 NOISE_SEVERITY_MAX = Severity.MEDIUM
 """A case called benign but above this severity is still put before a person first."""
 PERSON = "person:"
+TAKEN_BACK = (CloseState.THREAT.value, CloseState.RECALLED.value, CloseState.REOPENED.value)
+"""A close that stands no longer, whoever took it back."""
 
 
 class Tab(StrEnum):
-    """The queue's tabs. ``noise``: open, and either advised to close or called benign at medium severity or less."""
+    """The queue's tabs. ``noise``: open, and either advised to close or called benign at medium severity or less, unless a
+    close in it was taken back."""
 
     NEEDS = "needs"
     NOISE = "noise"
@@ -72,6 +77,11 @@ class CaseRow(msgspec.Struct, frozen=True):
     disposed_ms: int
     merged_into: str
     entry: int
+
+    @property
+    def ended_ms(self) -> int:
+        """When it was disposed of; a close by the agent is the last that happened to its case."""
+        return self.disposed_ms or self.updated_ms
 
 
 class Bucket(msgspec.Struct, frozen=True):
@@ -144,17 +154,22 @@ class QuarantineRow(msgspec.Struct, frozen=True):
 
 class Autonomy(msgspec.Struct, frozen=True):
     """What the agent may do alone. closing: scopes where it may close, of ``scopes`` in all. closed: cases it closed so
-    far. switches: kill switches that are on (``*`` or a scope)."""
+    far. switches: kill switches that are on (``*`` or a scope). stages: of every scope. halted: scopes with an alarm or
+    change that nobody has acknowledged. waiting: closes drawn for a blind review that has no answer yet."""
 
     closing: tuple[str, ...]
     scopes: int
     closed: int
     switches: tuple[str, ...]
+    stages: dict[str, str]
+    halted: tuple[str, ...]
+    waiting: int
 
 
 def queue(conn: Connection, *, tab: Tab, query: str = "", cursor: str = "", limit: int = PAGE_ROWS_MAX) -> QueuePage:
     """One page of a tab, highest rank first (newest first when disposed). Raises UsageError on a bad cursor."""
-    by = t.cases.c.disposed_ms if tab is Tab.DISPOSED else t.cases.c.rank
+    ended = case((t.cases.c.disposed_ms > 0, t.cases.c.disposed_ms), else_=t.cases.c.updated_ms)
+    by = ended if tab is Tab.DISPOSED else t.cases.c.rank
     statement = select(t.cases).where(_within(tab)).order_by(by.desc(), t.cases.c.id.desc())
     wanted = _words(query)
     if wanted:
@@ -166,13 +181,16 @@ def queue(conn: Connection, *, tab: Tab, query: str = "", cursor: str = "", limi
     found = conn.execute(statement.limit(size + 1)).all()
     rows = case_rows(conn, found[:size])
     last = found[size - 1] if len(found) > size else None
-    following = f"{last.disposed_ms if tab is Tab.DISPOSED else last.rank}:{last.id}" if last else ""
+    following = f"{rows[-1].ended_ms if tab is Tab.DISPOSED else last.rank}:{last.id}" if last else ""
     return QueuePage(rows=rows, tab=tab, query=query, cursor=following)
 
 
 def _is_noise() -> ColumnElement[bool]:
+    """Never a case with a close that was taken back: there the agent's own word is what is in doubt."""
     called = and_(t.cases.c.label == Label.BENIGN.value, t.cases.c.severity <= int(NOISE_SEVERITY_MAX))
-    return or_(t.cases.c.advice == Action.CLOSE.value, called)
+    back = select(t.findings.c.case_id).join(t.closes, t.closes.c.finding_id == t.findings.c.id)
+    doubted = t.cases.c.id.in_(back.where(t.closes.c.state.in_(TAKEN_BACK)))
+    return and_(or_(t.cases.c.advice == Action.CLOSE.value, called), not_(doubted))
 
 
 def _within(tab: Tab) -> ColumnElement[bool]:
@@ -273,15 +291,20 @@ def _joined(buckets: dict[tuple[str, int], Bucket], status: CaseStatus) -> Bucke
 
 
 def autonomy(conn: Connection) -> Autonomy:
-    """What the header says of the agent."""
+    """What the header says of the agent: the scopes' states as the last batch or the last person's act left them."""
     closed = select(func.count()).select_from(t.cases).where(t.cases.c.status == CaseStatus.CLOSED_AGENT.value)
-    on = select(t.switches.c.name).where(t.switches.c.value.in_(["on", "1", "true", "stopped"]))
-    closing = tuple(DEFAULT_SCOPES) if START_STAGE in CLOSING_STAGES else ()
+    waits = select(func.count()).where(t.closes.c.state == CloseState.CLOSED.value, t.closes.c.drawn == 1)
+    killed = switches.stopped(conn)
+    states = scope_states.load(conn, InForce("", ""), 0).states
+    closing = (name for name, governed in states.items() if governed.state.may_close and governed.bands)
     return Autonomy(
-        closing=closing,
-        scopes=len(DEFAULT_SCOPES),
+        closing=tuple(name for name in closing if not killed & {switches.ALL, name}),
+        scopes=len(states),
         closed=int(conn.execute(closed).scalar_one()),
-        switches=tuple(conn.execute(on.order_by(t.switches.c.name)).scalars()),
+        switches=tuple(sorted(killed)),
+        stages={name: governed.state.stage.value for name, governed in states.items()},
+        halted=tuple(name for name, governed in states.items() if governed.state.halted),
+        waiting=int(conn.execute(waits).scalar_one()),
     )
 
 

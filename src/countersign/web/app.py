@@ -30,8 +30,10 @@ from countersign.errors import (
 )
 from countersign.ports import Clock
 from countersign.web import render
+from countersign.web.closed import Closed
 from countersign.web.guard import Access, SecureHeaders, person_of, refused_write
 from countersign.web.pages import Pages
+from countersign.web.scopes import Scopes
 from countersign.web.session import Person, Sessions
 from countersign.web.status import CheckpointReader
 from countersign.web.writes import Commands, Writes
@@ -74,7 +76,7 @@ class Door:
     write: Writer | None = None
 
 
-def doors(pages: Pages, writes: Writes) -> tuple[Door, ...]:
+def doors(pages: Pages, writes: Writes, closed: Closed, scopes: Scopes) -> tuple[Door, ...]:
     """Every route of the console. A door without an access rule cannot be written down."""
     person, public = Access.PERSON, Access.PUBLIC
     return (
@@ -89,6 +91,19 @@ def doors(pages: Pages, writes: Writes) -> tuple[Door, ...]:
         Door("GET", "/cases/{case_id}/assign", person, pages.assign_form),
         Door("POST", "/cases/{case_id}/dispose", person, write=writes.dispose),
         Door("POST", "/cases/{case_id}/assign", person, write=writes.assign),
+        Door("GET", "/cases/{case_id}/overturn", person, closed.overturn_form),
+        Door("POST", "/cases/{case_id}/overturn", person, write=closed.overturn),
+        Door("GET", "/closed", person, closed.page),
+        Door("GET", "/closed/live", person, closed.live),
+        Door("GET", "/closed/review", person, closed.next_review),
+        Door("GET", "/closed/review/{finding_id}", person, closed.review),
+        Door("GET", "/closed/review/{finding_id}/state", person, closed.review_state),
+        Door("POST", "/closed/review/{finding_id}", person, write=closed.answer),
+        Door("GET", "/recalls/{entry}", person, closed.recall),
+        Door("GET", "/autonomy", person, scopes.page),
+        Door("GET", "/autonomy/live", person, scopes.live),
+        Door("GET", "/autonomy/{scope}/{act}", person, scopes.form),
+        Door("POST", "/autonomy/{scope}/{act}", person, write=scopes.act),
         Door("GET", "/findings/{finding_id}/alerts", person, pages.alert_list),
         Door("GET", "/alerts/{blob}/{place}", person, pages.alert),
         Door("GET", "/sources", person, pages.sources),
@@ -121,7 +136,7 @@ def create_console(site: Site, *, sessions: Sessions, clock: Clock, checkpoint: 
     writes = Writes(site.commands, pages)
     app = FastAPI(title="Countersign console", openapi_url=None, docs_url=None, redoc_url=None)
     app.add_middleware(SecureHeaders)
-    for door in doors(pages, writes):
+    for door in doors(pages, writes, Closed(site.commands, pages), Scopes(site.commands, pages)):
         endpoint = _endpoint(door, pages)
         app.add_route(door.path, endpoint, methods=[door.method], include_in_schema=False)
     app.mount(static, Static(directory=render.STATIC), name="static")

@@ -17,12 +17,12 @@ from countersign.errors import NotFoundError
 from countersign.investigate.summary import summarise
 from countersign.model.records import FindingRecord
 from countersign.ports import Clock
-from countersign.store import inventory, read, read_case, read_raw
+from countersign.store import inventory, read, read_case, read_raw, read_review
 from countersign.store.engine import reading
 from countersign.web import case_view, graph, raw_view, render
 from countersign.web.live import Watcher
 from countersign.web.session import COOKIE, SESSION_MS, Person, Sessions
-from countersign.web.status import CheckpointReader, Status, status
+from countersign.web.status import CheckpointReader, Status, ledger_state, status
 
 _PREVIEW_FINDINGS = 24
 _NUMBER_DIGITS_MAX = 18
@@ -47,12 +47,12 @@ class Pages:
 
     def queue(self, request: Request, person: Person) -> Response:
         """The whole queue page, the first case (or the one asked for) in the preview."""
-        return self._page("queue.html", request, person, **self._queue(request, whole=True))
+        return self.show("queue.html", request, person, **self._queue(request, whole=True))
 
     def queue_live(self, request: Request, person: Person) -> Response:
         """The part of the queue that changes, to be morphed into an open page."""
         values = self._queue(request, whole=False)
-        response = self._page("queue_live.html", request, person, **values)
+        response = self.show("queue_live.html", request, person, **values)
         if request.headers.get("hx-source", "").startswith(("form", "input")):
             response.headers["hx-replace-url"] = values["here"]
         return response
@@ -94,9 +94,9 @@ class Pages:
     def preview(self, request: Request, person: Person) -> Response:
         """The pane beside the queue."""
         with reading(self.engine) as conn:
-            row = read_case.case_row(conn, _text(request, "case_id"))
+            row = read_case.case_row(conn, text_of(request, "case_id"))
             found = read_case.records(conn, row, _PREVIEW_FINDINGS)
-        return self._page("preview.html", request, person, preview=self._preview(row, found))
+        return self.show("preview.html", request, person, preview=self._preview(row, found))
 
     def _preview(self, row: read.CaseRow, records: Sequence[FindingRecord]) -> dict[str, Any]:
         top = records[0] if records else None
@@ -123,22 +123,23 @@ class Pages:
 
     def case(self, request: Request, person: Person) -> Response:
         """The case page."""
-        return self._page("case.html", request, person, **self._case(request))
+        return self.show("case.html", request, person, **self._case(request))
 
     def case_live(self, request: Request, person: Person) -> Response:
         """The part of the case page that changes; 204 while the case has not."""
         with reading(self.engine) as conn:
-            row = read_case.case_row(conn, _text(request, "case_id"))
-            sealed = status(conn, self.checkpoint).ledger.sealed
+            row = read_case.case_row(conn, text_of(request, "case_id"))
+            sealed = ledger_state(conn, self.checkpoint).sealed
         mark = f"{row.entry}.{int(row.entry < sealed)}"
         if request.query_params.get("mark") == mark:
             return Response(status_code=204)
-        return self._page("case_live.html", request, person, **self._case(request))
+        return self.show("case_live.html", request, person, **self._case(request))
 
     def _case(self, request: Request) -> dict[str, Any]:
         with reading(self.engine) as conn:
-            detail = read_case.case_detail(conn, _text(request, "case_id"))
+            detail = read_case.case_detail(conn, text_of(request, "case_id"))
             lines = read_case.finding_lines(conn, detail.case.id)
+            closes = read_review.of_case(conn, detail.case.id)
             known = inventory.load(conn)
             now_status = status(conn, self.checkpoint)
         sealed = now_status.ledger.sealed
@@ -146,6 +147,7 @@ class Pages:
         moments = case_view.timeline(detail.records)
         return {
             "detail": detail,
+            "closes": closes,
             "case": detail.case,
             "top": detail.top,
             "lines": lines,
@@ -168,13 +170,13 @@ class Pages:
     def dispose_form(self, request: Request, person: Person) -> Response:
         """The form to dispose of a case, for a dialog or a panel."""
         with reading(self.engine) as conn:
-            row = read_case.case_row(conn, _text(request, "case_id"))
+            row = read_case.case_row(conn, text_of(request, "case_id"))
         return self.form(request, person, "dispose.html", row)
 
     def assign_form(self, request: Request, person: Person) -> Response:
         """The form to hand a case to a person."""
         with reading(self.engine) as conn:
-            row = read_case.case_row(conn, _text(request, "case_id"))
+            row = read_case.case_row(conn, text_of(request, "case_id"))
         return self.form(request, person, "assign.html", row)
 
     def form(
@@ -191,33 +193,33 @@ class Pages:
         """A form as a fragment, or inside a page of its own where no script asked for it. What was typed stays."""
         values = {"case": row, "problem": problem, "typed": typed or {}, "form": name}
         outer = name if "hx-request" in request.headers else "form_page.html"
-        return self._page(outer, request, person, code=status_code, **values)
+        return self.show(outer, request, person, code=status_code, **values)
 
     # --- raw matter, sources, ledger --------------------------------------------------------------------------------
 
     def alert_list(self, request: Request, person: Person) -> Response:
         """Raw alerts behind one finding."""
-        ident = _text(request, "finding_id")
+        ident = text_of(request, "finding_id")
         with reading(self.engine) as conn:
             record = read_case.finding_record(conn, ident)
             refs = read_case.alert_refs(conn, ident)
-        return self._page("alert_list.html", request, person, record=record, refs=refs)
+        return self.show("alert_list.html", request, person, record=record, refs=refs)
 
     def alert(self, request: Request, person: Person) -> Response:
         """One raw alert; ``?finding=`` names the finding whose tainted paths are marked."""
         ident = request.query_params.get("finding", "")
         with reading(self.engine) as conn:
-            found = read_raw.raw_alert(conn, _text(request, "blob"), _number(request, "place"))
+            found = read_raw.raw_alert(conn, text_of(request, "blob"), number_of(request, "place"))
             record = read_case.finding_record(conn, ident) if ident else None
         tainted = record.finding.tainted if record else ()
         lines = raw_view.fields(found.data, found.header, tainted)
-        return self._page("alert.html", request, person, raw=found, record=record, lines=lines)
+        return self.show("alert.html", request, person, raw=found, record=record, lines=lines)
 
     def sources(self, request: Request, person: Person) -> Response:
         """What came in by source, and what could not be read."""
         with reading(self.engine) as conn:
             rows, held = read.sources(conn), read.quarantined(conn)
-        return self._page("sources.html", request, person, rows=rows, held=held, flash=request.query_params.get("done", ""))
+        return self.show("sources.html", request, person, rows=rows, held=held, flash=request.query_params.get("done", ""))
 
     def ledger(self, request: Request, person: Person) -> Response:
         """The newest entries, the checkpoint, and how to check them without us."""
@@ -226,13 +228,13 @@ class Pages:
         with reading(self.engine) as conn:
             entries = read_case.ledger_entries(conn, before=until)
             now_status = status(conn, self.checkpoint)
-        return self._page("ledger.html", request, person, entries=entries, status=now_status, before=until)
+        return self.show("ledger.html", request, person, entries=entries, status=now_status, before=until)
 
     # --- always there -----------------------------------------------------------------------------------------------
 
     def status(self, request: Request, person: Person) -> Response:
         """The header's two facts, to be morphed into an open page."""
-        return self._page("status.html", request, person)
+        return self.show("status.html", request, person)
 
     def events(self, _request: Request, _person: Person) -> Response:
         """Server-sent events: one when the ledger or its seal grows."""
@@ -243,7 +245,7 @@ class Pages:
 
     def _pulse(self) -> str:
         with reading(self.engine) as conn:
-            now = status(conn, self.checkpoint).ledger
+            now = ledger_state(conn, self.checkpoint)
         return f"{now.size} {now.sealed} {now.state}"
 
     def enter(self, request: Request, person: Person) -> Response:
@@ -277,7 +279,8 @@ class Pages:
             return response
         return render.page(self.env, "problem.html", request, http=code, code=code, title=title, text=text)
 
-    def _page(self, name: str, request: Request, person: Person, *, code: int = 200, **values: Any) -> HTMLResponse:  # noqa: ANN401
+    def show(self, name: str, request: Request, person: Person, *, code: int = 200, **values: Any) -> HTMLResponse:  # noqa: ANN401
+        """A template with what every page has: who is there, the time, the header's facts."""
         now_status: Status | None = values.pop("status", None)
         if now_status is None:
             with reading(self.engine) as conn:
@@ -286,12 +289,14 @@ class Pages:
         return render.page(self.env, name, request, http=code, **common, **values)
 
 
-def _text(request: Request, name: str) -> str:
+def text_of(request: Request, name: str) -> str:
+    """A part of the address."""
     return str(request.path_params[name])[:128]
 
 
-def _number(request: Request, name: str) -> int:
-    text = _text(request, name)
+def number_of(request: Request, name: str) -> int:
+    """A part of the address that is a number. Raises NotFoundError."""
+    text = text_of(request, name)
     if not text.isdecimal() or len(text) > _NUMBER_DIGITS_MAX:
         raise NotFoundError("there is no such page", where=text[:20], todo="follow a link from a case")
     return int(text)

@@ -39,7 +39,12 @@ BEHIND_MAX = 2_000
 
 def status(conn: Connection, checkpoint: CheckpointReader | None) -> Status:
     """Read both facts. The checkpoint's failure is a state to show, not an error of the page."""
-    return Status(autonomy=read.autonomy(conn), ledger=_ledger(read.ledger_size(conn), checkpoint))
+    return Status(autonomy=read.autonomy(conn), ledger=ledger_state(conn, checkpoint))
+
+
+def ledger_state(conn: Connection, checkpoint: CheckpointReader | None) -> LedgerState:
+    """How the ledger stands, which every open page asks for twice a second."""
+    return _ledger(read.ledger_size(conn), checkpoint)
 
 
 def _ledger(size: int, checkpoint: CheckpointReader | None) -> LedgerState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from countersign.model.alerts import Severity
@@ -10,6 +11,7 @@ from countersign.model.attack import tactic_name
 from countersign.model.cases import CaseStatus, LinkReason
 from countersign.model.evidence import LookupStatus
 from countersign.model.verdicts import PICO, PPM, Counterfactual, Label
+from countersign.store.read_review import CloseRow
 from countersign.triage.features import CATEGORICAL
 from countersign.triage.tactics import KILL_CHAIN
 from countersign.triage.text import PREFIX, REST
@@ -95,6 +97,48 @@ FEATURES = {
 _NUMBER = re.compile(r"-?[0-9]+", re.ASCII)
 _CRITICALITIES = ("unknown", "low", "medium", "high", "critical")
 _STAGES = tuple(tactic_name(tactic) for tactic in KILL_CHAIN)
+
+
+CLOSE_STATES = {
+    "benign": "confirmed benign by a person",
+    "threat": "called a threat by a person",
+    "recalled": "recalled with a miss",
+    "reopened": "taken back: trouble turned up",
+}
+_NOT_WAITING = {
+    "benign": "A person has answered on this close already.",
+    "threat": "A person has answered on this close already.",
+    "recalled": "A person took this close back while you were looking; it stands in the queue.",
+    "reopened": "This close was taken back while you were looking: trouble turned up around it. It stands in the queue.",
+}
+
+
+def close_state(state: str, *, drawn: bool) -> str:
+    """What became of a close."""
+    return CLOSE_STATES.get(state) or ("waits for blind review" if drawn else "not drawn for review")
+
+
+def not_waiting(state: str, *, drawn: bool) -> str:
+    """Why a close takes no blind answer, without a word of what was found."""
+    return _NOT_WAITING.get(state) or ("" if drawn else "This close was not drawn for review. Overturn it from its case.")
+
+
+def reviewed_closes(closes: Sequence[CloseRow]) -> str:
+    """How far people have looked at what the agent closed in a case."""
+    confirmed = sum(close.state.value == "benign" for close in closes)
+    waiting = sum(close.waits for close in closes)
+    if confirmed and confirmed == len(closes):
+        return "A person confirmed it in a blind review."
+    said = "No person has looked at it yet" if not confirmed else f"People confirmed {confirmed} of {len(closes)} findings"
+    return said + ("; it waits for blind review." if waiting else "; it was not drawn for blind review.")
+
+
+def shares(*, pattern: bool, evidence: int, entities: int) -> str:
+    """What a recalled close has in common with the miss."""
+    parts = ["the pattern"] if pattern else []
+    parts += [counted(evidence, "piece") + " of deciding evidence"] if evidence else []
+    parts += [f"{entities:,} {'entity' if entities == 1 else 'entities'}"] if entities else []
+    return ", ".join(parts) or "host and hour"
 
 
 def feature(name: str) -> str:

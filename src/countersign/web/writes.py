@@ -35,6 +35,26 @@ class Commands(Protocol):
         """Send an alert from quarantine in again."""
         ...
 
+    def overturn(self, case_id: str, reason: str, actor: str) -> object:
+        """A case that the agent closed is a threat: it opens, and so does what rests on the same reason."""
+        ...
+
+    def review(self, finding: str, answer: str, reason: str, actor: str) -> object:
+        """A blind answer on a drawn close: ``benign`` or ``threat``."""
+        ...
+
+    def acknowledge(self, scope: str, reason: str, actor: str) -> None:
+        """Take note of a scope's alarm or change."""
+        ...
+
+    def stop(self, scope: str, reason: str, actor: str) -> None:
+        """Kill switch of a scope; ``*``: of every scope."""
+        ...
+
+    def resume(self, scope: str, reason: str, actor: str) -> None:
+        """Lift a kill switch."""
+        ...
+
 
 class Writes:
     """The console's forms."""
@@ -46,7 +66,7 @@ class Writes:
     def dispose(self, request: Request, person: Person, form: FormData) -> Response:
         """Close a case; 409 when it changed since the form was drawn, 422 when a field is missing."""
         case_id = str(request.path_params["case_id"])
-        typed = {name: _field(form, name) for name in ("disposition", "reason", "version")}
+        typed = {name: field_of(form, name) for name in ("disposition", "reason", "version")}
         problem = _wrong(typed)
         if not problem:
             try:
@@ -62,8 +82,8 @@ class Writes:
     def assign(self, request: Request, person: Person, form: FormData) -> Response:
         """Hand a case to somebody, or to nobody."""
         case_id = str(request.path_params["case_id"])
-        owner = " ".join(_field(form, "owner").split())[:OWNER_CHARS_MAX]
-        if not owner and not _field(form, "nobody"):
+        owner = " ".join(field_of(form, "owner").split())[:OWNER_CHARS_MAX]
+        if not owner and not field_of(form, "nobody"):
             problem = "Say who should take it."
             return self._again(request, person, "assign.html", case_id, {"owner": owner}, 422, problem)
         try:
@@ -99,7 +119,8 @@ class Writes:
         return response
 
 
-def _field(form: FormData, name: str) -> str:
+def field_of(form: FormData, name: str) -> str:
+    """A field's text, trimmed and bounded; "" when it is missing."""
     value = form.get(name, "")
     return value.strip()[:REASON_CHARS_MAX] if isinstance(value, str) else ""
 

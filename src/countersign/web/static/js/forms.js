@@ -21,7 +21,7 @@ export function openForm(href) {
 function show() {
   const box = dialog();
   box.showModal();
-  const first = box.querySelector("[name=disposition]:checked, [name=disposition], [name=owner]");
+  const first = box.querySelector("[name=disposition]:checked, [name=disposition], [name=owner], [name=reason]");
   first?.focus();
   if (first?.name === "owner") first.select();
 }

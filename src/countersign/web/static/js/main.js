@@ -41,11 +41,19 @@ function askForm(part) {
   if (href && open) openForm(href);
 }
 
+// Controls that show their own key: a review's answers, the next review, an overturn.
+const press = (key) => document.querySelector(`[data-key="${key}"]:not([disabled])`)?.click();
+
 const keys = {
   j: () => (selectedRow() ? moveSelection(1) : moveEvidence(1)),
   k: () => (selectedRow() ? moveSelection(-1) : moveEvidence(-1)),
   d: () => askForm("/dispose"),
   e: () => askForm("/assign"),
+  b: () => press("b"),
+  t: () => press("t"),
+  s: () => press("s"),
+  r: () => press("r"),
+  o: () => press("o"),
   "/": () => document.getElementById("q")?.focus(),
   "?": actions.keys,
   Enter: () => {
