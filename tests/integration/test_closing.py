@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from countersign.autonomy import review
 from countersign.autonomy.governor import Governed
@@ -20,7 +20,7 @@ from countersign.model.entries import Kind
 from countersign.model.inventory import Asset, Criticality, Inventory
 from countersign.store import autonomy, read_closes
 from countersign.store import tables as t
-from countersign.store.engine import reading
+from countersign.store.engine import reading, writing
 from tests import earned, fakes
 from tests.earned import DAY_MS, HOSTS, host, noise, promote
 from tests.fakes import NOON_MS, StepClock, data_directory, deliver, wazuh
@@ -242,6 +242,15 @@ def test_draws_follow_from_the_committed_seed(closing: Site) -> None:
     assert review.commitment(seed, week) == committed[week]
     draws = [review.Draw(row.finding_id, row.week, row.q_ppm, bool(row.drawn)) for row in rows]
     assert review.differing(draws, seed, committed[week]) == ()
+    with reading(closing.engine) as conn:
+        result = replay(conn, week=week)
+    assert result.replayed == result.same == len(draws) > 20
+    with writing(closing.engine) as conn:
+        conn.execute(update(t.seeds).values(seed=b"another seed than was committed "))
+    with reading(closing.engine) as conn:
+        assert replay(conn, week=week).same == 0
+    with writing(closing.engine) as conn:
+        conn.execute(update(t.seeds).where(t.seeds.c.week == week).values(seed=seed))
     assert fakes.entries(closing.engine, Kind.REVIEW_OPENED) == []
     later = open_site(closing.data, clock=StepClock(LATER + 15 * DAY_MS))
     deliver(later, [wazuh("late", at_ms=LATER + 15 * DAY_MS)])

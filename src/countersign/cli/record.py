@@ -47,12 +47,14 @@ def rebuild(
 
 def replay(
     ident: Annotated[str, typer.Argument(metavar="[ID]", help="Finding or case; all when left out.")] = "",
+    week: Annotated[str, typer.Option(help="Only closes drawn for review in this week, such as 2026-W07.")] = "",
     data: DataOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Recompute verdicts and decisions from their records and compare bytes; exit 1 when one differs."""
+    """Recompute verdicts and decisions from their records and compare bytes, and review draws from the week's committed
+    seed; exit 1 when one differs."""
     with opened(data) as site, reading(site.engine) as conn:
-        result = run_replay(conn, ident)
+        result = run_replay(conn, ident, week)
     if json:
         emit(result)
     else:

@@ -1,4 +1,5 @@
-"""Replay: recompute every verdict and decision from its record and compare the bytes with the ledger's (P8)."""
+"""Replay: recompute every verdict and decision from its record and compare the bytes with the ledger's (P8), and every
+review draw from its week's seed, which must be the one that was committed."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from collections.abc import Mapping
 import msgspec
 from sqlalchemy import Connection, select
 
+from countersign.autonomy import review
 from countersign.errors import CountersignError, VerificationError
 from countersign.ledger import bodies
 from countersign.ledger.canonical import encode
@@ -38,27 +40,40 @@ class Result(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...]
 
 
-def replay(conn: Connection, ident: str = "") -> Result:
-    """Replay all decisions, or those of one finding or case. Raises VerificationError when there is nothing of that name."""
+def replay(conn: Connection, ident: str = "", week: str = "") -> Result:
+    """Replay all decisions, those of one finding or case, or the closes of one week (``2025-W07``) with their draws. Raises
+    VerificationError when there is nothing of that name."""
     replayer = _Replayer(conn)
-    replayed = 0
+    replayed = same = 0
     problems: list[Problem] = []
     for index, entry in ledger.stream(conn):
         if entry.kind is not Kind.FINDING_DECIDED or (ident and ident not in {entry.subject, entry.body["case"]}):
             continue
+        if week and week != (entry.body.get("draw") or [""])[0]:
+            continue
         replayed += 1
         what = replayer.differs(entry)
+        same += not what
         if what and len(problems) < PROBLEMS_MAX:
             problems.append(Problem(index, what))
-    if ident and not replayed:
-        raise VerificationError("no decision in the ledger is about it", where=ident, todo="check the id")
-    return Result(replayed, replayed - len(problems), tuple(problems))
+    if (ident or week) and not replayed:
+        raise VerificationError("no decision in the ledger is about it", where=ident or week, todo="check the id")
+    return Result(replayed, same, tuple(problems))
+
+
+def _seeds(conn: Connection) -> dict[str, bytes]:
+    """Seed of each week that agrees with its commitment: from the ledger once opened, else the site's own secret."""
+    found = {row.week: bytes(row.seed) for row in conn.execute(select(t.seeds.c.week, t.seeds.c.seed))}
+    found |= {e.subject: bytes.fromhex(e.body["seed"]) for _, e in ledger.stream_kind(conn, Kind.REVIEW_OPENED)}
+    committed = {e.subject: e.body["commitment"] for _, e in ledger.stream_kind(conn, Kind.REVIEW_COMMITTED)}
+    return {week: seed for week, seed in found.items() if review.commitment(seed, week) == committed.get(week)}
 
 
 class _Replayer:
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
         self._models: dict[str, Model] = {}
+        self._seeds = _seeds(conn)
         self._blob: tuple[str, Records] = ("", Records([], [], []))
         self._pseudonyms: Mapping[str, str] = {
             row.value: row.pseudonym for row in conn.execute(select(t.pseudonyms.c.value, t.pseudonyms.c.pseudonym))
@@ -71,10 +86,22 @@ class _Replayer:
             again = self._again(record, entry)
         except CountersignError as error:
             return str(error)
+        drawn = self._draw(entry)
         if encode(again) == encode(entry):
-            return ""
+            return drawn
         fields = [name for name in entry.body if entry.body[name] != again.body.get(name)]
         return ", ".join(fields) or "body"
+
+    def _draw(self, entry: Entry) -> str:
+        """What is wrong with a close's draw, "" when it follows from the committed seed."""
+        draw = entry.body.get("draw")
+        if not draw:
+            return ""
+        week, q_ppm, _, reviewed, _ = draw
+        if week not in self._seeds:
+            return "draw: its week has no seed that was committed"
+        follows = review.draw(self._seeds[week], week, entry.subject, q_ppm).reviewed == bool(reviewed)
+        return "" if follows else "draw: does not follow from the week's seed"
 
     def _again(self, record: FindingRecord, entry: Entry) -> Entry:
         model = self._model(record.verdict.model)
