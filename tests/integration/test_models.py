@@ -9,15 +9,19 @@ import msgspec
 import pytest
 from sqlalchemy import delete
 
+from countersign.approvals import sshsig
+from countersign.approvals.change import message
 from countersign.bootstrap import Site, open_site
-from countersign.errors import ConfigError, ConflictError, CountersignError, NotFoundError
+from countersign.errors import ConfigError, ConflictError, CountersignError, NotFoundError, VerificationError
 from countersign.evaluate.learn import pack
 from countersign.evaluate.replay import replay
+from countersign.impact import Impact
 from countersign.ledger.canonical import decode
 from countersign.model.entries import Actor, Kind
 from countersign.model.verdicts import PICO
 from countersign.store import models
 from countersign.store import tables as t
+from countersign.store.changes import Answer
 from countersign.store.engine import reading, writing
 from countersign.store.read_case import case_detail
 from countersign.triage import text
@@ -25,6 +29,7 @@ from countersign.triage.model import Model
 from countersign.triage.text import SCHEME, TextPart
 from tests import fakes
 from tests.fakes import NOON_MS, StepClock, deliver, wazuh
+from tests.ssh_signing import make, sign
 
 ADA = Actor("human", "person~0123456789ab")
 WORD = "wattempt"
@@ -145,6 +150,42 @@ def test_a_chosen_model_that_is_gone_gives_way_to_the_shipped_one_with_the_reaso
     again = open_site(data, clock=StepClock(NOON_MS + 1_000_000))
     again.close()
     assert len(fakes.entries(site.engine, Kind.MODEL_ACTIVATED)) == 3
+
+
+def test_a_persons_signature_over_the_change_puts_the_model_in_force_and_none_other_does(site: Site) -> None:
+    key = make("ssh-ed25519", "Ada")
+    impact = Impact(site)
+    impact.enrol("Ada", sshsig.parse_key(key.public))
+    candidate = propose(site)
+    number = impact.activation(candidate[:12])
+    waiting = impact.waiting(number)
+    assert (waiting.change.was, waiting.change.to) == (site.model.id, candidate)
+    with pytest.raises(VerificationError):
+        impact.approve(number, Answer("Ada", sign(key, message("0" * 64)), "looked at it"))
+    deliver(site, [wazuh("1")])
+    impact.approve(number, Answer("Ada", sign(key, message(waiting.digest)), "looked at it"))
+    deliver(site, [wazuh("2", at_ms=NOON_MS + 600_000)])
+    assert used(site) == [waiting.change.was, candidate]
+    entry = fakes.entries(site.engine, Kind.MODEL_ACTIVATED)[-1]
+    assert entry.actor.type == "human"
+    assert entry.body["approval"].isdecimal()
+    with pytest.raises(ConflictError, match="in force already"):
+        impact.activation(candidate)
+    with pytest.raises(NotFoundError, match="no such model"):
+        impact.activation("0" * 64)
+    fakes.assert_rebuilds(site)
+    fakes.verified(site)
+
+
+def test_whoever_signs_sees_what_the_candidate_was_measured_at(site: Site) -> None:
+    side = {"log_loss": [20_000, 10_000, 30_000], "auc": [990_000, 980_000, 1_000_000]}
+    measured = {"tested": 60, "metrics": {"candidate": side, "current": side, "judgement": "not told apart"}}
+    with writing(site.engine) as conn:
+        candidate = models.propose(conn, candidate_bytes(), measured, ADA, site.clock.now_ms())
+    impact = Impact(site)
+    evidence = impact.waiting(impact.activation(candidate)).change.evidence
+    assert (evidence["tested"], evidence["judgement"]) == (60, "not told apart")
+    assert (evidence["candidate_log_loss_ppm"], evidence["current_auc_ppm"]) == (20_000, 990_000)
 
 
 def test_the_newest_activation_is_read_whole(site: Site) -> None:
