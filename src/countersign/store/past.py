@@ -9,17 +9,31 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, and_, bindparam, func, or_, select
 
 from countersign.correlate.history import RARE_MS, RARE_S, RECENT_MS, SITE, Activity, Firings, History
 from countersign.model.findings import Finding
 from countersign.store import tables as t
-from countersign.store.sql import among, upsert_rows
+from countersign.store.sql import Among, upsert_rows
 
 PAIRS_MAX = 100_000
 """Most pairs of anchor and rule that are carried over."""
 CARRIED_MS = 1_800_000
 """How far the time of alerts may go on before everything is read anew: what is recent would only grow."""
+
+
+_r, _p, _a = t.rules.c, t.pairs.c, t.activity.c
+_RULES = Among(select(t.rules), _r.rule_key)
+_WATCHED = select(func.min(_r.first_seen_ms))
+_SITE_RECENT = select(_r.rule_key, _r.last_seen_ms).where(_r.last_seen_ms >= bindparam("since"))
+_PAIRS = Among(select(_p.host, _p.rule_key, _p.firings, _p.first_seen_ms, _p.last_seen_ms, _p.quiet_s), _p.key)
+_RARE = and_(_p.quiet_s >= RARE_S, _p.last_seen_ms >= bindparam("rare_since"))
+_RECENT = Among(
+    select(_p.host, _p.rule_key, _p.last_seen_ms, _p.quiet_s).where(or_(_p.last_seen_ms >= bindparam("since"), _RARE)),
+    _p.host,
+)
+_ACTIVITY = Among(select(t.activity).where(_a.window_ms >= bindparam("since"), _a.window_ms <= bindparam("until")), _a.host)
+_NEWEST = select(func.max(_a.window_ms)).where(_a.host == SITE)
 
 
 @dataclass(slots=True)
@@ -81,8 +95,7 @@ def _span(findings: Sequence[Finding]) -> tuple[int, int]:
 
 def _newest(conn: Connection) -> int:
     """The site's newest window with activity: later ones hold nothing that would have to be read."""
-    columns = t.activity.c
-    return conn.execute(select(func.max(columns.window_ms)).where(columns.host == SITE)).scalar() or 0
+    return conn.execute(_NEWEST).scalar() or 0
 
 
 def _settle(history: History) -> None:
@@ -113,7 +126,7 @@ def _read(conn: Connection, held: _Read, findings: Sequence[Finding]) -> None:
 def _load_rules(conn: Connection, history: History, keys: Collection[str]) -> None:
     if not keys:
         return
-    for row in conn.execute(among(conn, select(t.rules), t.rules.c.rule_key, keys)).all():
+    for row in _RULES.rows(conn, keys):
         history.rules[row.rule_key] = Firings(
             row.firings, row.first_seen_ms, row.last_seen_ms, row.quiet_s, row.hosts, row.benign, row.threat
         )
@@ -121,37 +134,28 @@ def _load_rules(conn: Connection, history: History, keys: Collection[str]) -> No
 
 def _load_site(conn: Connection, history: History, since_ms: int) -> None:
     """Since when the site is watched, and the rules seen of late."""
-    columns = t.rules.c
-    history.watched_since_ms = conn.execute(select(func.min(columns.first_seen_ms))).scalar() or 0
-    recent = select(columns.rule_key, columns.last_seen_ms).where(columns.last_seen_ms >= since_ms)
-    history.recent_rules[SITE] = {row.rule_key: row.last_seen_ms for row in conn.execute(recent)}
+    history.watched_since_ms = conn.execute(_WATCHED).scalar() or 0
+    history.recent_rules[SITE] = {row.rule_key: row.last_seen_ms for row in conn.execute(_SITE_RECENT, {"since": since_ms})}
 
 
 def _load_pairs(conn: Connection, history: History, pairs: Collection[tuple[str, str]]) -> None:
     if not pairs:
         return
-    columns = t.pairs.c
-    fields = (columns.host, columns.rule_key, columns.firings, columns.first_seen_ms, columns.last_seen_ms, columns.quiet_s)
     keys = [pair_key(host, rule_key) for host, rule_key in pairs]
-    for host, key, firings, first, last, before in conn.execute(among(conn, select(*fields), columns.key, keys)).all():
+    for host, key, firings, first, last, before in _PAIRS.rows(conn, keys):
         history.pairs[host, key] = Firings(firings, first, last, before)
 
 
 def _load_recent(conn: Connection, history: History, hosts: Collection[str], since_ms: int) -> None:
-    columns = t.pairs.c
-    recent = select(columns.host, columns.rule_key, columns.last_seen_ms, columns.quiet_s)
-    rare = and_(columns.quiet_s >= RARE_S, columns.last_seen_ms >= since_ms + RECENT_MS - RARE_MS)
-    recent = recent.where(or_(columns.last_seen_ms >= since_ms, rare))
-    for host, key, seen, quiet_s in conn.execute(among(conn, recent, columns.host, hosts)).all():
+    rows = _RECENT.rows(conn, hosts, since=since_ms, rare_since=since_ms + RECENT_MS - RARE_MS)
+    for host, key, seen, quiet_s in rows:
         history.recent_rules.setdefault(host, {})[key] = seen
         if quiet_s >= RARE_S:
             history.recent_rare.setdefault(host, {})[key] = seen
 
 
 def _load_activity(conn: Connection, history: History, hosts: Collection[str], held: _Read) -> None:
-    columns = t.activity.c
-    within = select(t.activity).where(columns.window_ms >= held.since_ms, columns.window_ms <= held.until_ms)
-    for host, window, alerts, findings in conn.execute(among(conn, within, columns.host, hosts)).all():
+    for host, window, alerts, findings in _ACTIVITY.rows(conn, hosts, since=held.since_ms, until=held.until_ms):
         history.activity[host, window] = Activity(alerts, findings)
 
 

@@ -19,7 +19,7 @@ from countersign.model.cases import CaseStatus
 from countersign.model.decisions import Action
 from countersign.model.records import FindingRecord, Known, Records
 from countersign.store import tables as t
-from countersign.store.sql import among, insert_new_rows, upsert, upsert_rows
+from countersign.store.sql import Among, among, insert_new_rows, upsert, upsert_rows
 from countersign.triage.priority import rank
 from countersign.triage.tactics import furthest
 
@@ -220,13 +220,14 @@ _SETS = ("products", "tactics", "techniques", "stages")
 _TOP = ("title", "host", "scope", "label", "pico", "p0_ppm", "p1_ppm", "why")
 """Columns that say what the top finding says."""
 _CASE = tuple(t.cases.columns.keys())
+_CASES = Among(select(t.cases), t.cases.c.id)
 _BLANK: dict[str, Any] = {
     column.name: 0 if isinstance(column.type, Integer | BigInteger) else "" for column in t.cases.columns
 }
 
 
 def _case_rows(conn: Connection, ids: Collection[str]) -> dict[str, dict[str, Any]]:
-    found = conn.execute(among(conn, select(t.cases), t.cases.c.id, ids)).all() if ids else ()
+    found = _CASES.rows(conn, ids) if ids else ()
     return {row[0]: dict(zip(_CASE, row, strict=True)) for row in found}
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from functools import cache
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any, Generic, TypeVar, TypeVarTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, Table, Text, any_, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, Text, any_, bindparam, func, select
 from sqlalchemy.dialects import postgresql
 
 IN_MAX = 500
 """Most values in one IN list: well under every driver's limit on parameters."""
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
+_VALUES = "among_values"
 _POSTGRES = postgresql.dialect()  # type: ignore[no-untyped-call]
 _json = msgspec.json.Encoder().encode
 
@@ -84,10 +85,35 @@ def among(conn: Connection, statement: Select[*_Ts], column: ColumnElement[Any],
 
     An IN list of hundreds of parameters costs more in the driver than in the database.
     """
-    if conn.dialect.name == "postgresql":
-        return statement.where(column == any_(literal(list(values), postgresql.ARRAY(Text))))
-    listed = func.json_each(literal(_json(list(values)).decode(), Text)).table_valued("value")
+    return _narrowed(statement, column, conn.dialect.name).params({_VALUES: _handed(conn.dialect.name, values)})
+
+
+class Among(Generic[*_Ts]):
+    """``among`` for the hot path: a statement that is made once, as making it anew costs more than running it."""
+
+    def __init__(self, statement: Select[*_Ts], column: ColumnElement[Any]) -> None:
+        self._statement = statement
+        self._column = column
+        self._made: dict[str, Select[*_Ts]] = {}
+
+    def rows(self, conn: Connection, values: Collection[str], **params: int) -> Sequence[Row[*_Ts]]:
+        """All rows with one of the values. params: what else the statement leaves open (``bindparam``)."""
+        dialect = conn.dialect.name
+        made = self._made.get(dialect)
+        if made is None:
+            made = self._made[dialect] = _narrowed(self._statement, self._column, dialect)
+        return conn.execute(made, {_VALUES: _handed(dialect, values), **params}).all()
+
+
+def _narrowed(statement: Select[*_Ts], column: ColumnElement[Any], dialect: str) -> Select[*_Ts]:
+    if dialect == "postgresql":
+        return statement.where(column == any_(bindparam(_VALUES, type_=postgresql.ARRAY(Text))))
+    listed = func.json_each(bindparam(_VALUES, type_=Text)).table_valued("value")
     return statement.where(column.in_(select(listed.c.value)))
+
+
+def _handed(dialect: str, values: Collection[str]) -> list[str] | str:
+    return list(values) if dialect == "postgresql" else _json(list(values)).decode()
 
 
 def chunks(values: Iterable[_T], size: int = IN_MAX) -> Iterable[list[_T]]:

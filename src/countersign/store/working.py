@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from countersign.correlate import fold
 from countersign.correlate.history import History
@@ -22,12 +22,32 @@ from countersign.model.findings import FOLD_WINDOW_MS, Finding
 from countersign.model.records import Known
 from countersign.store import past
 from countersign.store import tables as t
-from countersign.store.sql import among, upsert_rows
+from countersign.store.sql import Among, upsert_rows
 from countersign.triage.novelty import PatternRecord
 
 ATTRACTING = (CaseStatus.OPEN.value, CaseStatus.CLOSED_AGENT.value)
 """Cases that new findings join. One that the agent closed is among them: what joins it may take its close back."""
 _known_of = msgspec.msgpack.Decoder(Known).decode
+
+_f, _i, _c, _l = t.findings.c, t.entity_index.c, t.closes.c, t.labels.c
+_KNOWN = Among(select(_f.id, _f.case_id, _f.trouble, _f.known), _f.id)
+_SETTLED = Among(select(_l.finding_id), _l.finding_id)
+_LEFT = Among(select(_c.finding_id).where(_c.state.in_(LEFT_TO_PEOPLE)), _c.finding_id)
+_INDEX = Among(select(_i.key, _i.case_id, _i.finding_id, _i.last_seen_ms, _i.findings), _i.key)
+_ATTRACTING = Among(
+    select(t.cases.c.id, t.cases.c.findings, t.cases.c.stages).where(t.cases.c.status.in_(ATTRACTING)), t.cases.c.id
+)
+_UNSETTLED = Among(
+    select(_f.case_id, _f.trouble, func.count()).where(_f.trouble > 0).group_by(_f.case_id, _f.trouble), _f.case_id
+)
+_PATTERNS = Among(select(t.patterns), t.patterns.c.pattern)
+_CONFIRMED = Among(select(t.confirmed.c.key, t.confirmed.c.at_ms), t.confirmed.c.key)
+_window = (_f.first_seen_ms // FOLD_WINDOW_MS).label("window")
+_NEAR = (_f.trouble > 0, _f.first_seen_ms >= bindparam("low"), _f.first_seen_ms < bindparam("high"))
+_SITE_TROUBLE = select(_window, _f.trouble, func.count()).where(*_NEAR).group_by(_window, _f.trouble)
+_TROUBLE = Among(
+    select(_f.anchor, _window, _f.trouble, func.count()).where(*_NEAR).group_by(_f.anchor, _window, _f.trouble), _f.anchor
+)
 
 
 @dataclass(slots=True)
@@ -69,14 +89,12 @@ def load(conn: Connection, findings: Sequence[Finding], patterns: Sequence[str],
 
 def _known(conn: Connection, ids: Collection[str]) -> dict[str, Known]:
     """What was decided before. Columns name case and trouble: merges and people change them without touching the record."""
-    f = t.findings.c
-    rows = conn.execute(among(conn, select(f.id, f.case_id, f.trouble, f.known), f.id, ids)).all()
+    rows = _KNOWN.rows(conn, ids)
     if not rows:
         return {}
     found = [row[0] for row in rows]
-    settled = set(conn.execute(among(conn, select(t.labels.c.finding_id), t.labels.c.finding_id, found)).scalars())
-    taken = select(t.closes.c.finding_id).where(t.closes.c.state.in_(LEFT_TO_PEOPLE))
-    left = set(conn.execute(among(conn, taken, t.closes.c.finding_id, found)).scalars())
+    settled = {row[0] for row in _SETTLED.rows(conn, found)}
+    left = {row[0] for row in _LEFT.rows(conn, found)}
     return {
         ident: msgspec.structs.replace(
             _known_of(data), case=case, label=BY_LEVEL[trouble], settled=ident in settled, left=ident in left
@@ -87,22 +105,17 @@ def _known(conn: Connection, ids: Collection[str]) -> dict[str, Known]:
 
 def _index(conn: Connection, keys: Collection[str]) -> Index:
     index = Index()
-    columns = t.entity_index.c
-    statement = select(columns.key, columns.case_id, columns.finding_id, columns.last_seen_ms, columns.findings)
-    for key, case, finding, seen, count in conn.execute(among(conn, statement, columns.key, keys)).all():
+    for key, case, finding, seen, count in _INDEX.rows(conn, keys):
         index.rows[key] = Row(case, finding, seen, count)
     return index
 
 
 def _cases(conn: Connection, ids: Collection[str], index: Index) -> dict[str, CaseState]:
     states: dict[str, CaseState] = {}
-    opened = select(t.cases.c.id, t.cases.c.findings, t.cases.c.stages).where(t.cases.c.status.in_(ATTRACTING))
-    for case, count, stages in conn.execute(among(conn, opened, t.cases.c.id, ids)).all():
+    for case, count, stages in _ATTRACTING.rows(conn, ids):
         states[case] = CaseState(stages=frozenset(filter(None, stages.split(","))), findings=count)
         index.sizes[case] = count
-    f = t.findings.c
-    unsettled = select(f.case_id, f.trouble, func.count()).where(f.trouble > 0)
-    for case, level, count in conn.execute(among(conn, unsettled, f.case_id, ids).group_by(f.case_id, f.trouble)).all():
+    for case, level, count in _UNSETTLED.rows(conn, ids):
         if case in states:
             states[case].unsettled[BY_LEVEL[level]] = count
     return states
@@ -110,7 +123,7 @@ def _cases(conn: Connection, ids: Collection[str], index: Index) -> dict[str, Ca
 
 def _patterns(conn: Connection, patterns: Collection[str]) -> dict[str, PatternRecord]:
     states = {}
-    for row in conn.execute(among(conn, select(t.patterns), t.patterns.c.pattern, patterns)).all():
+    for row in _PATTERNS.rows(conn, patterns):
         rarities = msgspec.msgpack.decode(row.rarities, type=tuple[int, ...])
         states[row.pattern] = PatternRecord(row.benign, row.threat, row.newest_ms, rarities)
     return states
@@ -120,24 +133,17 @@ def _nearby(conn: Connection, findings: Sequence[Finding]) -> Nearby:
     """Trouble on the batch's anchors and on the site, from an hour before its first finding to an hour after its last."""
     if not findings:
         return Nearby()
-    f = t.findings.c
     low = min(one.first_seen_ms for one in findings) - HOUR_MS - FOLD_WINDOW_MS
     high = max(one.first_seen_ms for one in findings) + HOUR_MS + FOLD_WINDOW_MS
-    window = (f.first_seen_ms // FOLD_WINDOW_MS).label("window")
-    within = (f.trouble > 0, f.first_seen_ms >= low, f.first_seen_ms < high)
-    whole = select(window, f.trouble, func.count()).where(*within).group_by(window, f.trouble)
-    cells = [(WHOLE_SITE, *row) for row in conn.execute(whole)]
+    cells = [(WHOLE_SITE, *row) for row in conn.execute(_SITE_TROUBLE, {"low": low, "high": high})]
     if cells:
-        anchors = {one.anchor for one in findings if one.anchor}
-        some = among(conn, select(f.anchor, window, f.trouble, func.count()).where(*within), f.anchor, anchors)
-        cells += conn.execute(some.group_by(f.anchor, window, f.trouble))
+        cells += _TROUBLE.rows(conn, {one.anchor for one in findings if one.anchor}, low=low, high=high)
     return Nearby(cells)
 
 
 def _confirmed(conn: Connection, keys: Collection[str]) -> dict[str, int]:
     """When people last confirmed a threat of these patterns on these anchors."""
-    columns = t.confirmed.c
-    return dict(conn.execute(among(conn, select(columns.key, columns.at_ms), columns.key, keys)).all())
+    return dict(_CONFIRMED.rows(conn, keys))
 
 
 def save_index(conn: Connection, index: Index) -> None:
