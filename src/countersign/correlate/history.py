@@ -37,6 +37,9 @@ class Firings:
     threat: int = 0
 
 
+_NEVER = Firings()
+
+
 @dataclass(slots=True)
 class Activity:
     """Alerts and findings of one host (or the site) in one window."""
@@ -90,8 +93,8 @@ class History:
         """Counts before ``finding``. With ``first`` False the finding itself was observed earlier and is left out."""
         host, rule_key = finding.anchor, finding.rule_key
         own = 0 if first else 1
-        rule = self.rules.get(rule_key) or Firings()
-        pair = self.pairs.get((host, rule_key)) or Firings()
+        rule = self.rules.get(rule_key) or _NEVER
+        pair = self.pairs.get((host, rule_key)) or _NEVER
         since = finding.window_ms - RECENT_MS + FOLD_WINDOW_MS
         return Past(
             pair_firings=max(0, pair.firings - own),

@@ -100,7 +100,7 @@ def link_keys(finding: Finding, pattern: str, *, is_notable: bool) -> list[str]:
 
 def linking(entities: Iterable[Entity]) -> list[Entity]:
     """Entities that can tie findings together; loopback and broadcast addresses never do."""
-    return [e for e in entities if e.type in _REASONS and not (e.type is EntityType.IP and _meaningless(e.value))]
+    return [e for e in entities if (kind := e.type) in _REASONS and not (kind is EntityType.IP and _meaningless(e.value))]
 
 
 def place(finding: Finding, keys: list[str], index: Index, next_case: str) -> Placed:
@@ -123,9 +123,8 @@ def remember(finding: Finding, keys: Iterable[str], case: str, index: Index) -> 
     """Note that ``finding`` of ``case`` carries ``keys``."""
     for key in keys:
         row = index.rows.get(key)
-        window = _window(key)[1]
         index.changed.add(key)
-        if row is None or finding.last_seen_ms - row.last_seen_ms > window:
+        if row is None or finding.last_seen_ms - row.last_seen_ms > _window(key)[1]:
             index.rows[key] = Row(case, finding.id, finding.last_seen_ms, 1)
             continue
         row.findings += row.finding != finding.id

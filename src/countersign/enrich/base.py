@@ -78,19 +78,26 @@ def digest(facts: tuple[tuple[str, str], ...]) -> str:
 
 def found(source: str, entity: Entity, facts: Mapping[str, str], summary: str, weight: int = 0) -> Evidence:
     """Evidence that the source knows the entity; empty facts are left out."""
-    pairs = tuple(sorted((name, value) for name, value in facts.items() if value))
+    pairs = _pairs(facts)
     return Evidence(source, entity.key, _FOUND, pairs, digest(pairs), _line(summary), weight)
 
 
 def not_found(source: str, entity: Entity, facts: Mapping[str, str], summary: str) -> Evidence:
     """Evidence that the source was asked and does not know the entity."""
-    pairs = tuple(sorted((name, value) for name, value in facts.items() if value)) if facts else ()
+    pairs = _pairs(facts)
     return Evidence(source, entity.key, _NOT_FOUND, pairs, digest(pairs), _line(summary))
 
 
 def unavailable(source: str, entity: Entity, why: str) -> Evidence:
     """The source could not answer; this can never support a close."""
     return Evidence(source, entity.key, LookupStatus.UNAVAILABLE, (), digest(()), _line(f"{source} unavailable: {why}"))
+
+
+def _pairs(facts: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    told = [fact for fact in facts.items() if fact[1]]
+    if len(told) > 1:
+        told.sort()
+    return tuple(told)
 
 
 def _line(text: str) -> str:

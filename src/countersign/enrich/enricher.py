@@ -9,7 +9,7 @@ from countersign.authority.agents import Operation
 from countersign.authority.lease import VerifiedLease
 from countersign.enrich.base import LocalLookup, unavailable
 from countersign.errors import VerificationError
-from countersign.model.entities import Entity
+from countersign.model.entities import Entity, EntityType
 from countersign.model.evidence import Evidence
 
 REMEMBERED_MAX = 50_000
@@ -25,6 +25,7 @@ class Enricher:
         self._remembered: dict[Entity, tuple[Evidence, ...]] = {}
         self._remembered_max = remembered_max
         self._versions = self.versions
+        self._asked = {kind: tuple(one for one in self.lookups if kind in one.types) for kind in EntityType}
 
     @property
     def versions(self) -> tuple[tuple[str, str], ...]:
@@ -55,9 +56,7 @@ class Enricher:
     def _ask(self, entity: Entity) -> tuple[Evidence, ...]:
         evidence: list[Evidence] = []
         faults = 0
-        for lookup in self.lookups:
-            if entity.type not in lookup.types:
-                continue
+        for lookup in self._asked[entity.type]:
             try:
                 answer = lookup.answer(entity)
             except Exception as error:  # noqa: BLE001, RUF100 - a lookup promises not to raise; this one did not answer
