@@ -30,6 +30,7 @@ DAY_MS = 86_400_000
 _encode = msgspec.msgpack.Encoder().encode
 _NOBODY = PatternRecord()
 _NEW_CASE = CaseState()
+_AROUND = tuple(FEATURES.index(name) for name in ("asset_criticality", "identity_criticality", "ti_hits"))
 _PATTERN_SHARE, _RULE_SHARE = FEATURES.index("pattern_share_ppm"), FEATURES.index("rule_share_ppm")
 
 
@@ -113,11 +114,15 @@ class Judge:
         return self.scopes.get(found.name, found)
 
     def _row(self, placed: Placed, around: Surroundings, known: PatternRecord, batch: Batch) -> tuple[int | str, ...]:
-        """Features of the finding; when it is only asked about again, those of its record with the site's own record as
-        it is now."""
+        """Features of the finding; when it is only asked about again, those of its record, with what lookups say and the
+        site's own record as they are now."""
         if not placed.row:
             return features(placed.finding, self._context(placed, around, known, batch))
         values = list(placed.row)
+        for place, value in zip(
+            _AROUND, (around.asset_criticality, around.identity_criticality, around.ti_hits), strict=True
+        ):
+            values[place] = value
         values[_PATTERN_SHARE] = share_ppm(known.benign, known.threat)
         values[_RULE_SHARE] = share_ppm(placed.past.rule_benign, placed.past.rule_threat)
         return tuple(values)

@@ -218,6 +218,59 @@ def test_waiting_findings_are_put_to_the_gate_again_when_the_scope_may_close(rea
     fakes.assert_rebuilds(ready)
 
 
+def test_a_host_that_became_critical_is_not_closed_when_the_gate_is_asked_again(ready: Site) -> None:
+    deliver(ready, noise(range(200, HOSTS), at_ms=LATER))
+    ready.commands.import_inventory(Inventory((Asset(host(205), "workstation", "", Criticality.CRITICAL),), ()), "new.csv")
+    promote(ready, Stage.SUPERVISED)
+    assert ready.hot_path.sweep().closed > 20
+    with reading(ready.engine) as conn:
+        anchors = set(conn.execute(select(t.closes.c.anchor)).scalars())
+    assert host(205) not in anchors
+    fakes.assert_rebuilds(ready)
+
+
+def test_a_miss_is_a_miss_however_a_person_comes_to_say_so(closing: Site) -> None:
+    found = closes(closing, CloseState.CLOSED)
+    case = case_of(closing, found[0])
+    closing.commands.reopen(case, "let me look", "bob")
+    closing.commands.dispose(case, "true_positive", "it was a beacon", "bob")
+    assert scope(closing).state.stage is Stage.ADVISE
+    assert closes(closing, CloseState.THREAT) == found[:1]
+    assert closes(closing, CloseState.RECALLED) == found[1:]
+    fakes.assert_rebuilds(closing)
+
+
+def test_a_later_threat_overrules_a_blind_benign(closing: Site) -> None:
+    found = closes(closing, CloseState.CLOSED)
+    closing.commands.review(found[0], "benign", "", "ada")
+    assert len(closing.commands.overturn(case_of(closing, found[0]), "it was a beacon", "bob")) == len(found) - 1
+    assert closes(closing, CloseState.THREAT) == found[:1]
+    assert scope(closing).state.stage is Stage.ADVISE
+    fakes.assert_rebuilds(closing)
+
+
+def test_the_agent_closes_no_case_that_a_person_took_up(closing: Site) -> None:
+    found = closes(closing, CloseState.CLOSED)
+    case = case_of(closing, found[0])
+    closing.commands.review(found[0], "benign", "", "ada")
+    closing.commands.reopen(case, "I doubt it", "bob")
+    with reading(closing.engine) as conn:
+        anchor = str(conn.execute(select(t.closes.c.anchor).where(t.closes.c.finding_id == found[0])).scalar_one())
+    deliver(closing, noise([int(anchor[3:])], at_ms=LATER + 3_600_000))
+    closing.hot_path.sweep()
+    assert status_of(closing, case) == "open"
+    fakes.assert_rebuilds(closing)
+
+
+def test_a_duplicate_answers_no_blind_review(closing: Site) -> None:
+    found = closes(closing, CloseState.CLOSED)
+    closing.commands.dispose(case_of(closing, found[0]), "duplicate", "seen before", "ada")
+    assert closes(closing, CloseState.CLOSED) == found
+    closing.commands.review(found[0], "benign", "", "ada")
+    assert closes(closing, CloseState.BENIGN) == found[:1]
+    fakes.assert_rebuilds(closing)
+
+
 def test_the_budget_of_the_hour_holds_within_a_batch(lived: Path, tmp_path: Path) -> None:
     (tmp_path / "copy.sqlite").write_bytes(lived.read_bytes())
     folder = data_directory(tmp_path / "data", f"sqlite:///{tmp_path / 'copy.sqlite'}")

@@ -13,6 +13,7 @@ from countersign.model.entries import Actor, Entry, Kind
 from countersign.store import autonomy, ledger, recalling
 from countersign.store.autonomy import Governance, InForce, Judgement
 
+REASON_CHARS_MAX = 2_000
 NOTHING = InForce("", "")
 """For callers that know no model: their answers feed no statistic."""
 
@@ -30,6 +31,23 @@ def check_text(text: str, where: str) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise UsageError("text is not valid UTF-8", where=where, todo="type it again") from None
+
+
+def required_reason(text: str) -> str:
+    """A person's reason, stripped. Raises UsageError when there is none, or it is too long or no UTF-8."""
+    reason = optional_reason(text)
+    if not reason:
+        raise UsageError("a reason is required", where="reason", todo="say in a few words what you found")
+    return reason
+
+
+def optional_reason(text: str) -> str:
+    """The same where none is needed."""
+    check_text(text, "reason")
+    reason = text.strip()
+    if len(reason) > REASON_CHARS_MAX:
+        raise UsageError(f"reason is longer than {REASON_CHARS_MAX} characters", where="reason", todo="shorten it")
+    return reason
 
 
 class Act:

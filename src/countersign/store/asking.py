@@ -1,13 +1,13 @@
 """Findings to put to the gate again: what their records hold, with what has changed around them since.
 
-Nothing of the world is asked anew: evidence and features are those of the record, but for the site's own record of what
-people judged. What changed is what people said, what happened nearby, and what the scope may do.
+Counts of the past are those of the record. Local lookups are asked anew, and the site's own record of what people judged,
+what happened nearby and what the scope may do are as they are now.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,9 @@ from countersign.correlate.nearby import BY_LEVEL
 from countersign.flow import Placed
 from countersign.model.cases import LEFT_TO_PEOPLE, CaseStatus
 from countersign.model.decisions import Action
+from countersign.model.entities import Entity
 from countersign.model.entries import Kind
+from countersign.model.evidence import Evidence
 from countersign.model.records import FindingRecord, Records
 from countersign.model.verdicts import Label
 from countersign.store import autonomy, evidence, ledger, working
@@ -40,8 +42,9 @@ class Asked:
     load: working.Working
 
 
-def load(conn: Connection, findings: Collection[str]) -> Asked:
-    """The findings among these that a person has neither judged nor taken back, and whose case people have not closed."""
+def load(conn: Connection, findings: Collection[str], answer: Callable[[Sequence[Entity]], tuple[Evidence, ...]]) -> Asked:
+    """The findings among these that a person has neither judged nor taken back, and whose case people have not closed. Local
+    lookups are asked anew: a host may have become critical since."""
     rows = _rows(conn, findings)
     records = _records(conn, rows)
     loaded = working.load(conn, [r.finding for r in records], [r.pattern for r in records])
@@ -58,7 +61,7 @@ def load(conn: Connection, findings: Collection[str]) -> Asked:
                 refs=(),
                 first=False,
                 past=past,
-                evidence=record.evidence,
+                evidence=answer(record.finding.entities),
                 case=row.case_id,
                 links=record.links,
                 before=BY_LEVEL[row.trouble],

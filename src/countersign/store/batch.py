@@ -55,6 +55,7 @@ class Batch:
         self.report = Report(batches=1)
         self.force = InForce("", "")
         self.governance: autonomy.Governance
+        self.lease: VerifiedLease
         self.seeds: dict[str, bytes] = {}
 
     def run(self, claimed: list[inbox.Claimed], skip: frozenset[int]) -> Report:
@@ -91,6 +92,7 @@ class Batch:
     def ask(self, findings: Sequence[str]) -> Report:
         """Ask the gate again about findings that wait or were closed, because labels or trouble changed since."""
         self._begin()
+        self._take_lease(len(findings), "asked again")
         self._ask(findings, "asked again")
         self._finish(self.next_case)
         return self.report
@@ -98,7 +100,8 @@ class Batch:
     def peek(self, findings: Sequence[str]) -> dict[str, Standing]:
         """What the gate would say of these findings at this moment; nothing is written."""
         self._look()
-        asked = asking.load(self.conn, findings)
+        lease, _ = self.tools.lease(f"peek-{self.size}", len(findings), self.now_ms)
+        asked = asking.load(self.conn, findings, lambda entities: self.tools.answer(entities, lease))
         judged = self.tools.judge(self._facts(asked.placed, asked.load)) if asked.placed else []
         return {
             p.finding.id: Standing(j.decision.quiet, j.verdict.pico, j.verdict.p1_ppm)
@@ -156,7 +159,7 @@ class Batch:
 
     def _ask(self, findings: Sequence[str], why: str) -> None:
         """Decide anew; what is decided as before leaves no trace."""
-        asked = asking.load(self.conn, findings)
+        asked = asking.load(self.conn, findings, lambda entities: self.tools.answer(entities, self.lease))
         if not asked.placed:
             return
         judged = self.tools.judge(self._facts(asked.placed, asked.load))
@@ -235,10 +238,11 @@ class Batch:
         self.entries.append((entry, case))
         return self.size + len(self.entries) - 1
 
-    def _take_lease(self, alerts: int) -> VerifiedLease:
+    def _take_lease(self, alerts: int, why: str = "inbox") -> VerifiedLease:
         lease, body = self.tools.lease(f"batch-{self.size}", alerts, self.now_ms)
         self.actor = Actor("agent", "triage", lease.id)
-        self._enter(Kind.LEASE_ISSUED, lease.id, "inbox", body)
+        self._enter(Kind.LEASE_ISSUED, lease.id, why, body)
+        self.lease = lease
         return lease
 
     def _read(self, row: inbox.Claimed, skip: frozenset[int]) -> Read:

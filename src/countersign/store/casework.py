@@ -13,10 +13,9 @@ from countersign.model.cases import CaseStatus, CloseState, Disposition
 from countersign.model.entries import Actor, Entry, Kind
 from countersign.store import autonomy, closing, labelling, ledger, projection, recalling, working
 from countersign.store import tables as t
-from countersign.store.act import NOTHING, Act, check_text, person
+from countersign.store.act import NOTHING, Act, check_text, person, required_reason
 from countersign.store.autonomy import InForce, Judgement
 
-REASON_CHARS_MAX = 2_000
 THREAT = frozenset({Disposition.TRUE_POSITIVE})
 BENIGN = frozenset({Disposition.BENIGN, Disposition.FALSE_POSITIVE})
 """``test`` and ``duplicate`` say nothing about the pattern."""
@@ -37,11 +36,11 @@ def dispose(
     (an entry index)."""
     act = Act(conn, who, now_ms, force)
     verdict = _disposition(disposition)
-    reason = _reason(reason)
+    reason = required_reason(reason)
     row = _workable(conn, case_id, version)
     threat = _threat(verdict)
-    findings = labelling.of_case(conn, case_id)
-    missed = labelling.closed_by_agent(conn, findings) if threat else []
+    findings = labelling.of_case(conn, case_id, threat=threat)
+    missed = labelling.closed_by_agent(conn, findings, threat=True) if threat else []
     body = {
         "disposition": verdict.value,
         "reason": reason,
@@ -88,15 +87,16 @@ def _labelled(
     conn: Connection, case_id: str, body: Mapping[str, Any], *, threat: bool | None, entry: int, now_ms: int
 ) -> tuple[list[Judgement], list[str]]:
     """A person's word about every finding of a case."""
-    findings = labelling.of_case(conn, case_id)
+    findings = labelling.of_case(conn, case_id, threat=threat)
     judged: list[Judgement] = []
     if threat is not None:
         judged = labelling.read(case_id, body.get("judged", ()), threat=threat)
         autonomy.keep(conn, judged, entry, now_ms)
         labelling.learn(conn, body, threat=threat, now_ms=now_ms)
-    closed = labelling.closed_by_agent(conn, findings)
+    closed = labelling.closed_by_agent(conn, findings, threat=threat)
     news = labelling.settle(conn, findings, threat=threat, source=labelling.HUMAN, entry=entry, now_ms=now_ms)
-    closing.take_back(conn, closed, CloseState.THREAT if threat else CloseState.BENIGN)
+    if threat is not None:  # a test or a duplicate answers no review
+        closing.settle(conn, closed, CloseState.THREAT if threat else CloseState.BENIGN)
     return judged, news
 
 
@@ -109,11 +109,11 @@ def reopen(conn: Connection, case_id: str, reason: str, who: str, now_ms: int, f
     """A person takes a closed case up again. The label that its closing gave stays until the case is disposed anew; what the
     agent had closed in it is left to people from now on."""
     act = Act(conn, who, now_ms, force)
-    reason = _reason(reason)
+    reason = required_reason(reason)
     row = _closed_case(conn, case_id)
     body = {"reason": reason, "was": row["disposition"]}
     index = act.enter(Kind.CASE_REOPENED, case_id, "console", body, case_id)
-    apply_reopened(conn, case_id, body, index, now_ms)
+    apply_reopened(conn, case_id, body, act.actor, index, now_ms)
     act.finish()
 
 
@@ -123,19 +123,21 @@ def overturn(
     """A person says that a case the agent closed is a threat: it opens, the scope steps back, the pattern is no longer
     verified, and every close that rests on the same reason goes to people. Returns those closes."""
     act = Act(conn, who, now_ms, force)
-    reason = _reason(reason)
+    reason = required_reason(reason)
+    check_text(case_id, "case")
     row = _closed_case(conn, case_id)
-    missed = labelling.closed_by_agent(conn, labelling.of_case(conn, case_id))
+    findings = labelling.of_case(conn, case_id, threat=True)
+    missed = labelling.closed_by_agent(conn, findings)
     if row["status"] != CaseStatus.CLOSED_AGENT.value or not missed:
         raise ConflictError("the agent did not close this case", where=case_id, todo="reopen it instead")
     body = {
         "reason": reason,
         "was": row["status"],
         "threat": 1,
-        **_judged(conn, labelling.of_case(conn, case_id), True, force, ask),
+        **_judged(conn, findings, True, force, ask),
     }
     index = act.enter(Kind.CASE_REOPENED, case_id, "console", body, case_id)
-    judged, news = apply_reopened(conn, case_id, body, index, now_ms)
+    judged, news = apply_reopened(conn, case_id, body, act.actor, index, now_ms)
     act.judge(judged)
     found = act.recall(case_id, missed, news, reason)
     act.finish()
@@ -143,11 +145,11 @@ def overturn(
 
 
 def apply_reopened(
-    conn: Connection, case_id: str, body: Mapping[str, Any], entry: int, now_ms: int
+    conn: Connection, case_id: str, body: Mapping[str, Any], actor: Actor, entry: int, now_ms: int
 ) -> tuple[list[Judgement], list[str]]:
     """Rows of a reopening, and, when the case is called a threat with it, of the labels."""
     labelled: tuple[list[Judgement], list[str]] = ([], [])
-    closed = labelling.closed_by_agent(conn, labelling.of_case(conn, case_id))
+    closed = labelling.closed_by_agent(conn, labelling.of_case(conn, case_id, threat=True))
     if body.get("threat"):
         labelled = _labelled(conn, case_id, body, threat=True, entry=entry, now_ms=now_ms)
     values = {
@@ -159,6 +161,8 @@ def apply_reopened(
         "updated_ms": now_ms,
         "entry": entry,
     }
+    if not _case(conn, case_id)["owner"]:  # whoever takes a case up again has it, and the agent leaves it alone
+        values["owner"] = actor.id
     recalling.reopen(conn, closed, CloseState.RECALLED, "a person took the close back", entry, now_ms)
     conn.execute(update(t.cases).where(t.cases.c.id == case_id).values(values))
     return labelled
@@ -214,16 +218,6 @@ def _disposition(text: str) -> Disposition:
     except ValueError:
         known = ", ".join(d.value for d in Disposition)
         raise UsageError(f"unknown disposition {text!r}", where="disposition", todo=f"use one of {known}") from None
-
-
-def _reason(text: str) -> str:
-    check_text(text, "reason")
-    reason = text.strip()
-    if not reason:
-        raise UsageError("a reason is required", where="reason", todo="say in a few words what you found")
-    if len(reason) > REASON_CHARS_MAX:
-        raise UsageError(f"reason is longer than {REASON_CHARS_MAX} characters", where="reason", todo="shorten it")
-    return reason
 
 
 __all__ = ["apply_assigned", "apply_disposed", "apply_reopened", "assign", "dispose", "overturn", "person", "reopen"]

@@ -110,6 +110,12 @@ def take_back(conn: Connection, findings: Collection[str], state: CloseState) ->
         conn.execute(update(t.closes).where(columns.finding_id == ident).values(state=state.value))
 
 
+def settle(conn: Connection, findings: Collection[str], state: CloseState) -> None:
+    """A person's word about these closes, whatever became of them before."""
+    for ident in sorted(findings):
+        conn.execute(update(t.closes).where(t.closes.c.finding_id == ident).values(state=state.value))
+
+
 def earlier(conn: Connection, findings: Collection[str]) -> set[str]:
     """Findings among these that were closed before, whatever became of it: their draw was an observation already."""
     columns = t.closes.c

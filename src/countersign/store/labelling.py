@@ -21,6 +21,7 @@ from countersign.store.sql import among, upsert, upsert_rows
 RARITIES_MAX = 1_000
 DAY_MS = 86_400_000
 HUMAN = "human"
+_MISSED = (*CLOSED_STILL, CloseState.RECALLED.value)
 BLIND = "sampled-blind"
 
 
@@ -53,11 +54,13 @@ def about(conn: Connection, findings: Sequence[str]) -> dict[str, Any]:
     return {"patterns": sorted(patterns), "rules": sorted(rules), "rarities": patterns}
 
 
-def of_case(conn: Connection, case_id: str) -> list[str]:
-    """Findings of a case but for those that somebody reviewed blind, which have their answer."""
+def of_case(conn: Connection, case_id: str, *, threat: bool | None) -> list[str]:
+    """Findings of a case that a person's word is about: all of them when he calls it a threat, which overrules whatever was
+    said before; else all but those that somebody reviewed blind, which have their answer."""
     f = t.findings.c
+    mine = select(f.id).where(f.case_id == case_id).order_by(f.id)
     blind = select(t.labels.c.finding_id).where(t.labels.c.finding_id == f.id, t.labels.c.source == BLIND)
-    return list(conn.execute(select(f.id).where(f.case_id == case_id, ~blind.exists()).order_by(f.id)).scalars())
+    return list(conn.execute(mine if threat else mine.where(~blind.exists())).scalars())
 
 
 def fresh(conn: Connection, findings: Sequence[str], *, threat: bool | None) -> list[str]:
@@ -69,10 +72,11 @@ def fresh(conn: Connection, findings: Sequence[str], *, threat: bool | None) -> 
     return [ident for ident in findings if ident not in known]
 
 
-def closed_by_agent(conn: Connection, findings: Sequence[str]) -> list[str]:
-    """Those of these findings whose close by the agent stands."""
+def closed_by_agent(conn: Connection, findings: Sequence[str], *, threat: bool | None = False) -> list[str]:
+    """Those of these findings whose close by the agent stands; when a person calls them threats, also those that he or a
+    recall took back before: it was a miss all the same."""
     columns = t.closes.c
-    standing = select(columns.finding_id).where(columns.state.in_(CLOSED_STILL))
+    standing = select(columns.finding_id).where(columns.state.in_(_MISSED if threat else CLOSED_STILL))
     return sorted(conn.execute(among(conn, standing, columns.finding_id, findings)).scalars())
 
 
@@ -110,7 +114,7 @@ def judgements(
     rows = conn.execute(among(conn, columns.outerjoin(t.closes, c.finding_id == f.id), f.id, findings).order_by(f.id)).all()
     chosen: dict[tuple[str, bool], Judgement] = {}
     for row in rows:
-        closed = row.state == CloseState.CLOSED.value
+        closed = row.state == CloseState.CLOSED.value or (threat and row.state in _MISSED)
         now = asked.get(row.id, Standing(2 if closed else 0, row.pico, row.p1_ppm))
         one = Judgement(
             finding=row.id,

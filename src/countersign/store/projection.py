@@ -141,6 +141,7 @@ def _take_in(survivor: dict[str, Any], merged: dict[str, Any]) -> None:
         survivor[name] = max(survivor[name], merged[name])
     for name in _SETS:
         survivor[name] = _united(name, survivor[name], merged[name])
+    survivor["owner"] = survivor["owner"] or merged["owner"]
     if merged["advice"] == Action.ESCALATE.value:
         survivor["advice"] = Action.ESCALATE.value
     if _rank(merged["pico"], merged["top_finding"]) < _rank(survivor["pico"], survivor["top_finding"]):
@@ -191,7 +192,8 @@ def _settle(conn: Connection, rows: dict[str, dict[str, Any]], touched: Mapping[
         and (rows[case_id]["closed"] or any(one.record.decision.action is Action.CLOSE for one in some))
     ]
     for case_id, (closed, escalated) in closed_findings(conn, concerned).items():
-        status = CaseStatus.OPEN if escalated else CaseStatus.CLOSED_AGENT
+        left = escalated or rows[case_id]["owner"]  # somebody has it: the agent closes no case under a person's hands
+        status = CaseStatus.OPEN if left else CaseStatus.CLOSED_AGENT
         rows[case_id] |= {"closed": closed, "status": status.value}
 
 

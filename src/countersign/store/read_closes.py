@@ -12,6 +12,7 @@ from countersign.model.cases import CLOSED_STILL, CaseStatus, CloseState
 from countersign.model.records import Known
 from countersign.store import labelling, recalling
 from countersign.store import tables as t
+from countersign.store.act import check_text
 
 _known = msgspec.msgpack.Decoder(Known).decode
 
@@ -66,10 +67,11 @@ def standing(conn: Connection) -> dict[str, int]:
 
 def resting_on(conn: Connection, case_id: str, now_ms: int) -> list[Recalled]:
     """What calling this case a threat would recall. Raises NotFoundError, ConflictError when the agent did not close it."""
+    check_text(case_id, "case")
     status = conn.execute(select(t.cases.c.status).where(t.cases.c.id == case_id)).scalar()
     if status is None:
         raise NotFoundError("no such case", where=case_id, todo="`countersign queue` lists the open ones")
-    missed = labelling.closed_by_agent(conn, labelling.of_case(conn, case_id))
+    missed = labelling.closed_by_agent(conn, labelling.of_case(conn, case_id, threat=True))
     if status != CaseStatus.CLOSED_AGENT.value or not missed:
         raise ConflictError("the agent did not close this case", where=case_id, todo="reopen it instead")
     return recalling.resting(conn, missed, now_ms)

@@ -249,10 +249,10 @@ def next_waiting(conn: Connection, after: str = "") -> str:
     waiting = select(c.finding_id).where(_within(Part.WAITING)).order_by(c.closed_ms, c.finding_id)  # type: ignore[arg-type]
     if after:
         at_ms = conn.execute(select(c.closed_ms).where(c.finding_id == after)).scalar()
-        later = or_(c.closed_ms > at_ms, and_(c.closed_ms == at_ms, c.finding_id > after))
-        found = conn.execute(waiting.where(later).limit(1)).scalar() if at_ms is not None else None
-        if found:
-            return str(found)
+        if at_ms is not None:
+            later = or_(c.closed_ms > at_ms, and_(c.closed_ms == at_ms, c.finding_id > after))
+            if found := conn.execute(waiting.where(later).limit(1)).scalar():
+                return str(found)
         waiting = waiting.where(c.finding_id != after)
     return str(conn.execute(waiting.limit(1)).scalar() or "")
 

@@ -160,7 +160,7 @@ def _disposed(conn: Connection, numbered: Sequence[_Numbered]) -> None:
 
 def _reopened(conn: Connection, numbered: Sequence[_Numbered]) -> None:
     for index, entry in numbered:
-        casework.apply_reopened(conn, entry.subject, entry.body, index, entry.time)
+        casework.apply_reopened(conn, entry.subject, entry.body, entry.actor, index, entry.time)
 
 
 def _answered(conn: Connection, numbered: Sequence[_Numbered]) -> None:

@@ -13,11 +13,11 @@ from sqlalchemy import Connection, Row, select, update
 
 from countersign.autonomy.recall import Recalled
 from countersign.errors import ConflictError, NotFoundError, UsageError
-from countersign.model.cases import CaseStatus, CloseState
+from countersign.model.cases import CloseState
 from countersign.model.entries import Kind
 from countersign.store import autonomy, labelling, recalling
 from countersign.store import tables as t
-from countersign.store.act import Act
+from countersign.store.act import Act, check_text, optional_reason
 from countersign.store.autonomy import InForce, Judgement
 
 ANSWERS = ("benign", "threat")
@@ -28,13 +28,15 @@ def answer(conn: Connection, finding: str, said: str, reason: str, who: str, now
     people. Returns those closes. Raises NotFoundError, ConflictError when it was not drawn or has its answer."""
     if said not in ANSWERS:
         raise UsageError(f"unknown answer {said!r}", where="answer", todo=f"use one of {', '.join(ANSWERS)}")
+    check_text(finding, "finding")
+    reason = optional_reason(reason)
     act = Act(conn, who, now_ms, force)
     row = _close(conn, finding)
     case_id, rule = _place(conn, finding)
     threat = said == "threat"
     body = {
         "answer": said,
-        "reason": reason.strip(),
+        "reason": reason,
         "case": case_id,
         "rule": rule,
         "scope": row.scope,
@@ -81,9 +83,7 @@ def _close(conn: Connection, finding: str) -> Row[Any]:
 
 
 def _place(conn: Connection, finding: str) -> tuple[str, str]:
-    f, c = t.findings.c, t.cases.c
-    columns = select(f.case_id, f.source, f.rule, c.status).join(t.cases, c.id == f.case_id).where(f.id == finding)
+    f = t.findings.c
+    columns = select(f.case_id, f.source, f.rule).where(f.id == finding)
     row = conn.execute(columns).one()
-    if row.status not in {CaseStatus.OPEN.value, CaseStatus.CLOSED_AGENT.value}:
-        raise ConflictError("a person has disposed of its case meanwhile", where=finding, todo="reload the page")
     return row.case_id, f"{row.source}/{row.rule}"
