@@ -327,8 +327,9 @@ class Batch:
     def _merge(self, found: flow.Correlated, load: working.Working) -> None:
         """Cases that turned out to be one matter; those opened and merged within this batch were never seen."""
         merges = []
+        opened = set(found.opened)
         for merged in found.merged:
-            if merged in found.opened:
+            if merged in opened:
                 continue
             survivor = load.index.resolve(merged)
             index = self._enter(Kind.CASE_MERGED, merged, str(self.size), {"into": survivor}, survivor)
