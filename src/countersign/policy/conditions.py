@@ -1,4 +1,4 @@
-"""The conditions of a policy, each asked by itself: a probe policy per clause, put to the same engine (governance section 1).
+"""The conditions of a policy, each asked by itself: a probe policy per clause, put to the same engine (governance, 1).
 
 A default deny names no reason; these answers are the *why* of every decision, and for closing they are the decision's
 conditions.
@@ -6,7 +6,7 @@ conditions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 
 import cedarpy
@@ -20,7 +20,8 @@ from countersign.policy.texts import handle, names_of, title_of
 @dataclass(frozen=True)
 class Probe:
     """One clause as a policy of its own. facts: names of the context's attributes that it reads. source: its text in
-    Cedar. clause: its tree. forbids: it stands in a forbid, and holds when it does not apply."""
+    Cedar. clause: its tree. forbids: it stands in a forbid, and holds when it does not apply. whole: it reads the context
+    or a party as a whole."""
 
     name: str
     facts: tuple[str, ...]
@@ -29,6 +30,7 @@ class Probe:
     clause: pst.Clause
     handle: cedarpy.PolicySet
     forbids: bool = False
+    whole: bool = False
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -54,16 +56,14 @@ def forbid_probe(policy: pst.Template) -> Probe:
     name = title_of(policy).replace("-", "_").replace(".", "_").replace(":", "_")
     clause = pst.When(pst.Record(pst.FrozenMap({str(i): one.expr for i, one in enumerate(policy.clauses)})))
     source = str(cedarpy.PolicySet.from_pst(pst.PolicySet(pst.FrozenMap(), whole, ()))).replace("permit", "not ", 1)
-    return Probe(name, *_read(clause), " ".join(source.split()), clause, handle({"probe": made}), forbids=True)
+    return Probe(name, *_read(clause), " ".join(source.split()), clause, handle({"probe": made}), True, _whole(clause))
 
 
 def _probe(policy: pst.Template, name: str, clause: pst.Clause) -> Probe:
-    made = pst.Template(
-        "probe", "permit", pst.ScopeAny(), pst.ScopeAny(), pst.ScopeAny(), (clause,), pst.FrozenMap()
-    )
+    made = pst.Template("probe", "permit", pst.ScopeAny(), pst.ScopeAny(), pst.ScopeAny(), (clause,), pst.FrozenMap())
     ready = handle({"probe": made})
     text = " ".join(str(ready).split())
-    return Probe(name, *_read(clause), text[text.index(")") + 1 :].strip(" ;"), clause, ready)
+    return Probe(name, *_read(clause), text[text.index(")") + 1 :].strip(" ;"), clause, ready, False, _whole(clause))
 
 
 def _read(clause: pst.Clause) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -76,6 +76,13 @@ def _read(clause: pst.Clause) -> tuple[tuple[str, ...], tuple[str, ...]]:
         elif isinstance(node, pst.HasAttr) and node.base == pst.Var("context"):
             read[node.attrs[0]] = asked[node.attrs[0]] = None
     return tuple(read), tuple(asked)
+
+
+def _whole(clause: pst.Clause) -> bool:
+    """Whether a variable stands anywhere but before a dot or a ``has``."""
+    found = list(nodes(clause.expr))
+    bases = sum(isinstance(one, pst.GetAttr | pst.HasAttr) and isinstance(one.base, pst.Var) for one in found)
+    return sum(isinstance(one, pst.Var) for one in found) > bases
 
 
 def nodes(root: object) -> Iterator[object]:
@@ -104,7 +111,7 @@ def explain(engine: PolicyEngine, request: Request) -> tuple[Held, ...]:
     """Every condition of every permit of the request's action and principal, and of every forbid."""
     found: list[Held] = []
     for policy in engine.policies.values():
-        if not concerns(policy, request.action, request.principal.type):
+        if not concerns(policy, engine.groups.get(request.action, ()), request.principal.type):
             continue
         asked = probes(policy) if policy.effect == "permit" else (forbid_probe(policy),)
         title = title_of(policy)
@@ -112,19 +119,18 @@ def explain(engine: PolicyEngine, request: Request) -> tuple[Held, ...]:
     return tuple(found)
 
 
-def concerns(policy: pst.Template, action: str, principal: str) -> bool:
-    """Whether the policy's head speaks of this action and type of principal; a group of actions counts as speaking of all
-    that begin with its name."""
+def concerns(policy: pst.Template, action: Collection[str], principal: str) -> bool:
+    """Whether the policy's head speaks of this action (its name and those of its groups) and type of principal."""
     scope = policy.action
-    named: tuple[pst.EntityUid, ...] = ()
-    if isinstance(scope, pst.ActionEq):
-        named = (scope.entity,)
-    elif isinstance(scope, pst.ActionIn):
-        named = scope.entities
-    if named and not any(action == one.id or action.startswith(one.id + "_") for one in named):
+    if isinstance(scope, pst.ActionEq) and scope.entity.id not in action:
+        return False
+    if isinstance(scope, pst.ActionIn) and not any(one.id in action for one in scope.entities):
         return False
     who = policy.principal
-    return not isinstance(who, pst.ScopeIs | pst.ScopeIsIn) or str(who.entity_type) == principal
+    if isinstance(who, pst.ScopeIs | pst.ScopeIsIn):
+        return str(who.entity_type) == principal
+    named = who.entity if isinstance(who, pst.ScopeEq) else None
+    return not isinstance(named, pst.EntityUid) or str(named.type) == principal
 
 
 def have(probe: Probe, request: Request) -> str:

@@ -75,7 +75,7 @@ class PolicyEngine:
         self._handle = texts.handle
         self._titles = {where: title_of(policy) for where, policy in self.policies.items()}
         self._remembered: OrderedDict[bytes, Answer] = OrderedDict()
-        self._actions = frozenset(name for space in json.loads(texts.schema).values() for name in space["actions"])
+        self.groups = _groups(texts.schema)
 
     @property
     def hash(self) -> str:
@@ -104,10 +104,16 @@ class PolicyEngine:
         return Answer(said.decision is cedarpy.Decision.Allow and not errors, reasons, errors)
 
     def _wrong(self, request: Request) -> str:
-        if request.action not in self._actions:
+        if request.action not in self.groups:
             return f"unknown action {request.action!r}"
         missing = [uid for uid in (request.principal, request.resource) if uid not in request.entities]
         return "; ".join(f"unknown entity {uid.type} {uid.id!r}" for uid in missing)
+
+
+def _groups(schema: str) -> dict[str, frozenset[str]]:
+    """Action → its own name and those of the groups that it is in, directly."""
+    actions = json.loads(schema)[""]["actions"]
+    return {name: frozenset([name, *(group["id"] for group in one.get("memberOf", ()))]) for name, one in actions.items()}
 
 
 def ask(handle: cedarpy.PolicySet, request: Request, schema: cedarpy.Schema | None = None) -> cedarpy.AuthzResult:
@@ -130,6 +136,6 @@ def require(engine: PolicyEngine, request: Request) -> Answer:
     """The answer, when it is yes. Raises UsageError that says what refused."""
     answer = engine.decide(request)
     if not answer.allowed:
-        what = f"policy refuses {request.action}: {answer.why}"
-        raise UsageError(what, where=f"{request.principal.type} {request.principal.id}", todo="see `countersign policy explain`")
+        what, who = f"policy refuses {request.action}: {answer.why}", request.principal
+        raise UsageError(what, where=f"{who.type} {who.id}", todo="see `countersign policy explain`")
     return answer
