@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine
 
 from countersign import __version__
 from countersign.authority import lease as leases
-from countersign.authority.agents import Operation
+from countersign.authority.agents import AGENTS, Operation
 from countersign.autonomy.scopes import DEFAULT_SCOPES, Scope
 from countersign.config import Config, ScopeName, data_dir, load
 from countersign.enrich import RESOURCE, Enricher, SiteData, make_enricher
@@ -32,8 +32,10 @@ from countersign.model.entities import Entity
 from countersign.model.entries import Kind
 from countersign.model.evidence import Evidence
 from countersign.model.findings import Finding
+from countersign.policy import requests
 from countersign.policy.engine import PolicyEngine
 from countersign.policy.gate import Gate, default_gate
+from countersign.policy.requests import Leased
 from countersign.policy.shipped import default_engine, default_texts
 from countersign.policy.texts import PolicyTexts
 from countersign.ports import Clock
@@ -235,6 +237,7 @@ class Gear:
             now_ms=now_ms,
             revoked=leases.Revocations(frozenset(), now_ms),
         )
+        self._permitted(verified, task, now_ms)
         body = {
             "agent": verified.agent,
             "task": task,
@@ -244,6 +247,17 @@ class Gear:
             "alerts": alerts,
         }
         return verified, body
+
+    def _permitted(self, lease: leases.VerifiedLease, task: str, now_ms: int) -> None:
+        """The policy says so once per micro-batch. A refusal is the site's state, not an alert's fault: alerts stay in the
+        inbox until it is put right."""
+        leased = Leased(lease.agent, lease.task, lease.operation.value, lease.resource, lease.expires_ms)
+        most = [one.value for one in AGENTS[lease.agent].operations]
+        asked = requests.read(leased, resource=RESOURCE, task=task, now_ms=now_ms, killed=False, operations=most)
+        answer = self._site.policy.decide(asked)
+        if not answer.allowed:
+            todo = "see `countersign policy explain`"
+            raise EnvironmentFault(f"policy refuses lookups: {answer.why}", where=f"agent {lease.agent}", todo=todo)
 
     def role(self, finding: Finding, lease: leases.VerifiedLease) -> str:
         """What the inventory says that the finding's host is for; "" when it does not know the host."""

@@ -115,6 +115,17 @@ def of_decision(conn: Connection, ident: str) -> PolicyTexts | None:
     raise NotFoundError("the policy that decided is not in the ledger", where=ident[:40])
 
 
+def at(conn: Connection, index: int) -> tuple[PolicyTexts | None, str]:
+    """(set, name) that was in force when the entry of this index was written; None for a gate before policies were kept."""
+    found: Entry | None = None
+    for place, entry in ledger.stream_kind(conn, Kind.POLICY_ACTIVATED):
+        if place <= index:
+            found = entry
+    if found is None or "blob" not in found.body:
+        return None, ""
+    return load(conn, found.body), found.subject
+
+
 def history(conn: Connection) -> list[tuple[int, Entry]]:
     """Every activation, the newest first."""
     return list(ledger.stream_kind(conn, Kind.POLICY_ACTIVATED))[::-1]
