@@ -8,7 +8,7 @@ import os
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine
 
 from countersign import __version__
 from countersign.authority import lease as leases
-from countersign.authority.agents import Operation
+from countersign.authority.agents import AGENTS, Operation
 from countersign.autonomy.scopes import DEFAULT_SCOPES, Scope
 from countersign.config import Config, ScopeName, data_dir, load
 from countersign.enrich import RESOURCE, Enricher, SiteData, make_enricher
@@ -32,10 +32,15 @@ from countersign.model.entities import Entity
 from countersign.model.entries import Kind
 from countersign.model.evidence import Evidence
 from countersign.model.findings import Finding
-from countersign.policy.gate import CONDITIONS
+from countersign.policy import requests
+from countersign.policy.engine import PolicyEngine
+from countersign.policy.gate import Gate, default_gate
+from countersign.policy.requests import Leased
+from countersign.policy.shipped import default_engine, default_texts
+from countersign.policy.texts import PolicyTexts
 from countersign.ports import Clock
 from countersign.sources import make_source
-from countersign.store import inventory, keys, ledger, migrate, models, opening, switches
+from countersign.store import inventory, keys, ledger, migrate, models, opening, policies, switches
 from countersign.store.autonomy import InForce
 from countersign.store.commands import Commands
 from countersign.store.engine import make_engine, reading, writing
@@ -65,7 +70,8 @@ class SystemClock:
 @dataclass(eq=False)
 class Site:
     """One opened data directory: configuration, database, keys, and the rooms built on them. model: the one in force,
-    which ``follow`` keeps up with activations, whoever made them; followed: index of the entry that it comes from."""
+    which ``follow`` keeps up with activations, whoever made them, as it does the policy; followed: index of the entry that
+    each comes from."""
 
     data: Path
     config: Config
@@ -74,7 +80,8 @@ class Site:
     agent_key: bytes
     clock: Clock
     model: Model
-    followed: int = -2
+    gate: Gate = field(default_factory=default_gate)
+    followed: tuple[int, int] = (-2, -2)
 
     @cached_property
     def scopes(self) -> dict[str, Scope]:
@@ -89,14 +96,23 @@ class Site:
         return self.deciding
 
     @property
+    def policy(self) -> PolicyEngine:
+        """The engine of the policy set in force, as of the last ``follow``."""
+        return self.gate.engine
+
+    @property
     def deciding(self) -> InForce:
         """The same as of the last ``follow``."""
-        return InForce(self.model.id, policy_id(self.scopes), self.model.edges)
+        return InForce(self.model.id, self.policy_name(self.policy.texts), self.model.edges)
+
+    def policy_name(self, texts: PolicyTexts) -> str:
+        """Name of a policy set in decisions: its hash, and what the scopes of this site allow."""
+        return policy_id(self.scopes, texts)
 
     def follow(self, conn: Connection) -> None:
-        """Take the model that was activated last. One that cannot be read stops no alert: the present one goes on, and the
-        next start records which takes its place."""
-        index = ledger.last_index(conn, Kind.MODEL_ACTIVATED)
+        """Take the model and the policy that were activated last. A model that cannot be read stops no alert: the present
+        one goes on, and the next start records which takes its place."""
+        index = (ledger.last_index(conn, Kind.MODEL_ACTIVATED), ledger.last_index(conn, Kind.POLICY_ACTIVATED))
         if index == self.followed:
             return
         newest = models.newest(conn)
@@ -105,7 +121,17 @@ class Site:
                 self.model = models.load(conn, newest)
         except CountersignError as error:
             log.error("the activated model cannot be read; the present one goes on", why=str(error))
+        self.take_policy(conn)
         self.followed = index
+
+    def take_policy(self, conn: Connection) -> str:
+        """Decide by the set in force from here on; returns why it is not the one that people chose, if so."""
+        texts, why = policies.in_force(conn, default_texts())
+        if why:
+            log.error("the activated policy cannot be read; the shipped one decides", why=why)
+        if texts.hash != self.policy.hash:
+            self.gate = default_gate() if texts.hash == default_engine().hash else Gate(PolicyEngine(texts))
+        return why
 
     @cached_property
     def tiles(self) -> TileDir:
@@ -149,7 +175,7 @@ class Gear:
         self._site = site
         self._public = leases.public_key(site.agent_key)
         self._imported = -2
-        self._model = ""
+        self._deciding = ("", "")
         self._enricher: Enricher
         self._judge: Judge
         self._roles: dict[str, str] = {}
@@ -172,14 +198,16 @@ class Gear:
         batch."""
         self._site.follow(conn)
         imported = ledger.last_index(conn, Kind.INVENTORY_IMPORTED)
-        if imported == self._imported and self._site.model.id == self._model:
+        deciding = (self._site.model.id, self._site.policy.hash)
+        if imported == self._imported and deciding == self._deciding:
             return
         if imported != self._imported:
             self._enricher = make_enricher(SiteData(inventory.load(conn), self._site.data, self._geo()))
             self._roles.clear()
         offset = self._site.config.utc_offset_minutes
-        self._judge = Judge(self._site.model, surroundings, self._enricher.required, offset, self._site.scopes)
-        self._imported, self._model = imported, self._site.model.id
+        model, gate = self._site.model, self._site.gate.decide
+        self._judge = Judge(model, surroundings, self._enricher.required, offset, self._site.scopes, gate)
+        self._imported, self._deciding = imported, deciding
 
     def judge(self, batch: Batch) -> list[Judged]:
         """Verdicts and decisions with the judge of the moment."""
@@ -209,6 +237,7 @@ class Gear:
             now_ms=now_ms,
             revoked=leases.Revocations(frozenset(), now_ms),
         )
+        self._permitted(verified, task, now_ms)
         body = {
             "agent": verified.agent,
             "task": task,
@@ -218,6 +247,17 @@ class Gear:
             "alerts": alerts,
         }
         return verified, body
+
+    def _permitted(self, lease: leases.VerifiedLease, task: str, now_ms: int) -> None:
+        """The policy says so once per micro-batch. A refusal is the site's state, not an alert's fault: alerts stay in the
+        inbox until it is put right."""
+        leased = Leased(lease.agent, lease.task, lease.operation.value, lease.resource, lease.expires_ms)
+        most = [one.value for one in AGENTS[lease.agent].operations]
+        asked = requests.read(leased, resource=RESOURCE, task=task, now_ms=now_ms, killed=False, operations=most)
+        answer = self._site.policy.decide(asked)
+        if not answer.allowed:
+            todo = "see `countersign policy explain`"
+            raise EnvironmentFault(f"policy refuses lookups: {answer.why}", where=f"agent {lease.agent}", todo=todo)
 
     def role(self, finding: Finding, lease: leases.VerifiedLease) -> str:
         """What the inventory says that the finding's host is for; "" when it does not know the host."""
@@ -264,14 +304,16 @@ def _open(data: Path, config: Config, engine: Engine, clock: Clock) -> Site:
         opening.open_ledger(conn, log_key.name, str(log_key.vkey), __version__, clock.now_ms())
         model = models.in_force(conn, _prior_bytes(), clock.now_ms())
         site = Site(data=data, config=config, engine=engine, log_key=log_key, agent_key=agent_key, clock=clock, model=model)
-        opening.activate_policy(conn, site.deciding.policy, CONDITIONS, clock.now_ms())
+        why = site.take_policy(conn)
+        texts, names = site.policy.texts, site.gate.conditions
+        policies.record(conn, texts, site.policy_name(texts), names, default_texts(), why, clock.now_ms())
     return site
 
 
-def policy_id(scopes: Mapping[str, Scope]) -> str:
-    """Name of the policy in force: the gate's version and what the scopes allow."""
+def policy_id(scopes: Mapping[str, Scope], texts: PolicyTexts) -> str:
+    """Name of the policy in force: the hash of its set and of what the scopes allow."""
     limits = hashlib.sha256(msgspec.json.encode([dataclasses.astuple(scope) for scope in scopes.values()])).hexdigest()
-    return f"builtin-gate/{__version__}/{len(CONDITIONS)}/{limits[:16]}"
+    return f"cedar/{texts.hash}/{limits[:16]}"
 
 
 def _limited(scope: Scope, config: Config) -> Scope:

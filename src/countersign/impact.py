@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 
 import msgspec
+from sqlalchemy import Connection
 
 from countersign.approvals import sshsig
 from countersign.approvals.change import Change
@@ -17,6 +18,7 @@ from countersign.autonomy import promotion
 from countersign.autonomy.governor import Governed
 from countersign.autonomy.scopes import DEFAULT_SCOPES
 from countersign.bootstrap import Site
+from countersign.policy.engine import PolicyEngine
 from countersign.store import act, activating, autonomy, changes, people, promoting, read_closes, switches
 from countersign.store.effects import Approved, Effect
 from countersign.store.engine import reading, writing
@@ -102,10 +104,15 @@ class Impact:
         self._effects = effects(site)
         self.operator = os.environ.get("USER", "operator")
 
+    def _policy(self, conn: Connection) -> PolicyEngine:
+        """What decides at this moment, another process's activation included."""
+        self._site.follow(conn)
+        return self._site.policy
+
     def propose(self, wanted: Change) -> int:
         """Put a change before people; returns its number."""
         with writing(self._site.engine) as conn:
-            number = changes.propose(conn, wanted, self._site.clock.now_ms(), self._effects)
+            number = changes.propose(conn, wanted, self._site.clock.now_ms(), self._effects, policy=self._policy(conn))
         self._site.seal()
         return number
 
@@ -116,7 +123,7 @@ class Impact:
             now_ms = self._site.clock.now_ms()
             wanted = promoting.proposal(conn, scope, self._site.in_force, now_ms)
             waits = [one.id for one in changes.pending(conn, now_ms) if _same(one.change, wanted)]
-            number = waits[0] if waits else changes.propose(conn, wanted, now_ms, self._effects)
+            number = waits[0] if waits else changes.propose(conn, wanted, now_ms, self._effects, policy=self._policy(conn))
         self._site.seal()
         return number
 
@@ -125,7 +132,7 @@ class Impact:
         with writing(self._site.engine) as conn:
             requester = act.person(conn, self.operator)
             wanted = activating.proposal(conn, candidate, requester)
-            number = changes.propose(conn, wanted, self._site.clock.now_ms(), self._effects)
+            number = changes.propose(conn, wanted, self._site.clock.now_ms(), self._effects, policy=self._policy(conn))
         self._site.seal()
         return number
 
@@ -147,7 +154,7 @@ class Impact:
     def approve(self, number: int, answer: changes.Answer) -> Approved | None:
         """Take a signed approval, and make the change with the last one that is needed."""
         with writing(self._site.engine) as conn:
-            made = changes.approve(conn, number, answer, self._site.clock.now_ms(), self._effects)
+            made = changes.approve(conn, number, answer, self._site.clock.now_ms(), self._effects, policy=self._policy(conn))
         self._site.seal()
         return made
 
@@ -165,7 +172,9 @@ class Impact:
             if people.is_first(conn):
                 people.enrol_first(conn, name, key, self.operator, now_ms)
             else:
-                number = changes.propose(conn, people.enrolment(conn, name, key), now_ms, self._effects)
+                number = changes.propose(
+                    conn, people.enrolment(conn, name, key), now_ms, self._effects, policy=self._policy(conn)
+                )
         self._site.seal()
         return number
 

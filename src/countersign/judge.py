@@ -17,7 +17,7 @@ from countersign.autonomy.scopes import START_STAGE, Scope, scope_of
 from countersign.correlate.link import pattern_key
 from countersign.correlate.nearby import KINDS, SITE, window_of
 from countersign.flow import Batch, CaseState, Judged, Placed
-from countersign.model.decisions import Action
+from countersign.model.decisions import Action, Decision
 from countersign.model.evidence import Evidence
 from countersign.model.verdicts import Label, Verdict
 from countersign.policy.gate import GateInput, decide
@@ -71,13 +71,14 @@ class Surroundings(Protocol):
 @dataclass(frozen=True, slots=True)
 class Judge:
     """Verdict and decision for every finding of a micro-batch. ``required``: lookups that must have answered. scopes: the
-    site's, by name."""
+    site's, by name. gate: the policy in force."""
 
     model: Model
     surroundings: Callable[[Sequence[Evidence], str], Surroundings]
     required: frozenset[str]
     tz_offset_min: int = 0
     scopes: Mapping[str, Scope] = field(default_factory=dict)
+    gate: Callable[[GateInput], Decision] = decide
 
     def __call__(self, batch: Batch) -> list[Judged]:
         """In the order of ``batch.placed``."""
@@ -108,7 +109,7 @@ class Judge:
             counts = others.of(i, thin=thin(known[i]))
             given = self._gate_input(placed, verdicts[i], novelties[i], around[i], silent[i], counts, batch, scope, p1)
             given = msgspec.structs.replace(given, closed_this_hour=max(0, _used(closed, scope, batch) - placed.closed))
-            decision = decide(given)
+            decision = self.gate(given)
             closed[scope.name] += decision.action is Action.CLOSE and not placed.closed
             judged.append(Judged(rows[i], rarities[i], verdicts[i], decision, _encode(given), trouble[i], p1))
         return judged

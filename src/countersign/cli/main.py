@@ -28,6 +28,7 @@ GROUPS = (
     "recall",
     "people",
     "approvals",
+    "policy",
     "ledger",
     "record",
     "learn",

@@ -14,8 +14,9 @@ from countersign.ledger import bodies
 from countersign.ledger.canonical import encode
 from countersign.model.entries import Entry, Kind
 from countersign.model.records import FindingRecord, Records
-from countersign.policy.gate import GateInput, decide
-from countersign.store import evidence, ledger
+from countersign.policy.engine import PolicyEngine
+from countersign.policy.gate import Gate, GateInput, default_gate
+from countersign.store import evidence, ledger, policies
 from countersign.store import tables as t
 from countersign.triage.model import Model, probability_ppm
 from countersign.triage.text import artefacts
@@ -73,6 +74,7 @@ class _Replayer:
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
         self._models: dict[str, Model] = {}
+        self._gates: dict[str, Gate] = {}
         self._seeds = _seeds(conn)
         self._blob: tuple[str, Records] = ("", Records([], [], []))
         self._pseudonyms: Mapping[str, str] = {
@@ -110,7 +112,7 @@ class _Replayer:
         texts = artefacts(record.finding)
         verdict = model.verdict(record.features, novelty_ppm=given.novelty_ppm, missing=missing, texts=texts)
         asked = msgspec.structs.replace(given, label=verdict.label, probability_ppm=probability_ppm(verdict))
-        fresh = msgspec.structs.replace(record, verdict=verdict, decision=decide(asked))
+        fresh = msgspec.structs.replace(record, verdict=verdict, decision=self._gate(entry.body["policy"]).decide(asked))
         where = entry.body["record"]
         body = bodies.finding_decided(
             fresh,
@@ -127,6 +129,13 @@ class _Replayer:
         if self._blob[0] != blob:
             self._blob = (blob, evidence.get(self._conn, blob, Records))
         return _record.decode(self._blob[1].records[int(where["place"])])
+
+    def _gate(self, ident: str) -> Gate:
+        if ident not in self._gates:
+            texts = policies.of_decision(self._conn, ident)
+            same = texts is None or texts.hash == default_gate().engine.hash
+            self._gates[ident] = default_gate() if texts is None or same else Gate(PolicyEngine(texts))
+        return self._gates[ident]
 
     def _model(self, ident: str) -> Model:
         if ident not in self._models:

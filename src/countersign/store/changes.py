@@ -20,7 +20,8 @@ from countersign.approvals.proposal import EXPIRY_MS, NONCE_CHARS, canonical, di
 from countersign.approvals.quorum import Review, Standing
 from countersign.errors import ConflictError, NotFoundError, UsageError
 from countersign.model.entries import Actor, Entry, Kind
-from countersign.store import casework, ledger, people
+from countersign.policy.engine import PolicyEngine
+from countersign.store import casework, ledger, people, permits
 from countersign.store import tables as t
 from countersign.store.effects import Approved, Effect, unmoved
 from countersign.store.sql import insert_rows, upsert
@@ -52,7 +53,15 @@ class Answer(msgspec.Struct, frozen=True):
     reason: str
 
 
-def propose(conn: Connection, wanted: Change, now_ms: int, effects: Effects, *, trigger: str = "command") -> int:
+def propose(
+    conn: Connection,
+    wanted: Change,
+    now_ms: int,
+    effects: Effects,
+    *,
+    trigger: str = "command",
+    policy: PolicyEngine | None = None,
+) -> int:
     """Put a change before people; returns its number. A draft is given an expiry, one hour on, and a nonce.
 
     Raises UsageError when no effect is registered for it, ConflictError when it starts from what is not so, when its nonce
@@ -67,6 +76,7 @@ def propose(conn: Connection, wanted: Change, now_ms: int, effects: Effects, *, 
     nonces = set(conn.execute(select(t.changes.c.nonce).where(t.changes.c.nonce == change.nonce)).scalars())
     signed.unused(change, nonces)
     unmoved(conn, _effect(effects, change), change)
+    permits.propose(policy, change, now_ms)
     _not_twice(conn, change, now_ms)
     body = {"proposal": canonical(change).decode(), "digest": digest(change)}
     apply_proposed(conn, body, size)
@@ -96,7 +106,9 @@ def waiting(conn: Connection, number: int, now_ms: int) -> Pending:
     return found
 
 
-def approve(conn: Connection, number: int, answer: Answer, now_ms: int, effects: Effects) -> Approved | None:
+def approve(
+    conn: Connection, number: int, answer: Answer, now_ms: int, effects: Effects, *, policy: PolicyEngine | None = None
+) -> Approved | None:
     """Take a signed approval; with the last that is needed the change is made. None while more people are needed.
 
     Raises VerificationError, ConflictError or UsageError where it does not count (``approvals.signed``), and ConflictError
@@ -110,7 +122,9 @@ def approve(conn: Connection, number: int, answer: Answer, now_ms: int, effects:
     key = signed.accept(held.proposal.encode(), held.digest, review, answer.signature, enrolled)
     change = held.change
     in_force = {one.fingerprint for one in enrolled if not one.revoked_ms}
-    standing = signed.count(change, _earlier(conn, number, in_force), review).standing
+    earlier = _earlier(conn, number, in_force)
+    standing = signed.count(change, earlier, review).standing
+    permits.approve(policy, change, review, held.digest, earlier)
     effect = _effect(effects, change)
     unmoved(conn, effect, change)
     body = {
@@ -124,6 +138,7 @@ def approve(conn: Connection, number: int, answer: Answer, now_ms: int, effects:
     _answer(conn, Entry(Kind.CHANGE_APPROVED, now_ms, by, str(number), str(number), body), size)
     if standing is not Standing.APPROVED:
         return None
+    permits.make(policy, change, by, [*earlier, review], now_ms)
     made = Approved(number, change, held.digest, by, size)
     effect.do(conn, made, now_ms)
     return made

@@ -1,10 +1,8 @@
-"""The first entries of a ledger, and the one that says which policy is in force from here on (models: ``store.models``)."""
+"""The first entry of a ledger (models: ``store.models``, policies: ``store.policies``)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from countersign.model.entries import Actor, Entry, Kind
 from countersign.store import ledger
@@ -21,17 +19,3 @@ def open_ledger(conn: Connection, origin: str, vkey: str, version: str, now_ms: 
     if size == 0:
         body = {"origin": origin, "vkey": vkey, "countersign": version}
         ledger.append(conn, [(Entry(Kind.LEDGER_OPENED, now_ms, _SYSTEM, origin, "start", body), "")])
-
-
-def activate_policy(conn: Connection, policy: str, conditions: Sequence[str], now_ms: int) -> None:
-    """Record the policy when it differs from the one last recorded."""
-    if _last(conn, Kind.POLICY_ACTIVATED) != policy:
-        about = {"policy": policy, "conditions": list(conditions)}
-        ledger.append(conn, [(Entry(Kind.POLICY_ACTIVATED, now_ms, _SYSTEM, policy, "start", about), "")])
-
-
-def _last(conn: Connection, kind: Kind) -> str:
-    index = ledger.last_index(conn, kind)
-    if index < 0:
-        return ""
-    return str(conn.execute(select(t.entries.c.subject).where(t.entries.c.idx == index)).scalar_one())

@@ -1,0 +1,144 @@
+"""Why something was decided as it was: the record's own request, put again to the policy that decided then."""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from countersign.approvals.change import read as read_change
+from countersign.errors import NotFoundError
+from countersign.ledger.canonical import decode
+from countersign.model.entries import Entry, Kind
+from countersign.model.records import FindingRecord, Records
+from countersign.policy import conditions, requests
+from countersign.policy.engine import Answer, PolicyEngine, Request
+from countersign.policy.facts import GateInput
+from countersign.policy.facts import request as gate_request
+from countersign.policy.gate import Gate, default_gate
+from countersign.policy.shipped import default_engine
+from countersign.store import evidence, ledger, permits, policies
+from countersign.store import tables as t
+
+_record = msgspec.msgpack.Decoder(FindingRecord)
+_given = msgspec.msgpack.Decoder(GateInput)
+_ASKED = (Kind.CHANGE_PROPOSED, Kind.CHANGE_APPROVED, Kind.LEASE_ISSUED)
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """One condition. outcome: held, failed, unevaluated or error. have, need: as the entry and the case page say it. cedar:
+    the condition as the policy has it. read: the values that it read."""
+
+    policy: str
+    name: str
+    outcome: str
+    have: str
+    need: str
+    cedar: str
+    read: str
+
+
+class Explained(msgspec.Struct, frozen=True):
+    """index: of the ledger entry, -1 when it is none. recorded: whether the entry holds the very same conditions, None where
+    entries hold none. engine: what the whole set answers."""
+
+    index: int
+    subject: str
+    action: str
+    policy: str
+    allowed: bool
+    engine: str
+    conditions: tuple[Condition, ...]
+    recorded: bool | None = None
+
+
+def explain(conn: Connection, ident: str) -> Explained:
+    """A decision of a finding (its id: the newest), or whatever the entry of this index asked. Raises NotFoundError."""
+    index, entry = _found(conn, ident)
+    if entry.kind is Kind.FINDING_DECIDED:
+        return _decision(conn, index, entry)
+    texts, _ = policies.at(conn, index)
+    engine = default_engine() if texts is None else PolicyEngine(texts)
+    if entry.kind is Kind.LEASE_ISSUED:
+        return asked(engine, _lookup(entry), index=index, subject=entry.subject)
+    number = int(entry.subject) if entry.kind is Kind.CHANGE_APPROVED else index
+    change = read_change(_entry(conn, number).body["proposal"].encode())
+    about = permits.matter(change)
+    if entry.kind is Kind.CHANGE_PROPOSED:
+        return asked(engine, requests.propose(about, entry.time), index=index, subject=entry.subject)
+    answer = requests.approve(
+        about, entry.actor, digest=entry.body["digest"], now_ms=entry.time, approver=True, verified=True, used=False
+    )
+    return asked(engine, answer, index=index, subject=entry.subject)
+
+
+def asked(engine: PolicyEngine, request: Request, *, index: int = -1, subject: str = "") -> Explained:
+    """Any request, condition by condition."""
+    said = engine.decide(request)
+    found = tuple(
+        Condition(one.policy, one.name, one.outcome, one.have, one.need, one.need, one.have)
+        for one in conditions.explain(engine, request)
+    )
+    return Explained(index, subject, request.action, engine.hash, said.allowed, _words(said), found)
+
+
+def _decision(conn: Connection, index: int, entry: Entry) -> Explained:
+    texts = policies.of_decision(conn, entry.body["policy"])
+    same = texts is None or texts.hash == default_engine().hash
+    gate = default_gate() if texts is None or same else Gate(PolicyEngine(texts))
+    where = entry.body["record"]
+    records = evidence.get(conn, str(where["blob"]), Records)
+    given = _given.decode(_record.decode(records.records[int(where["place"])]).gate)
+    request, decision = gate_request(given), gate.decide(given)
+    cedar = {probe.name: probe for probe in gate.probes}
+    found = tuple(
+        Condition(
+            "close",
+            one.name,
+            one.outcome.value,
+            one.have,
+            one.need,
+            cedar[one.name].source if one.name in cedar else "",
+            conditions.have(cedar[one.name], request) if one.name in cedar else "",
+        )
+        for one in decision.conditions
+    )
+    recorded = [list(one) for one in entry.body["conditions"]]
+    same_words = recorded == [[one.name, one.outcome, one.have, one.need] for one in found]
+    said = gate.engine.decide(request)
+    return Explained(index, entry.subject, "close", entry.body["policy"], said.allowed, _words(said), found, same_words)
+
+
+def _lookup(entry: Entry) -> Request:
+    body = entry.body
+    operations, resources = list(body["operations"]), list(body["resources"])
+    expires = int(body.get("expires_ms", body.get("expires", 0)))
+    leased = requests.Leased(body["agent"], body["task"], operations[0], resources[0], expires)
+    return requests.read(
+        leased, resource=resources[0], task=body["task"], now_ms=entry.time, killed=False, operations=operations
+    )
+
+
+def _found(conn: Connection, ident: str) -> tuple[int, Entry]:
+    if ident.isdigit():
+        entry = _entry(conn, int(ident))
+        if entry.kind not in (*_ASKED, Kind.FINDING_DECIDED):
+            todo = "name a finding, or the entry of a decision, a change or a lease"
+            raise NotFoundError(f"entry {ident} ({entry.kind.value}) asked the policy nothing", where=ident, todo=todo)
+        return int(ident), entry
+    e = t.entries.c
+    mine = (e.kind == Kind.FINDING_DECIDED.value) & (e.subject == ident)
+    index = conn.execute(select(e.idx).where(mine).order_by(e.idx.desc()).limit(1)).scalar()
+    if index is None:
+        todo = "`countersign case show ID --json` names a case's findings"
+        raise NotFoundError("no decision is about it", where=ident, todo=todo)
+    return int(index), _entry(conn, int(index))
+
+
+def _entry(conn: Connection, index: int) -> Entry:
+    if not 0 <= index < ledger.size(conn):
+        raise NotFoundError("no such entry", where=str(index), todo="`countersign verify` says how many there are")
+    return decode(conn.execute(select(t.entries.c.bytes).where(t.entries.c.idx == index)).scalar_one())
+
+
+def _words(said: Answer) -> str:
+    return f"{'allow' if said.allowed else 'deny'}: {said.why}"
