@@ -18,11 +18,11 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from countersign import __version__
-from countersign.authority import lease as leases
-from countersign.authority.agents import Operation
+from countersign.authority.agents import AGENTS, Operation
+from countersign.authority.grant import Grant
 from countersign.autonomy.scopes import DEFAULT_SCOPES, Scope
 from countersign.config import Config, ScopeName, data_dir, load
-from countersign.enrich import RESOURCE, Enricher, SiteData, make_enricher
+from countersign.enrich import Enricher, SiteData, make_enricher
 from countersign.enrich.facts import surroundings
 from countersign.errors import CountersignError, EnvironmentFault
 from countersign.flow import Batch, Judged
@@ -35,19 +35,19 @@ from countersign.model.findings import Finding
 from countersign.policy.gate import CONDITIONS
 from countersign.ports import Clock
 from countersign.sources import make_source
-from countersign.store import inventory, keys, ledger, migrate, models, opening, switches
+from countersign.store import agents, inventory, keys, ledger, migrate, models, opening, switches
 from countersign.store.autonomy import InForce
 from countersign.store.commands import Commands
 from countersign.store.engine import make_engine, reading, writing
 from countersign.store.gear import Tools
 from countersign.store.hotpath import HotPath
+from countersign.store.leases import Leases, public_of
 from countersign.store.sealer import Sealer
 from countersign.store.tiles import TileDir
 from countersign.triage.model import Model
 
 log = structlog.get_logger()
 
-LEASE_MS = 60_000
 ROLES_MAX = 50_000
 AGENT_KEY = "keys/agents.key"
 SESSION_KEY = "keys/session.key"
@@ -128,6 +128,15 @@ class Site:
         """Works the inbox off."""
         return HotPath(self.engine, self.clock, Gear(self).tools())
 
+    @cached_property
+    def leases(self) -> Leases:
+        """Mints and checks what agents may do."""
+        return Leases(self.agent_key, lambda name: secret_file(agent_file(self.data, name)))
+
+    def case_grant(self, case: str) -> Grant:
+        """What the investigator needs to draft a case's summary and responses, as of now."""
+        return self.leases.case(self.engine, case, self.clock.now_ms())
+
     @property
     def session_key(self) -> bytes:
         """Key that signs console sessions."""
@@ -147,7 +156,6 @@ class Gear:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._public = leases.public_key(site.agent_key)
         self._imported = -2
         self._model = ""
         self._enricher: Enricher
@@ -159,6 +167,7 @@ class Gear:
         return Tools(
             source=lru_cache(maxsize=64)(_source),
             lease=self.lease,
+            issued=lambda granted, alerts: self._site.leases.issued(granted, alerts=alerts),
             answer=self.answer,
             judge=self.judge,
             killed=switches.stopped,
@@ -189,51 +198,28 @@ class Gear:
         chosen = self._site.config.geo
         return tuple(Path(name) for name in (chosen.country, chosen.asn) if name)
 
-    def lease(self, task: str, alerts: int, now_ms: int) -> tuple[leases.VerifiedLease, dict[str, Any]]:
-        """A lease for the lookups of one micro-batch, checked once, with the body of its entry."""
-        minted = leases.mint(
-            self._site.agent_key,
-            agent="enricher",
-            task=task,
-            operations=[Operation.LOOKUP],
-            resources=[RESOURCE],
-            now_ms=now_ms,
-            expires_ms=now_ms + LEASE_MS,
-        )
-        verified = leases.verify(
-            minted,
-            self._public,
-            task=task,
-            operation=Operation.LOOKUP,
-            resource=RESOURCE,
-            now_ms=now_ms,
-            revoked=leases.Revocations(frozenset(), now_ms),
-        )
-        body = {
-            "agent": verified.agent,
-            "task": task,
-            "operations": [Operation.LOOKUP.value],
-            "resources": [RESOURCE],
-            "expires": verified.expires_ms,
-            "alerts": alerts,
-        }
-        return verified, body
+    def lease(self, conn: Connection, task: str, now_ms: int) -> Grant:
+        """The lease of one micro-batch, narrowed for each lookup in use, and checked."""
+        names = [name for name, _ in self._enricher.versions]
+        return self._site.leases.batch(conn, task, now_ms, names)
 
-    def role(self, finding: Finding, lease: leases.VerifiedLease) -> str:
-        """What the inventory says that the finding's host is for; "" when it does not know the host."""
+    def role(self, finding: Finding, granted: Grant) -> str:
+        """What the inventory says that the finding's host is for; "" when it does not know the host, or may not be asked."""
         host = finding.host
-        if not host:
+        if not host or not granted.holds(Operation.LOOKUP):
             return ""
         if host not in self._roles:
             named = tuple(entity for entity in finding.entities if entity.value == host)
             if len(self._roles) >= ROLES_MAX:
                 self._roles.clear()
-            self._roles[host] = surroundings(self.answer(named, lease), host).host_role
+            self._roles[host] = surroundings(self.answer(named, granted), host).host_role
         return self._roles[host]
 
-    def answer(self, entities: Sequence[Entity], lease: leases.VerifiedLease) -> tuple[Evidence, ...]:
-        """Evidence under the batch's lease."""
-        return self._enricher.answer(entities, lease)
+    def answer(self, entities: Sequence[Entity], granted: Grant) -> tuple[Evidence, ...]:
+        """Evidence under the batch's lease; where that was refused, every source is unavailable, which closes nothing."""
+        if granted.refusals and not granted.holds(Operation.LOOKUP):
+            return self._enricher.silent(entities, "the enricher has no lease")
+        return self._enricher.answer(entities, granted)
 
 
 def _source(name: str, header: bytes, mapping: str) -> Any:  # noqa: ANN401 - narrowed by Tools
@@ -264,8 +250,15 @@ def _open(data: Path, config: Config, engine: Engine, clock: Clock) -> Site:
         opening.open_ledger(conn, log_key.name, str(log_key.vkey), __version__, clock.now_ms())
         model = models.in_force(conn, _prior_bytes(), clock.now_ms())
         site = Site(data=data, config=config, engine=engine, log_key=log_key, agent_key=agent_key, clock=clock, model=model)
+        public = {name: public_of(secret_file(agent_file(data, name))) for name in AGENTS}
+        agents.register_built_in(conn, public, clock.now_ms())
         opening.activate_policy(conn, site.deciding.policy, CONDITIONS, clock.now_ms())
     return site
+
+
+def agent_file(data: Path, name: str) -> Path:
+    """Where an agent's private key is kept."""
+    return data / "keys" / "agents" / f"{name}.key"
 
 
 def policy_id(scopes: Mapping[str, Scope]) -> str:

@@ -28,6 +28,8 @@ GROUPS = (
     "recall",
     "people",
     "approvals",
+    "agents",
+    "leases",
     "ledger",
     "record",
     "learn",

@@ -42,6 +42,8 @@ class HotPath:
         self._carried = past.Carried()
         self._mark = -1
         self._swept_ms = 0
+        self.held_back = False
+        """Whether alerts wait that no lease allows to be processed: an agent without which nothing is written is stopped."""
 
     def drain(self, tick: Callable[[Report], None] | None = None) -> Report:
         """Process until the inbox is empty; ``tick`` sees each batch's report."""
@@ -78,7 +80,10 @@ class HotPath:
         after = ""
         while page := self._waiting(scopes, after):
             with writing(self._engine) as conn:
-                total.add(Batch(conn, self._tools, self._clock.now_ms(), ledger.lock_head(conn)).ask(page))
+                report = Batch(conn, self._tools, self._clock.now_ms(), ledger.lock_head(conn)).ask(page)
+            if report is None:
+                return total
+            total.add(report)
             after = page[-1]
         self._mark, self._swept_ms = mark, self._clock.now_ms()
         return total
@@ -107,6 +112,9 @@ class HotPath:
                 return None
             batch = Batch(conn, self._tools, self._clock.now_ms(), head, self._carried)
             report = batch.run(claimed, skip)
+            self.held_back = report is None
+            if report is None:
+                return None
             start = time.process_time()
         self._carried.keep(batch.end)
         report.seconds["commit"] += time.process_time() - start
