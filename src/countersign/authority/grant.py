@@ -16,7 +16,7 @@ import msgspec
 from countersign.authority import lease as leases
 from countersign.authority.agents import Agent, Operation
 from countersign.authority.lease import VerifiedLease
-from countersign.authority.terms import Lease, LeaseRefused, Revocations, Use
+from countersign.authority.terms import Lease, LeaseRefused, Refusal, Revocations, Use
 from countersign.errors import UsageError
 
 LEASE_MS = 60_000
@@ -52,18 +52,6 @@ class Part(msgspec.Struct, frozen=True):
     agent: str
     operation: Operation
     resources: tuple[str, ...]
-
-
-class Refusal(msgspec.Struct, frozen=True):
-    """A use that was not let pass, as its ``lease.refused`` entry tells it. lease: id, "" when there was none."""
-
-    reason: str
-    agent: str
-    task: str
-    case: str
-    operation: str
-    resource: str
-    lease: str = ""
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -110,7 +98,7 @@ def take(known: Authority, use: Use, agent: str, parts: Sequence[Part], *, life_
             agents=known.agents,
         )
     except UsageError:  # not enrolled, or not allowed this much
-        return Grant(use, None, (), MappingProxyType({}), tuple(_refused("not enrolled", use, one) for one in parts))
+        return Grant(use, None, (), MappingProxyType({}), tuple(_refused("agent not enrolled", use, one) for one in parts))
     handed: list[Lease] = []
     proofs: dict[tuple[Operation, str], VerifiedLease] = {}
     refusals: list[Refusal] = []
@@ -122,7 +110,7 @@ def take(known: Authority, use: Use, agent: str, parts: Sequence[Part], *, life_
             for proof in prove(known, mine, part, use):
                 proofs[proof.operation, proof.resource] = proof
         except LeaseRefused as refused:
-            refusals.append(_refused(refused.reason, use, part, refused.lease, refused.agent))
+            refusals.append(refused.refusal)
     return Grant(use, held, tuple(handed), MappingProxyType(proofs), tuple(refusals))
 
 
@@ -143,5 +131,5 @@ def _hand_on(known: Authority, held: Lease, part: Part) -> Lease:
     return leases.attenuate(held, known.public, to=part.agent, operations=[part.operation], resources=part.resources)
 
 
-def _refused(reason: str, use: Use, part: Part, lease: str = "", agent: str = "") -> Refusal:
-    return Refusal(reason, agent or part.agent, use.task, use.case, part.operation.value, part.resources[0], lease)
+def _refused(reason: str, use: Use, part: Part) -> Refusal:
+    return Refusal(reason, part.agent, use.task, use.case, part.operation.value, part.resources[0])

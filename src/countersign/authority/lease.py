@@ -30,7 +30,7 @@ from biscuit_auth import (
 )
 
 from countersign.authority.agents import AGENTS, Agent, Operation
-from countersign.authority.terms import Lease, LeaseRefused, Revocations, Use
+from countersign.authority.terms import Lease, LeaseRefused, Refusal, Revocations, Use
 from countersign.errors import UsageError, VerificationError
 
 LEASE_MS_MAX = 24 * 3_600_000
@@ -38,6 +38,7 @@ LEASE_MS_MAX = 24 * 3_600_000
 REVOCATIONS_AGE_MS_MAX = 60_000
 """A revocation list older than this counts as "everything revoked"."""
 LEASE_BYTES_MAX = 16_384
+STOPPED = "agent stopped"
 _AUTHORIZE_MAX = timedelta(seconds=2)
 
 _AUTHORITY = """
@@ -125,11 +126,25 @@ class VerifiedLease:
 def demand(lease: VerifiedLease | None, operation: Operation, resource: str, use: Use) -> None:
     """What every connector calls before it does anything. Raises LeaseRefused."""
     if type(lease) is not VerifiedLease:
-        what = f"no lease for {operation.value} on {resource}"
-        raise LeaseRefused("no lease", what, todo="verify one for this use")
+        raise refused("no lease", f"no lease for {operation.value} on {resource}", operation, resource, use)
     if reason := lease.refusal(operation, resource, use):
         what = f"{reason}: the lease does not cover {operation.value} on {resource} for task {use.task}"
-        raise LeaseRefused(reason, what, lease=lease.id, todo="verify one for this use")
+        raise refused(reason, what, operation, resource, use, lease=lease.id, agent=lease.agent)
+
+
+def refused(
+    reason: str,
+    what: str,
+    operation: Operation,
+    resource: str,
+    use: Use,
+    *,
+    lease: str = "",
+    agent: str = "",
+    todo: str = "verify one for this use",
+) -> LeaseRefused:
+    """The error for a use that was not let pass."""
+    return LeaseRefused(Refusal(reason, agent, use.task, use.case, operation.value, resource, lease), what, todo=todo)
 
 
 def new_root_key() -> bytes:
@@ -267,8 +282,9 @@ def verify_each(
 ) -> tuple[VerifiedLease, ...]:
     """``verify`` for several resources at once: a proof for each, in order, or LeaseRefused for the first that fails. The
     token's signatures, which cost most, are checked once."""
-    token = _open(lease, public)
-    _check_revoked(token, use.now_ms, revoked)
+    token = _opened(lease, public, operation, resources[0], use)
+    if reason := _revocation(token, use.now_ms, revoked):
+        raise refused(reason, reason, operation, resources[0], use, lease=_id(token), agent=lease.holder)
     blocks = [token.block_source(i) or "" for i in range(token.block_count())]
     named = _HELD.findall("\n".join(blocks[1:]))
     until_ms = min(map(int, _UNTIL.findall("\n".join(blocks))), default=0)
@@ -276,7 +292,10 @@ def verify_each(
     for resource in resources:
         agent = _authorize(token, operation, resource, use, named[-1] if named else "")
         holder = named[-1] if named else agent
-        _check_agents({agent, holder}, operation, token, revoked, agents)
+        for name in (agent, holder):
+            if reason := _agent_refusal(name, operation, revoked, agents):
+                todo = f"see `countersign agents list` for {name}"
+                raise refused(reason, reason, operation, resource, use, lease=_id(token), agent=name, todo=todo)
         proof = VerifiedLease(
             _SEAL,
             lease=_id(token),
@@ -312,22 +331,16 @@ def _authorize(token: Biscuit, operation: Operation, resource: str, use: Use, ho
         failed = _FAILED.search(str(error))
         reason = _REASONS[failed.group(1)] if failed else "not allowed"
         what = f"{reason}: the lease does not allow {operation.value} on {resource} for task {use.task} at {use.now_ms}"
-        raise LeaseRefused(reason, what, lease=_id(token), todo="mint a lease for this use") from error
+        raise refused(reason, what, operation, resource, use, lease=_id(token), agent=holder) from error
 
 
-def _check_agents(
-    names: set[str], operation: Operation, token: Biscuit, revoked: Revocations, agents: Mapping[str, Agent]
-) -> None:
-    """Both the agent whose task it is and the one that it was handed on to are known, running, and may do this."""
-    for name in sorted(names):
-        if name in revoked.stopped:
-            todo = f"have it approved: `countersign agents resume {name}`"
-            raise LeaseRefused("agent stopped", f"agent {name} is stopped", lease=_id(token), agent=name, todo=todo)
-        if name not in agents:
-            raise LeaseRefused("unknown agent", f"agent {name} is not enrolled", lease=_id(token), agent=name)
-        if operation not in agents[name].operations:
-            what = f"agent {name} may not hold {operation.value}"
-            raise LeaseRefused("beyond the agent", what, lease=_id(token), agent=name)
+def _agent_refusal(name: str, operation: Operation, revoked: Revocations, agents: Mapping[str, Agent]) -> str:
+    """Both the agent whose task it is and the one that it was handed on to are enrolled, running, and may do this."""
+    if name in revoked.stopped:
+        return STOPPED
+    if name not in agents:
+        return "agent not enrolled"
+    return "" if operation in agents[name].operations else "beyond the agent"
 
 
 def _be_patient(builder: AuthorizerBuilder) -> None:
@@ -338,12 +351,10 @@ def _be_patient(builder: AuthorizerBuilder) -> None:
     builder.set_limits(limits)  # type: ignore[attr-defined]
 
 
-def _check_revoked(token: Biscuit, now_ms: int, revoked: Revocations) -> None:
+def _revocation(token: Biscuit, now_ms: int, revoked: Revocations) -> str:
     if not 0 <= now_ms - revoked.as_of_ms <= REVOCATIONS_AGE_MS_MAX:
-        reason = "stale revocation list"
-        raise LeaseRefused(reason, "the revocation list is stale", lease=_id(token), todo="refresh it")
-    if any(block[:_ID_CHARS] in revoked.ids for block in token.revocation_ids):
-        raise LeaseRefused("revoked", "the lease was revoked", lease=_id(token))
+        return "stale revocation list"
+    return "revoked" if any(block[:_ID_CHARS] in revoked.ids for block in token.revocation_ids) else ""
 
 
 _ID_CHARS = 32
@@ -353,13 +364,20 @@ def _id(token: Biscuit) -> str:
     return token.revocation_ids[0][:_ID_CHARS]
 
 
+def _opened(lease: Lease, public: bytes, operation: Operation, resource: str, use: Use) -> Biscuit:
+    try:
+        return _open(lease, public)
+    except VerificationError as error:
+        raise refused("forged", error.what, operation, resource, use) from error
+
+
 def _open(lease: Lease, public: bytes) -> Biscuit:
     if len(lease.token) > LEASE_BYTES_MAX:
-        raise LeaseRefused("forged", f"the lease is longer than {LEASE_BYTES_MAX} bytes")
+        raise VerificationError(f"the lease is longer than {LEASE_BYTES_MAX} bytes", where="lease")
     try:
         return Biscuit.from_bytes(lease.token, PublicKey(f"ed25519/{public.hex()}"))
     except (BiscuitValidationError, ValueError) as error:
-        raise LeaseRefused("forged", "the lease is not signed by this site's agent root key") from error
+        raise VerificationError("the lease is not signed by this site's agent root key", where="lease") from error
 
 
 def _private(root_key: bytes) -> PrivateKey:

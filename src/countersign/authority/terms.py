@@ -9,23 +9,38 @@ import msgspec
 from countersign.errors import VerificationError
 
 
-class LeaseRefused(VerificationError):
-    """A use that no lease covers. reason: a few fixed words, for the ledger; lease: id, "" when it could not be read; agent:
-    the one that is the reason, "" when it is none."""
-
-    def __init__(self, reason: str, what: str, *, lease: str = "", agent: str = "", todo: str = "") -> None:
-        super().__init__(what, where=f"lease {lease}" if lease else "lease", todo=todo)
-        self.reason = reason
-        self.lease = lease
-        self.agent = agent
-
-
 class Use(msgspec.Struct, frozen=True):
     """The task on which a lease is used, as the user of the connector knows it. case: "" when it is not about one."""
 
     task: str
     now_ms: int
     case: str = ""
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A use that was not let pass, as its ``lease.refused`` entry tells it. lease: id, "" when it could not be read.
+    reason: a few fixed words. agent: the one that is the reason, or would have done it; "" when nobody knows."""
+
+    reason: str
+    agent: str
+    task: str
+    case: str
+    operation: str
+    resource: str
+    lease: str = ""
+
+
+class LeaseRefused(VerificationError):
+    """A use that no lease covers."""
+
+    def __init__(self, refusal: Refusal, what: str, *, todo: str = "") -> None:
+        super().__init__(what, where=f"lease {refusal.lease}" if refusal.lease else "lease", todo=todo)
+        self.refusal = refusal
+
+    @property
+    def reason(self) -> str:
+        """Why, in a few fixed words."""
+        return self.refusal.reason
 
 
 class Lease(msgspec.Struct, frozen=True):

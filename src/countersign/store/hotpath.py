@@ -14,9 +14,10 @@ import structlog
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
+from countersign.authority.terms import LeaseRefused
 from countersign.errors import EnvironmentFault
 from countersign.ports import Clock
-from countersign.store import asking, inbox, ledger, past
+from countersign.store import asking, inbox, leases, ledger, past
 from countersign.store.batch import Batch
 from countersign.store.engine import reading, writing
 from countersign.store.gear import Report, Tools
@@ -62,9 +63,19 @@ class HotPath:
             return report
         except (EnvironmentFault, OperationalError):  # the database is in trouble, not the batch
             raise
+        except LeaseRefused as error:  # nor are the alerts to blame: they wait, and the ledger says for what
+            self._refused(error)
+            return None
         except Exception:
             log.exception("micro-batch failed; taking it apart")
             return self._apart()
+
+    def _refused(self, error: LeaseRefused) -> None:
+        """A connector refused: the batch was rolled back, the refusal is recorded."""
+        log.error("a lease was refused", why=str(error))
+        self.held_back = True
+        with writing(self._engine) as conn:
+            leases.record(conn, [error.refusal], self._clock.now_ms())
 
     def sweep(self) -> Report:
         """Ask the gate again about findings that wait for a person, when people's answers or a scope's state changed since

@@ -17,8 +17,8 @@ from sqlalchemy import Connection, Engine, func, select
 
 from countersign.authority import lease as tokens
 from countersign.authority.agents import Operation, fingerprint
-from countersign.authority.grant import CASES, FINDINGS, Authority, Grant, Part, Refusal, case, lookup, take
-from countersign.authority.terms import LeaseRefused, Revocations, Use
+from countersign.authority.grant import CASES, FINDINGS, Authority, Grant, Part, case, lookup, take
+from countersign.authority.terms import Refusal, Revocations, Use
 from countersign.errors import ConflictError, NotFoundError
 from countersign.ledger.canonical import decode, encode_value
 from countersign.model.entries import Actor, Entry, Kind
@@ -29,7 +29,6 @@ from countersign.store.engine import reading, writing
 from countersign.store.sql import insert_new_rows, upsert
 
 PREFIX = b"countersign-lease-v1\n"
-STOPPED = "agent stopped"
 _EVERY_TASK = "*"
 _SYSTEM = Actor("system", "countersign")
 
@@ -212,11 +211,6 @@ def record(conn: Connection, refusals: Sequence[Refusal], now_ms: int) -> None:
         ledger.append(conn, [(entry, "") for entry in entries])
 
 
-def refusal_of(error: LeaseRefused, use: Use, operation: Operation, resource: str, agent: str = "") -> Refusal:
-    """What a connector's refusal says, for the ledger."""
-    return Refusal(error.reason, agent or "unknown", use.task, use.case, operation.value, resource, error.lease)
-
-
 def apply_refused(conn: Connection, body: Mapping[str, Any], entry: int) -> None:
     """Row of a refusal."""
     insert_new_rows(conn, t.lease_refusals, [_row(body["task"], body, entry)])
@@ -228,7 +222,7 @@ def _row(task: str, body: Mapping[str, Any], entry: int) -> tuple[str, str, int]
 
 def _once(conn: Connection, one: Refusal) -> str:
     """What is recorded once whatever the task: a stop of an agent, by its entry. "" for everything else."""
-    if one.reason != STOPPED:
+    if one.reason != tokens.STOPPED:
         return ""
     entry = conn.execute(select(t.agents.c.stopped).where(t.agents.c.name == one.agent)).scalar()
     return f"{one.agent} stopped by entry {entry}"

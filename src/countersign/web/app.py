@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from countersign.authority.grant import Grant
 from countersign.errors import (
     ConflictError,
     CountersignError,
@@ -62,6 +63,10 @@ class Site(Protocol):
     @property
     def commands(self) -> Commands:
         """Where to write."""
+        ...
+
+    def case_grant(self, case: str) -> Grant:
+        """The investigator's lease for drafts about one case, or why there is none."""
         ...
 
 
@@ -132,7 +137,7 @@ def create_console(site: Site, *, sessions: Sessions, clock: Clock, checkpoint: 
     """The console. ``checkpoint()`` returns the newest signed checkpoint or None, and raises VerificationError when
     its signature does not hold; without it the header says that sealing is not known."""
     static = f"/static/{render.static_version()}"
-    pages = Pages(site.engine, sessions, clock, checkpoint, static)
+    pages = Pages(site.engine, sessions, clock, checkpoint, static, site.case_grant)
     writes = Writes(site.commands, pages)
     app = FastAPI(title="Countersign console", openapi_url=None, docs_url=None, redoc_url=None)
     app.add_middleware(SecureHeaders)
