@@ -15,10 +15,9 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 
 from countersign.actions.suggest import Suggestion, suggest
-from countersign.authority.agents import AGENTS, Operation
-from countersign.authority.grant import Authority, Grant, Part, case, take
-from countersign.authority.lease import new_root_key, public_key
-from countersign.authority.terms import Revocations, Use
+from countersign.authority.agents import Operation
+from countersign.authority.grant import Grant, Part, alone, case
+from countersign.authority.terms import Use
 from countersign.bootstrap import Site
 from countersign.config import FILE
 from countersign.feed import Feeder, Summary
@@ -50,18 +49,10 @@ class StepClock:
         return self.at_ms
 
 
-ROOT_KEY = new_root_key()
-
-
-def granted(use: Use, agent: str, *parts: Part) -> Grant:
-    """A task's leases, as a site mints and checks them, signed by a key of these tests."""
-    return take(Authority(ROOT_KEY, public_key(ROOT_KEY), AGENTS, Revocations(frozenset(), use.now_ms)), use, agent, parts)
-
-
 def draft_grant(ident: str, now_ms: int = 1) -> Grant:
     """What the investigator needs to draft about a case."""
     parts = [Part("investigator", one, (case(ident),)) for one in (Operation.SUMMARISE, Operation.PROPOSE)]
-    return granted(Use(f"draft-{ident}", now_ms, ident), "investigator", *parts)
+    return alone(Use(f"draft-{ident}", now_ms, ident), "investigator", parts)
 
 
 def summary(records: Sequence[FindingRecord], *, now_ms: int) -> tuple[Sentence, ...]:

@@ -9,14 +9,13 @@ import msgspec
 import pytest
 
 from countersign.authority.agents import Operation
-from countersign.authority.grant import Grant, Part, lookup
+from countersign.authority.grant import Grant, Part, alone, lookup
 from countersign.authority.terms import LeaseRefused, Use
 from countersign.enrich import Enricher, SiteData, make_enricher
 from countersign.enrich.base import found, not_found
 from countersign.model.entities import Entity, EntityType, Role
 from countersign.model.evidence import Evidence, LookupStatus
 from countersign.model.inventory import Asset, Inventory
-from tests.fakes import granted
 
 HOST = Entity(EntityType.HOST, "web-1", Role.TARGET)
 SAME = Entity(EntityType.HOST, "web-1", Role.ACTOR)
@@ -25,7 +24,7 @@ USER = Entity(EntityType.USER, "m.heron", Role.ACTOR)
 
 def lease(*names: str) -> Grant:
     """For the enricher, as triage hands it on."""
-    return granted(Use("t", 1), "triage", Part("enricher", Operation.LOOKUP, tuple(map(lookup, names or ("a", "b")))))
+    return alone(Use("t", 1), "triage", [Part("enricher", Operation.LOOKUP, tuple(map(lookup, names or ("a", "b"))))])
 
 
 @dataclass
@@ -112,7 +111,7 @@ def other(**changed: object) -> Grant:
     ("wrong", "reason"),
     [
         (lambda: lease("b"), "no lease"),
-        (lambda: granted(Use("t", 1), "triage", Part("triage", Operation.DECIDE, (lookup("a"),))), "no lease"),
+        (lambda: alone(Use("t", 1), "triage", [Part("triage", Operation.DECIDE, (lookup("a"),))]), "no lease"),
         (
             lambda: other(proofs={(Operation.LOOKUP, lookup("a")): lease("b").of(Operation.LOOKUP, lookup("b"))}),
             "other resource",

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from countersign.authority import lease as leases
-from countersign.authority.agents import Agent, Operation
+from countersign.authority.agents import AGENTS, Agent, Operation
 from countersign.authority.lease import VerifiedLease
 from countersign.authority.terms import Lease, LeaseRefused, Refusal, Revocations, Use
 from countersign.errors import UsageError
@@ -112,6 +112,13 @@ def take(known: Authority, use: Use, agent: str, parts: Sequence[Part], *, life_
         except LeaseRefused as refused:
             refusals.append(refused.refusal)
     return Grant(use, held, tuple(handed), MappingProxyType(proofs), tuple(refusals))
+
+
+def alone(use: Use, agent: str, parts: Sequence[Part]) -> Grant:
+    """The same for a run that opens no site, such as a backtest: under a root key of its own that is thrown away."""
+    root = leases.new_root_key()
+    known = Authority(root, leases.public_key(root), AGENTS, Revocations(frozenset(), use.now_ms))
+    return take(known, use, agent, parts)
 
 
 def prove(known: Authority, lease: Lease, part: Part, use: Use) -> tuple[VerifiedLease, ...]:

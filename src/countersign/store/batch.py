@@ -75,7 +75,7 @@ class Batch:
     def run(self, claimed: list[inbox.Claimed], skip: frozenset[int]) -> Report | None:
         """Everything between the claim and the commit. ``skip``: places known to break things; they are quarantined. None
         when no lease allows it: nothing is done but recording that, and the alerts go on waiting."""
-        if not self._begin(sum(row.n for row in claimed)):
+        if not self._begin(f"inbox-{claimed[0].id}", sum(row.n for row in claimed)):
             return None
         granted = self.granted
         with self.timed("read"):
@@ -108,7 +108,7 @@ class Batch:
     def ask(self, findings: Sequence[str]) -> Report | None:
         """Ask the gate again about findings that wait or were closed, because labels or trouble changed since. None when no
         lease allows it."""
-        if not self._begin(len(findings), "asked again"):
+        if not self._begin(f"ask-{findings[0]}", len(findings), "asked again"):
             return None
         self._ask(findings, "asked again")
         self._finish(self.next_case)
@@ -133,10 +133,11 @@ class Batch:
         self.killed = self.tools.killed(self.conn)
         autonomy.observe(self.governance, self.force, self.killed)
 
-    def _begin(self, alerts: int, why: str = "inbox") -> bool:
-        """The same, the lease, and the week's seed. False when a lease without which nothing can be written was refused."""
+    def _begin(self, task: str, alerts: int, why: str = "inbox") -> bool:
+        """The same, the lease, and the week's seed. False when a lease without which nothing can be written was refused. The
+        task keeps its name when it is tried again, so that its refusal is recorded once."""
         self._look()
-        self.granted = self.tools.lease(self.conn, f"batch-{self.size}", self.now_ms)
+        self.granted = self.tools.lease(self.conn, task, self.now_ms)
         for entry in leases.refused(self.conn, self.granted.refusals, self.size, self.now_ms):
             self.entries.append((entry, ""))
         if not (self.granted.holds(Operation.DECIDE) and self.granted.holds(Operation.LINK)):

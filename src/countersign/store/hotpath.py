@@ -68,7 +68,11 @@ class HotPath:
             return None
         except Exception:
             log.exception("micro-batch failed; taking it apart")
+        try:
             return self._apart()
+        except LeaseRefused as error:
+            self._refused(error)
+            return None
 
     def _refused(self, error: LeaseRefused) -> None:
         """A connector refused: the batch was rolled back, the refusal is recorded."""
@@ -90,14 +94,21 @@ class HotPath:
             return total
         after = ""
         while page := self._waiting(scopes, after):
-            with writing(self._engine) as conn:
-                report = Batch(conn, self._tools, self._clock.now_ms(), ledger.lock_head(conn)).ask(page)
+            report = self._ask(page)
             if report is None:
                 return total
             total.add(report)
             after = page[-1]
         self._mark, self._swept_ms = mark, self._clock.now_ms()
         return total
+
+    def _ask(self, findings: Sequence[str]) -> Report | None:
+        try:
+            with writing(self._engine) as conn:
+                return Batch(conn, self._tools, self._clock.now_ms(), ledger.lock_head(conn)).ask(findings)
+        except LeaseRefused as error:
+            self._refused(error)
+            return None
 
     def _waiting(self, scopes: Sequence[str], after: str) -> list[str]:
         with reading(self._engine) as conn:
@@ -141,7 +152,7 @@ class HotPath:
         culprits = frozenset(place for place in range(row.n) if not self._survives(row, place))
         try:
             report = self._attempt(only=row.id, skip=culprits)
-        except (EnvironmentFault, OperationalError):
+        except (EnvironmentFault, OperationalError, LeaseRefused):
             raise
         except Exception:  # together they break what none of them breaks alone
             log.exception("alerts cannot be processed together; all of them are quarantined")
@@ -156,7 +167,7 @@ class HotPath:
             head = ledger.lock_head(conn)
             Batch(conn, self._tools, self._clock.now_ms(), head).run([row], others)
             transaction.rollback()
-        except (EnvironmentFault, OperationalError):
+        except (EnvironmentFault, OperationalError, LeaseRefused):
             raise
         except Exception as error:  # the point is to learn which alert breaks things, whatever the error
             log.error("alert cannot be processed", place=place, error=type(error).__name__)
