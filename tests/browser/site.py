@@ -83,6 +83,15 @@ class TableCommands:
     def resume(self, scope: str, reason: str, actor: str) -> None:
         self._real().resume(scope, reason, actor)
 
+    def stop_agent(self, name: str, reason: str, actor: str) -> None:
+        self._real().stop_agent(name, reason, actor)
+
+    def retire_agent(self, name: str, reason: str, actor: str) -> None:
+        self._real().retire_agent(name, reason, actor)
+
+    def revoke_lease(self, ident: str, reason: str, actor: str) -> object:
+        return self._real().revoke_lease(ident, reason, actor)
+
     def _real(self) -> Commands:
         return Commands(self.engine, self.clock, "analyst")
 
