@@ -14,12 +14,19 @@ from typing import Any
 
 from sqlalchemy import Engine, func, select
 
+from countersign.actions.suggest import Suggestion, suggest
+from countersign.authority.agents import Operation
+from countersign.authority.grant import Grant, Part, alone, case
+from countersign.authority.terms import Use
 from countersign.bootstrap import Site
 from countersign.config import FILE
 from countersign.feed import Feeder, Summary
+from countersign.investigate.summary import Sentence, summarise
 from countersign.ledger.verify import Report, verify
 from countersign.model.alerts import Delivery
 from countersign.model.entries import Entry, Kind
+from countersign.model.inventory import Inventory
+from countersign.model.records import FindingRecord
 from countersign.store import ledger, rebuild
 from countersign.store import tables as t
 from countersign.store.engine import reading, writing
@@ -40,6 +47,24 @@ class StepClock:
         """Milliseconds since the epoch."""
         self.at_ms += 1
         return self.at_ms
+
+
+def draft_grant(ident: str, now_ms: int = 1) -> Grant:
+    """What the investigator needs to draft about a case."""
+    parts = [Part("investigator", one, (case(ident),)) for one in (Operation.SUMMARISE, Operation.PROPOSE)]
+    return alone(Use(f"draft-{ident}", now_ms, ident), "investigator", parts)
+
+
+def summary(records: Sequence[FindingRecord], *, now_ms: int) -> tuple[Sentence, ...]:
+    """The draft of a case, under a lease for it."""
+    found = draft_grant("C-1", now_ms)
+    return summarise("C-1", records, found.of(Operation.SUMMARISE, case("C-1")), found.use)
+
+
+def responses(ident: str, records: Sequence[FindingRecord], known: Inventory) -> tuple[Suggestion, ...]:
+    """Suggested responses to a case, under a lease for it."""
+    found = draft_grant(ident)
+    return suggest(ident, records, known, found.of(Operation.PROPOSE, case(ident)), found.use)
 
 
 def stamp(at_ms: int) -> str:

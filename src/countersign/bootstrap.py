@@ -18,11 +18,12 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from countersign import __version__
-from countersign.authority import lease as leases
 from countersign.authority.agents import AGENTS, Operation
+from countersign.authority.grant import Grant
+from countersign.authority.lease import VerifiedLease
 from countersign.autonomy.scopes import DEFAULT_SCOPES, Scope
 from countersign.config import Config, ScopeName, data_dir, load
-from countersign.enrich import RESOURCE, Enricher, SiteData, make_enricher
+from countersign.enrich import Enricher, SiteData, make_enricher
 from countersign.enrich.facts import surroundings
 from countersign.errors import CountersignError, EnvironmentFault
 from countersign.flow import Batch, Judged
@@ -40,19 +41,19 @@ from countersign.policy.shipped import default_engine, default_texts
 from countersign.policy.texts import PolicyTexts
 from countersign.ports import Clock
 from countersign.sources import make_source
-from countersign.store import inventory, keys, ledger, migrate, models, opening, policies, switches
+from countersign.store import agents, inventory, keys, ledger, migrate, models, opening, policies, switches
 from countersign.store.autonomy import InForce
 from countersign.store.commands import Commands
 from countersign.store.engine import make_engine, reading, writing
 from countersign.store.gear import Tools
 from countersign.store.hotpath import HotPath
+from countersign.store.leases import Leases, public_of
 from countersign.store.sealer import Sealer
 from countersign.store.tiles import TileDir
 from countersign.triage.model import Model
 
 log = structlog.get_logger()
 
-LEASE_MS = 60_000
 ROLES_MAX = 50_000
 AGENT_KEY = "keys/agents.key"
 SESSION_KEY = "keys/session.key"
@@ -154,6 +155,15 @@ class Site:
         """Works the inbox off."""
         return HotPath(self.engine, self.clock, Gear(self).tools())
 
+    @cached_property
+    def leases(self) -> Leases:
+        """Mints and checks what agents may do."""
+        return Leases(self.agent_key, lambda name: secret_file(agent_file(self.data, name)))
+
+    def case_grant(self, case: str) -> Grant:
+        """What the investigator needs to draft a case's summary and responses, as of now."""
+        return self.leases.case(self.engine, case, self.clock.now_ms())
+
     @property
     def session_key(self) -> bytes:
         """Key that signs console sessions."""
@@ -173,7 +183,6 @@ class Gear:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._public = leases.public_key(site.agent_key)
         self._imported = -2
         self._deciding = ("", "")
         self._enricher: Enricher
@@ -185,6 +194,7 @@ class Gear:
         return Tools(
             source=lru_cache(maxsize=64)(_source),
             lease=self.lease,
+            issued=lambda granted, alerts: self._site.leases.issued(granted, alerts=alerts),
             answer=self.answer,
             judge=self.judge,
             killed=switches.stopped,
@@ -217,63 +227,41 @@ class Gear:
         chosen = self._site.config.geo
         return tuple(Path(name) for name in (chosen.country, chosen.asn) if name)
 
-    def lease(self, task: str, alerts: int, now_ms: int) -> tuple[leases.VerifiedLease, dict[str, Any]]:
-        """A lease for the lookups of one micro-batch, checked once, with the body of its entry."""
-        minted = leases.mint(
-            self._site.agent_key,
-            agent="enricher",
-            task=task,
-            operations=[Operation.LOOKUP],
-            resources=[RESOURCE],
-            now_ms=now_ms,
-            expires_ms=now_ms + LEASE_MS,
-        )
-        verified = leases.verify(
-            minted,
-            self._public,
-            task=task,
-            operation=Operation.LOOKUP,
-            resource=RESOURCE,
-            now_ms=now_ms,
-            revoked=leases.Revocations(frozenset(), now_ms),
-        )
-        self._permitted(verified, task, now_ms)
-        body = {
-            "agent": verified.agent,
-            "task": task,
-            "operations": [Operation.LOOKUP.value],
-            "resources": [RESOURCE],
-            "expires": verified.expires_ms,
-            "alerts": alerts,
-        }
-        return verified, body
+    def lease(self, conn: Connection, task: str, now_ms: int) -> Grant:
+        """The lease of one micro-batch, narrowed for each lookup in use, and checked; the policy says once a source whether
+        it may be asked. A source that is refused is unavailable, which closes nothing, and the refusal is recorded."""
+        names = [name for name, _ in self._enricher.versions]
+        granted = self._site.leases.batch(conn, task, now_ms, names)
+        refused = {key: why for key, proof in granted.proofs.items() if (why := self._refused(proof, now_ms))}
+        return granted.without(refused) if refused else granted
 
-    def _permitted(self, lease: leases.VerifiedLease, task: str, now_ms: int) -> None:
-        """The policy says so once per micro-batch. A refusal is the site's state, not an alert's fault: alerts stay in the
-        inbox until it is put right."""
-        leased = Leased(lease.agent, lease.task, lease.operation.value, lease.resource, lease.expires_ms)
-        most = [one.value for one in AGENTS[lease.agent].operations]
-        asked = requests.read(leased, resource=RESOURCE, task=task, now_ms=now_ms, killed=False, operations=most)
+    def _refused(self, proof: VerifiedLease, now_ms: int) -> str:
+        """Why the policy does not let a source be asked under this proof; "" when it does, or when it is no lookup."""
+        if proof.operation is not Operation.LOOKUP:
+            return ""
+        leased = Leased(proof.agent, proof.task, proof.operation.value, proof.resource, proof.expires_ms)
+        most = [one.value for one in AGENTS[proof.agent].operations]
+        asked = requests.read(leased, resource=proof.resource, task=proof.task, now_ms=now_ms, killed=False, operations=most)
         answer = self._site.policy.decide(asked)
-        if not answer.allowed:
-            todo = "see `countersign policy explain`"
-            raise EnvironmentFault(f"policy refuses lookups: {answer.why}", where=f"agent {lease.agent}", todo=todo)
+        return "" if answer.allowed else f"policy: {answer.why}"
 
-    def role(self, finding: Finding, lease: leases.VerifiedLease) -> str:
-        """What the inventory says that the finding's host is for; "" when it does not know the host."""
+    def role(self, finding: Finding, granted: Grant) -> str:
+        """What the inventory says that the finding's host is for; "" when it does not know the host, or may not be asked."""
         host = finding.host
-        if not host:
+        if not host or not granted.holds(Operation.LOOKUP):
             return ""
         if host not in self._roles:
             named = tuple(entity for entity in finding.entities if entity.value == host)
             if len(self._roles) >= ROLES_MAX:
                 self._roles.clear()
-            self._roles[host] = surroundings(self.answer(named, lease), host).host_role
+            self._roles[host] = surroundings(self.answer(named, granted), host).host_role
         return self._roles[host]
 
-    def answer(self, entities: Sequence[Entity], lease: leases.VerifiedLease) -> tuple[Evidence, ...]:
-        """Evidence under the batch's lease."""
-        return self._enricher.answer(entities, lease)
+    def answer(self, entities: Sequence[Entity], granted: Grant) -> tuple[Evidence, ...]:
+        """Evidence under the batch's lease; where that was refused, every source is unavailable, which closes nothing."""
+        if granted.refusals and not granted.holds(Operation.LOOKUP):
+            return self._enricher.silent(entities, "the enricher has no lease")
+        return self._enricher.answer(entities, granted)
 
 
 def _source(name: str, header: bytes, mapping: str) -> Any:  # noqa: ANN401 - narrowed by Tools
@@ -304,10 +292,17 @@ def _open(data: Path, config: Config, engine: Engine, clock: Clock) -> Site:
         opening.open_ledger(conn, log_key.name, str(log_key.vkey), __version__, clock.now_ms())
         model = models.in_force(conn, _prior_bytes(), clock.now_ms())
         site = Site(data=data, config=config, engine=engine, log_key=log_key, agent_key=agent_key, clock=clock, model=model)
+        public = {name: public_of(secret_file(agent_file(data, name))) for name in AGENTS}
+        agents.register_built_in(conn, public, clock.now_ms())
         why = site.take_policy(conn)
         texts, names = site.policy.texts, site.gate.conditions
         policies.record(conn, texts, site.policy_name(texts), names, default_texts(), why, clock.now_ms())
     return site
+
+
+def agent_file(data: Path, name: str) -> Path:
+    """Where an agent's private key is kept."""
+    return data / "keys" / "agents" / f"{name}.key"
 
 
 def policy_id(scopes: Mapping[str, Scope], texts: PolicyTexts) -> str:

@@ -28,7 +28,8 @@ SEAL_EVERY_S = 1.0
 
 @dataclass(slots=True)
 class Summary:
-    """What one feeding did: ``accepted + duplicates + ignored + quarantined == lines``."""
+    """What one feeding did: ``accepted + duplicates + ignored + quarantined + waiting == lines``. waiting:
+    accepted and on disk, but an agent without which nothing is processed is stopped."""
 
     lines: int = 0
     accepted: int = 0
@@ -39,6 +40,7 @@ class Summary:
     closed: int = 0
     escalated: int = 0
     quarantined: int = 0
+    waiting: int = 0
     seconds: float = 0.0
     size: int = 0
     checkpoint: str = ""
@@ -47,6 +49,7 @@ class Summary:
     def document(self) -> dict[str, Any]:
         """The JSON document of the command's contract."""
         names = ["lines", "accepted", "duplicates", "ignored", "findings", "cases", "closed", "escalated", "quarantined"]
+        names.append("waiting")
         ledger_state = {"size": self.size, "checkpoint": self.checkpoint}
         return {name: getattr(self, name) for name in names} | {"seconds": round(self.seconds, 3), "ledger": ledger_state}
 
@@ -123,8 +126,9 @@ class Feeder:
         while True:
             self.work()
             with reading(self._site.engine) as conn:
-                if not inbox.waiting(conn, self._run):
-                    break
+                self.summary.waiting = inbox.waiting(conn, self._run)
+            if not self.summary.waiting or self._site.hot_path.held_back:
+                break
             time.sleep(0.05)  # another worker has the rest in hand
         self._site.hot_path.sweep()
         self._seal()

@@ -7,7 +7,7 @@ contract checks that). A kind of change is registered in ``effects``.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from sqlalchemy import Connection
@@ -17,11 +17,12 @@ from countersign.approvals.change import Change
 from countersign.autonomy import promotion
 from countersign.autonomy.governor import Governed
 from countersign.autonomy.scopes import DEFAULT_SCOPES
-from countersign.bootstrap import Site
+from countersign.bootstrap import Site, agent_file, secret_file
 from countersign.policy.engine import PolicyEngine
-from countersign.store import act, activating, autonomy, changes, people, promoting, read_closes, switches
+from countersign.store import act, activating, autonomy, changes, enlisting, people, promoting, read_closes, switches
 from countersign.store.effects import Approved, Effect
 from countersign.store.engine import reading, writing
+from countersign.store.leases import public_of
 
 
 def effects(site: Site) -> Mapping[str, Effect]:
@@ -30,6 +31,7 @@ def effects(site: Site) -> Mapping[str, Effect]:
         people.ENROL: people.EFFECT,
         promoting.PROMOTE: promoting.effect(lambda: site.in_force),
         activating.ACTIVATE: activating.EFFECT,
+        **enlisting.EFFECTS,
     }
 
 
@@ -133,6 +135,27 @@ class Impact:
             requester = act.person(conn, self.operator)
             wanted = activating.proposal(conn, candidate, requester)
             number = changes.propose(conn, wanted, self._site.clock.now_ms(), self._effects, policy=self._policy(conn))
+        self._site.seal()
+        return number
+
+    def agent(self, name: str, purpose: str, operations: Sequence[str]) -> int:
+        """Put an agent of the site's own before people, with a key made here; returns the change's number. The key is of no
+        use until the change is approved."""
+        with writing(self._site.engine) as conn:
+            requester = act.person(conn, self.operator)
+            draft = enlisting.addition(name, purpose, operations, "00" * 32, requester)  # a name that is none makes no file
+            public = public_of(secret_file(agent_file(self._site.data, draft.subject)))
+            wanted = enlisting.addition(name, purpose, operations, public, requester)
+            number = changes.propose(conn, wanted, self._site.clock.now_ms(), self._effects)
+        self._site.seal()
+        return number
+
+    def agent_resume(self, name: str, reason: str) -> int:
+        """Put the lifting of an agent's kill switch before people; returns the change's number."""
+        with writing(self._site.engine) as conn:
+            requester = act.person(conn, self.operator)
+            wanted = enlisting.resumption(conn, name, act.required_reason(reason), requester)
+            number = changes.propose(conn, wanted, self._site.clock.now_ms(), self._effects)
         self._site.seal()
         return number
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Engine, update
 
+from countersign.authority.grant import Grant
 from countersign.errors import ConflictError, NotFoundError
 from countersign.ledger.note import Checkpoint
 from countersign.model.entries import Actor, Kind
@@ -15,6 +16,7 @@ from countersign.store import tables as t
 from countersign.store.commands import Commands
 from countersign.store.engine import reading
 from tests.browser import seed
+from tests.fakes import draft_grant
 
 
 class WallClock:
@@ -81,6 +83,15 @@ class TableCommands:
     def resume(self, scope: str, reason: str, actor: str) -> None:
         self._real().resume(scope, reason, actor)
 
+    def stop_agent(self, name: str, reason: str, actor: str) -> None:
+        self._real().stop_agent(name, reason, actor)
+
+    def retire_agent(self, name: str, reason: str, actor: str) -> None:
+        self._real().retire_agent(name, reason, actor)
+
+    def revoke_lease(self, ident: str, reason: str, actor: str) -> object:
+        return self._real().revoke_lease(ident, reason, actor)
+
     def _real(self) -> Commands:
         return Commands(self.engine, self.clock, "analyst")
 
@@ -96,6 +107,9 @@ class TableSite:
     @property
     def commands(self) -> TableCommands:
         return TableCommands(self.engine, self.clock)
+
+    def case_grant(self, case: str) -> Grant:
+        return draft_grant(case, self.clock.now_ms())
 
     def checkpoint(self) -> Checkpoint | None:
         with reading(self.engine) as conn:

@@ -74,6 +74,9 @@ def lived_in(site: Site) -> Site:
     deliver(site, [b'{"event_type":"flow","timestamp":"2026-11-01T10:00:00.0+0000"}'], "suricata")
     deliver(site, [wazuh("5", level=13, data={"dstuser": "cleo"})])
     enrol_two(Impact(site))
+    site.commands.revoke_lease(fakes.entries(site.engine, Kind.LEASE_ISSUED)[-1].subject, "drill", "ada")
+    site.commands.stop_agent("enricher", "drill", "ada")
+    deliver(site, [wazuh("6", host="c")])
     return site
 
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from countersign.actions import ACTIONS
-from countersign.actions.suggest import Suggestion, suggest
+from countersign.actions.suggest import Suggestion
 from countersign.bootstrap import Site
 from countersign.model.inventory import Asset, Criticality, Inventory
 from countersign.store import inventory, read, read_case
@@ -16,7 +16,7 @@ from countersign.store.engine import reading
 from countersign.web.app import create_console
 from countersign.web.session import COOKIE, Sessions
 from tests.browser.client import Client
-from tests.fakes import count, deliver, run, run_json, wazuh
+from tests.fakes import count, deliver, responses, run, run_json, wazuh
 
 HOSTILE = '"><script>alert(1)</script>\u202e'
 
@@ -38,7 +38,7 @@ def suggested(site: Site) -> tuple[str, Suggestion]:
     deliver(site, alerts)
     with reading(site.engine) as conn:
         (row,) = read.queue(conn, tab=read.Tab.ALL).rows
-        found = suggest(row.id, read_case.records(conn, row), inventory.load(conn))
+        found = responses(row.id, read_case.records(conn, row), inventory.load(conn))
     assert [(s.proposal.action, s.target, s.people) for s in found] == [("isolate_host", "dc-01", 2)]
     return row.id, found[0]
 

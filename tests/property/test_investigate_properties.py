@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from countersign.investigate.phrases import feature, span, value
 from countersign.investigate.plan import PLAN, plan
-from countersign.investigate.summary import CITES_MAX, evidence_cite, summarise
+from countersign.investigate.summary import CITES_MAX, evidence_cite
 from countersign.model.alerts import Severity
 from countersign.model.decisions import Action, Decision
 from countersign.model.entities import Entity, EntityType, Role
@@ -17,6 +17,7 @@ from countersign.model.findings import Finding
 from countersign.model.records import FindingRecord
 from countersign.model.verdicts import Change, Contribution, Counterfactual, Label, Verdict
 from countersign.triage.features import FEATURES
+from tests.fakes import summary
 
 TIMES = st.integers(0, 4_102_444_800_000)
 PICOS = st.integers(-(10**14), 10**14)
@@ -91,7 +92,7 @@ def test_every_sentence_cites_and_everything_cited_is_in_the_record(case: list[F
     exists = {r.finding.id for r in case} | {evidence_cite(e) for r in case for e in r.evidence}
     exists |= {f"{r.finding.id}/{c.feature}" for r in case for c in r.verdict.contributions}
     exists |= {f"{r.finding.id}/{c.feature}" for r in case for c in r.verdict.counterfactual.changes}
-    sentences = summarise(case, now_ms=now_ms)
+    sentences = summary(case, now_ms=now_ms)
     assert sentences
     for sentence in sentences:
         assert 1 <= len(sentence.cites) <= CITES_MAX
@@ -107,7 +108,7 @@ def test_order_of_the_records_does_not_matter(case: list[FindingRecord], now_ms:
     same_evidence = [msgspec.structs.replace(r, evidence=()) for r in case]
     shuffled = list(same_evidence)
     chance.shuffle(shuffled)
-    assert summarise(shuffled, now_ms=now_ms) == summarise(same_evidence, now_ms=now_ms)
+    assert summary(shuffled, now_ms=now_ms) == summary(same_evidence, now_ms=now_ms)
 
 
 @settings(max_examples=40)
@@ -115,7 +116,7 @@ def test_order_of_the_records_does_not_matter(case: list[FindingRecord], now_ms:
 def test_without_evidence_nothing_is_said_about_lookups(case: list[FindingRecord], now_ms: int) -> None:
     bare = [msgspec.structs.replace(r, evidence=()) for r in case]
     leads = ("Not known", "Not in the inventory", "Lookups add", "Reassuring")
-    sentences = summarise(bare, now_ms=now_ms)
+    sentences = summary(bare, now_ms=now_ms)
     assert not [s for s in sentences if s.text.startswith(leads) or s.text.endswith("in the inventory.")]
 
 

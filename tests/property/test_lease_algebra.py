@@ -171,7 +171,7 @@ def test_a_stale_or_future_revocation_list_refuses_everything(age_ms: int) -> No
     "changed",
     [
         {"agent": "nobody"},
-        {"agent": "triage"},
+        {"agent": "correlator"},
         {"operations": [Operation.RUN]},
         {"operations": []},
         {"resources": []},

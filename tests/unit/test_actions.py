@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from countersign.actions import ACTIONS
 from countersign.actions.playbooks import OTHERWISE, PLAYBOOKS, lines
-from countersign.actions.suggest import Suggestion, outside, suggest
+from countersign.actions.suggest import Suggestion, outside
 from countersign.approvals.proposal import digest
 from countersign.enrich import SiteData, make_enricher
 from countersign.enrich.base import found
@@ -24,6 +24,7 @@ from countersign.model.findings import Finding
 from countersign.model.inventory import Asset, Criticality, Identity, Inventory
 from countersign.model.records import FindingRecord
 from countersign.model.verdicts import Counterfactual, Label, Verdict
+from tests.fakes import responses
 
 WS = Asset("ws-103", "workstation", "j.plover", Criticality.LOW, ("10.20.10.103",), ("ws-103.kestrel.example",))
 DC = Asset("dc-01", "domain-controller", "s.avocet", Criticality.CRITICAL, ("10.20.20.11",))
@@ -75,7 +76,7 @@ USER_ACTING = entity(EntityType.USER, "j.plover", Role.ACTOR)
 
 
 def test_hosts_and_acting_accounts_of_the_inventory_are_suggested() -> None:
-    found_ones = suggest("C-1", [record(HOST_IN, USER_ACTING)], SITE)
+    found_ones = responses("C-1", [record(HOST_IN, USER_ACTING)], SITE)
     assert named(found_ones) == [("isolate_host", "ws-103"), ("disable_account", "j.plover")]
     host = found_ones[0]
     assert (host.because, host.people, host.runs, host.impactful) == (("T1021",), 1, False, True)
@@ -88,53 +89,53 @@ def test_hosts_and_acting_accounts_of_the_inventory_are_suggested() -> None:
 
 def test_aliases_and_addresses_lead_to_one_target() -> None:
     one = record(entity(EntityType.HOST, "ws-103.kestrel.example"), entity(EntityType.IP, "10.20.10.103"), HOST_IN)
-    assert named(suggest("C-1", [one], SITE)) == [("isolate_host", "ws-103")]
+    assert named(responses("C-1", [one], SITE)) == [("isolate_host", "ws-103")]
 
 
 @pytest.mark.parametrize("value", ["10.20.60.7", "ws-999", "dc-01.evil.example", "DC-01 ", "*", ""])
 def test_a_network_or_an_unknown_name_is_no_target(value: str) -> None:
     kind = EntityType.IP if value[:1].isdigit() else EntityType.HOST
-    assert suggest("C-1", [record(entity(kind, value))], SITE) == ()
+    assert responses("C-1", [record(entity(kind, value))], SITE) == ()
 
 
 def test_an_account_that_something_was_done_to_is_not_locked() -> None:
     victim = entity(EntityType.USER, "j.plover", Role.TARGET)
-    assert suggest("C-1", [record(victim, techniques=("T1078",))], SITE) == ()
+    assert responses("C-1", [record(victim, techniques=("T1078",))], SITE) == ()
 
 
 def test_the_firewall_is_not_cut_off() -> None:
-    assert suggest("C-1", [record(entity(EntityType.IP, "192.0.2.1"))], SITE) == ()
+    assert responses("C-1", [record(entity(EntityType.IP, "192.0.2.1"))], SITE) == ()
 
 
 def test_a_benign_finding_suggests_nothing_but_counts_in_the_blast_radius() -> None:
     benign = record(HOST_IN, USER_ACTING, label=Label.BENIGN, number=2)
-    assert suggest("C-1", [benign], SITE) == ()
-    (host,) = suggest("C-1", [record(HOST_IN), benign], SITE)
+    assert responses("C-1", [benign], SITE) == ()
+    (host,) = responses("C-1", [record(HOST_IN), benign], SITE)
     assert "named in 2 of 2 findings" in host.proposal.blast_radius[2]
     assert host.findings == ("F-0000000000000001",)
 
 
 @pytest.mark.parametrize(("asset", "people"), [(DC, 2), (WS, 1), (ODD, 2)])
 def test_critical_and_unknown_targets_need_two_people(asset: Asset, people: int) -> None:
-    (one,) = suggest("C-1", [record(entity(EntityType.HOST, asset.name))], SITE)
+    (one,) = responses("C-1", [record(entity(EntityType.HOST, asset.name))], SITE)
     assert one.people == people
     assert ("two different people" in one.approvers) == (people == 2)
 
 
 def test_a_target_that_left_the_inventory_is_no_target_any_more() -> None:
-    assert suggest("C-1", [record(HOST_IN, USER_ACTING)], Inventory((DC,), ())) == ()
+    assert responses("C-1", [record(HOST_IN, USER_ACTING)], Inventory((DC,), ())) == ()
 
 
 def test_criticality_is_the_inventorys_of_now_not_the_evidences_of_then() -> None:
     raised = msgspec.structs.replace(WS, criticality=Criticality.CRITICAL)
-    (one,) = suggest("C-1", [record(HOST_IN)], Inventory((raised,), ()))
+    (one,) = responses("C-1", [record(HOST_IN)], Inventory((raised,), ()))
     assert one.people == 2
 
 
 def test_the_strongest_finding_comes_first_and_tickets_last() -> None:
     weak = record(HOST_IN, techniques=("T1190", "T1059"), pico=1)
     strong = record(entity(EntityType.HOST, "dc-01"), pico=9, number=2)
-    assert named(suggest("C-1", [weak, strong], SITE)) == [
+    assert named(responses("C-1", [weak, strong], SITE)) == [
         ("isolate_host", "dc-01"),
         ("isolate_host", "ws-103"),
         ("open_ticket", "no system"),
@@ -146,11 +147,11 @@ def test_the_strongest_finding_comes_first_and_tickets_last() -> None:
 
 def test_an_outside_address_is_blocked_at_the_inventorys_firewalls() -> None:
     one = record(entity(EntityType.IP, OUTSIDE, Role.ACTOR), HOST_IN, techniques=("T1110",))
-    (block,) = suggest("C-1", [one], SITE)
+    (block,) = responses("C-1", [one], SITE)
     assert [target.name for target in block.proposal.targets] == ["fw-01"]
     assert block.proposal.parameters == {"address": OUTSIDE, "minutes": 240}
     assert any("ws-103" in line for line in block.proposal.blast_radius)
-    assert suggest("C-1", [one], Inventory((WS,), ())) == (), "no firewall, no suggestion"
+    assert responses("C-1", [one], Inventory((WS,), ())) == (), "no firewall, no suggestion"
 
 
 @pytest.mark.parametrize(
@@ -200,7 +201,7 @@ def test_every_target_is_a_record_of_the_inventory(seen: list[Entity], text: str
         for one in seen
     ]
     one = record(*seen, techniques=tuple(techniques), evidence=(*answered(tuple(seen)), *forged), message=f"zz{text}zz")
-    for suggestion in suggest("C-1", [one], SITE):
+    for suggestion in responses("C-1", [one], SITE):
         for target in suggestion.proposal.targets:
             assert target.name in NAMES
         assert f"zz{text}zz" not in str(suggestion.proposal), "no text of an alert is in what people would sign"

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import msgspec
 import pytest
 
 from countersign.authority.agents import Operation
-from countersign.authority.lease import Revocations, VerifiedLease, mint, new_root_key, public_key, verify
-from countersign.enrich import RESOURCE, Enricher, SiteData, make_enricher
+from countersign.authority.grant import Grant, Part, alone, lookup
+from countersign.authority.terms import LeaseRefused, Use
+from countersign.enrich import Enricher, SiteData, make_enricher
 from countersign.enrich.base import found, not_found
-from countersign.errors import VerificationError
 from countersign.model.entities import Entity, EntityType, Role
 from countersign.model.evidence import Evidence, LookupStatus
 from countersign.model.inventory import Asset, Inventory
 
-ROOT = new_root_key()
 HOST = Entity(EntityType.HOST, "web-1", Role.TARGET)
 SAME = Entity(EntityType.HOST, "web-1", Role.ACTOR)
 USER = Entity(EntityType.USER, "m.heron", Role.ACTOR)
 
 
-def lease(operation: Operation = Operation.LOOKUP, resource: str = RESOURCE) -> VerifiedLease:
-    minted = mint(ROOT, agent="investigator", task="t", operations=[operation], resources=[resource], now_ms=1, expires_ms=9)
-    return verify(
-        minted,
-        public_key(ROOT),
-        task="t",
-        operation=operation,
-        resource=resource,
-        now_ms=2,
-        revoked=Revocations(frozenset(), 2),
-    )
+def lease(*names: str) -> Grant:
+    """For the enricher, as triage hands it on."""
+    return alone(Use("t", 1), "triage", [Part("enricher", Operation.LOOKUP, tuple(map(lookup, names or ("a", "b"))))])
 
 
 @dataclass
@@ -109,22 +102,64 @@ def test_memory_is_bounded_and_forgets_the_oldest() -> None:
     assert len(lookup.asked) == 101
 
 
+def other(**changed: object) -> Grant:
+    """Proofs that are good, used where they are not."""
+    return msgspec.structs.replace(lease(), **changed)
+
+
 @pytest.mark.parametrize(
-    "wrong",
-    [lambda: lease(Operation.SUMMARISE), lambda: lease(resource="lookups/remote"), lambda: None, object],
-    ids=["other operation", "other resource", "none", "something else"],
+    ("wrong", "reason"),
+    [
+        (lambda: lease("b"), "no lease"),
+        (lambda: alone(Use("t", 1), "triage", [Part("triage", Operation.DECIDE, (lookup("a"),))]), "no lease"),
+        (
+            lambda: other(proofs={(Operation.LOOKUP, lookup("a")): lease("b").of(Operation.LOOKUP, lookup("b"))}),
+            "other resource",
+        ),
+        (lambda: other(use=Use("another", 1)), "other task"),
+        (lambda: other(use=Use("t", 1, "C-1")), "other case"),
+        (lambda: other(use=Use("t", 60_001)), "expired"),
+        (lambda: other(proofs={(Operation.LOOKUP, lookup("a")): object()}), "no lease"),
+    ],
+    ids=["other lookup", "other operation", "replayed on another lookup", "other task", "other case", "late", "not a proof"],
 )
-def test_no_answer_without_a_lease_for_it(wrong: object) -> None:
-    lookup = Counting("a")
-    assert callable(wrong)
-    with pytest.raises(VerificationError):
-        Enricher([lookup]).answer((HOST,), wrong())
-    assert lookup.asked == []
+def test_no_answer_without_a_lease_for_it(wrong: Callable[[], Grant], reason: str) -> None:
+    asked = Counting("a")
+    with pytest.raises(LeaseRefused) as refused:
+        Enricher([asked]).answer((HOST,), wrong())
+    assert refused.value.reason == reason
+    assert asked.asked == []
+
+
+def test_a_refusal_is_not_forgotten_by_the_next_question() -> None:
+    asked = Counting("a")
+    enricher = Enricher([asked])
+    enricher.answer((HOST,), lease())
+    late = other(use=Use("another", 1))
+    for _ in range(2):
+        with pytest.raises(LeaseRefused):
+            enricher.answer((USER,), late)
+    assert asked.asked == ["host:web-1"]
+
+
+def test_silence_asks_nothing_and_says_what_was_not_asked() -> None:
+    asked = Counting("a", required=True)
+    answers = Enricher([asked]).silent((HOST, SAME, USER), "no lease")
+    assert [(e.source, e.query, e.status) for e in answers] == [
+        ("a", "host:web-1", LookupStatus.UNAVAILABLE),
+        ("a", "user:m.heron", LookupStatus.UNAVAILABLE),
+    ]
+    assert asked.asked == []
 
 
 def test_a_site_gets_what_is_configured_in_the_order_of_the_registry() -> None:
     enricher = make_enricher(SiteData(Inventory((Asset("web-1"),))))
     assert [name for name, _ in enricher.versions] == ["assets", "identities", "geo", "warninglists"]
     assert enricher.required == {"assets", "identities"}
-    sources = [e.source for e in enricher.answer((HOST, Entity(EntityType.IP, "8.8.8.8", Role.ACTOR)), lease())]
+    sources = [
+        e.source
+        for e in enricher.answer(
+            (HOST, Entity(EntityType.IP, "8.8.8.8", Role.ACTOR)), lease("assets", "identities", "geo", "warninglists")
+        )
+    ]
     assert sources == ["assets", "assets", "geo", "warninglists"]

@@ -15,6 +15,10 @@ import msgspec
 from countersign.actions import ACTIONS
 from countersign.actions.playbooks import lines
 from countersign.approvals.proposal import Proposal, digest, people_needed
+from countersign.authority import grant
+from countersign.authority.agents import Operation
+from countersign.authority.lease import VerifiedLease, demand
+from countersign.authority.terms import Use
 from countersign.model.entities import EntityType, Role
 from countersign.model.evidence import Evidence, LookupStatus
 from countersign.model.inventory import Asset, Identity, Inventory
@@ -61,8 +65,12 @@ class _Draft(msgspec.Struct):
     findings: dict[str, None]
 
 
-def suggest(case: str, records: Sequence[FindingRecord], inventory: Inventory) -> tuple[Suggestion, ...]:
-    """Responses to a case's findings, those to the strongest finding first. A finding called benign suggests none."""
+def suggest(
+    case: str, records: Sequence[FindingRecord], inventory: Inventory, lease: VerifiedLease | None, use: Use
+) -> tuple[Suggestion, ...]:
+    """Responses to a case's findings, those to the strongest finding first. A finding called benign suggests none. Raises
+    LeaseRefused unless the investigator's lease covers this case."""
+    demand(lease, Operation.PROPOSE, grant.case(case), use)
     site = _Site(inventory)
     drafts: dict[tuple[str, ...], _Draft] = {}
     for record in sorted(records, key=lambda r: -r.verdict.pico):

@@ -5,10 +5,16 @@ An agent proposes and records; only people approve. A site's own agents are adde
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from enum import StrEnum
 from types import MappingProxyType
 
 import msgspec
+
+NAME = re.compile(r"[a-z][a-z0-9-]{1,39}")
+"""What an agent can be called: the name stands in tokens, entries and addresses."""
 
 
 class Operation(StrEnum):
@@ -24,7 +30,7 @@ class Operation(StrEnum):
 
 
 class Agent(msgspec.Struct, frozen=True):
-    """One agent: ``operations`` bounds every lease it is given."""
+    """One agent: ``operations`` bounds every lease it is given, its own as well as one that is handed on to it."""
 
     name: str
     purpose: str
@@ -34,7 +40,11 @@ class Agent(msgspec.Struct, frozen=True):
 _ALL = (
     Agent("enricher", "asks the site's lookups about the entities of a finding", frozenset({Operation.LOOKUP})),
     Agent("correlator", "links findings that one person should see as one case", frozenset({Operation.LINK})),
-    Agent("triage", "scores findings and records verdict and decision", frozenset({Operation.DECIDE})),
+    Agent(
+        "triage",
+        "scores findings and records verdict and decision; hands lookups to the enricher and linking to the correlator",
+        frozenset({Operation.DECIDE, Operation.LOOKUP, Operation.LINK}),
+    ),
     Agent(
         "investigator",
         "gathers further evidence for a case and drafts its summary and proposals",
@@ -44,3 +54,8 @@ _ALL = (
 )
 
 AGENTS: MappingProxyType[str, Agent] = MappingProxyType({agent.name: agent for agent in _ALL})
+
+
+def fingerprint(public: bytes) -> str:
+    """Name of a public key in entries and on screens: SHA-256 of its 32 bytes, as OpenSSH writes one."""
+    return "SHA256:" + base64.b64encode(hashlib.sha256(public).digest()).decode().rstrip("=")

@@ -8,7 +8,8 @@ Biscuit's own dates end at seconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -28,7 +29,8 @@ from biscuit_auth import (
     Rule,
 )
 
-from countersign.authority.agents import AGENTS, Operation
+from countersign.authority.agents import AGENTS, Agent, Operation
+from countersign.authority.terms import Lease, LeaseRefused, Refusal, Revocations, Use
 from countersign.errors import UsageError, VerificationError
 
 LEASE_MS_MAX = 24 * 3_600_000
@@ -36,6 +38,7 @@ LEASE_MS_MAX = 24 * 3_600_000
 REVOCATIONS_AGE_MS_MAX = 60_000
 """A revocation list older than this counts as "everything revoked"."""
 LEASE_BYTES_MAX = 16_384
+STOPPED = "agent stopped"
 _AUTHORIZE_MAX = timedelta(seconds=2)
 
 _AUTHORITY = """
@@ -45,43 +48,24 @@ check if task({task});
 check if operation($operation), {operations}.contains($operation);
 check if resource($resource), {resources}.contains($resource);
 """
+_CASE = "check if case({case});"
+_HOLDER = "check if holder({holder});"
 _USE = """
-now_ms({now_ms}); task({task}); operation({operation}); resource({resource});
+now_ms({now_ms}); task({task}); case({case}); operation({operation}); resource({resource}); holder({holder});
 allow if lease($task, $agent, $expires_ms), task($task);
 """
 _READ = "lease($task, $agent, $expires_ms) <- lease($task, $agent, $expires_ms)"
-
-
-class Lease(msgspec.Struct, frozen=True):
-    """A lease as its holder carries it. Only ``token`` counts; the rest says in clear what it was made for.
-
-    id: the root block's revocation id, short enough for a ledger entry; revoking it revokes whatever was delegated from it.
-    """
-
-    token: bytes
-    id: str
-    agent: str
-    task: str
-    operations: tuple[str, ...]
-    resources: tuple[str, ...]
-    expires_ms: int
-
-    def body(self) -> dict[str, Any]:
-        """Body of its ``lease.issued`` entry: everything but the token."""
-        return {
-            "agent": self.agent,
-            "task": self.task,
-            "operations": list(self.operations),
-            "resources": list(self.resources),
-            "expires_ms": self.expires_ms,
-        }
-
-
-class Revocations(msgspec.Struct, frozen=True):
-    """Revoked lease ids and when the list was known to be complete."""
-
-    ids: frozenset[str]
-    as_of_ms: int
+_HELD = re.compile(r'check if holder\("([a-z0-9-]+)"\)')
+_UNTIL = re.compile(r"\$now < (\d+)")
+_FAILED = re.compile(r"check if (now_ms|task|case|operation|resource|holder)\(")
+_REASONS = {
+    "now_ms": "expired",
+    "task": "other task",
+    "case": "other case",
+    "operation": "other operation",
+    "resource": "other resource",
+    "holder": "other holder",
+}
 
 
 _SEAL = object()
@@ -89,7 +73,10 @@ _SEAL = object()
 
 @dataclass(frozen=True, slots=True, init=False)
 class VerifiedLease:
-    """Proof that ``verify`` let this use pass; it cannot be made in any other way. Check it once per batch."""
+    """Proof that ``verify`` let this use pass; it cannot be made in any other way. Check it once per batch.
+
+    agent: who holds it. until_ms: it proves nothing from then on: the lease ends, or what is known of revocations is old.
+    """
 
     id: str
     task: str
@@ -97,16 +84,67 @@ class VerifiedLease:
     operation: Operation
     resource: str
     expires_ms: int
+    case: str
+    until_ms: int
 
     def __init__(
-        self, seal: object, *, lease: str, task: str, agent: str, operation: Operation, resource: str, expires_ms: int
+        self,
+        seal: object,
+        *,
+        lease: str,
+        task: str,
+        agent: str,
+        operation: Operation,
+        resource: str,
+        expires_ms: int,
+        case: str = "",
+        until_ms: int = 0,
     ) -> None:
         if seal is not _SEAL:
             raise VerificationError("a verified lease only comes from authority.lease.verify", where="lease")
-        for name, value in (("id", lease), ("task", task), ("agent", agent), ("operation", operation)):
+        values = (lease, task, agent, operation, resource, expires_ms, case, until_ms)
+        for name, value in zip(self.__slots__, values, strict=True):
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "resource", resource)
-        object.__setattr__(self, "expires_ms", expires_ms)
+
+    def refusal(self, operation: Operation, resource: str, use: Use) -> str:
+        """Why this proof does not cover a use; "" when it does."""
+        if use.now_ms >= self.until_ms:
+            return "expired" if use.now_ms >= self.expires_ms else "stale revocation list"
+        if use.task != self.task:
+            return "other task"
+        if use.case != self.case:
+            return "other case"
+        if operation is not self.operation:
+            return "other operation"
+        return "" if resource == self.resource else "other resource"
+
+    def allows(self, operation: Operation, resource: str, use: Use) -> bool:
+        """Whether this proof covers a use."""
+        return not self.refusal(operation, resource, use)
+
+
+def demand(lease: VerifiedLease | None, operation: Operation, resource: str, use: Use) -> None:
+    """What every connector calls before it does anything. Raises LeaseRefused."""
+    if type(lease) is not VerifiedLease:
+        raise refused("no lease", f"no lease for {operation.value} on {resource}", operation, resource, use)
+    if reason := lease.refusal(operation, resource, use):
+        what = f"{reason}: the lease does not cover {operation.value} on {resource} for task {use.task}"
+        raise refused(reason, what, operation, resource, use, lease=lease.id, agent=lease.agent)
+
+
+def refused(
+    reason: str,
+    what: str,
+    operation: Operation,
+    resource: str,
+    use: Use,
+    *,
+    lease: str = "",
+    agent: str = "",
+    todo: str = "verify one for this use",
+) -> LeaseRefused:
+    """The error for a use that was not let pass."""
+    return LeaseRefused(Refusal(reason, agent, use.task, use.case, operation.value, resource, lease), what, todo=todo)
 
 
 def new_root_key() -> bytes:
@@ -128,20 +166,38 @@ def mint(
     resources: Iterable[str],
     now_ms: int,
     expires_ms: int,
+    case: str = "",
+    agents: Mapping[str, Agent] = AGENTS,
 ) -> Lease:
-    """A lease for ``agent`` on ``task``. Raises UsageError when it is empty, too long, or more than the agent may
-    hold."""
+    """A lease for ``agent`` on ``task``, and on one case if it names one. Raises UsageError when it is empty, too long, or
+    more than the agent may hold."""
     allowed, named = {o.value for o in operations}, set(resources)
-    _check_request(agent, task, allowed, named, expires_ms - now_ms)
+    _check_request(agents, agent, task, allowed, named, expires_ms - now_ms)
     terms = {"task": task, "agent": agent, "expires_ms": expires_ms, "operations": allowed, "resources": named}
-    token = BiscuitBuilder(_AUTHORITY, terms).build(_private(root_key))
-    return Lease(bytes(token.to_bytes()), _id(token), agent, task, tuple(sorted(allowed)), tuple(sorted(named)), expires_ms)
+    source = _AUTHORITY
+    if case:
+        source, terms["case"] = source + _CASE, case
+    token = BiscuitBuilder(source, terms).build(_private(root_key))
+    return Lease(
+        token=bytes(token.to_bytes()),
+        id=_id(token),
+        agent=agent,
+        task=task,
+        operations=tuple(sorted(allowed)),
+        resources=tuple(sorted(named)),
+        expires_ms=expires_ms,
+        case=case,
+        own=_id(token),
+        holder=agent,
+    )
 
 
-def _check_request(agent: str, task: str, operations: set[str], resources: set[str], life_ms: int) -> None:
-    if agent not in AGENTS:
-        raise UsageError(f"unknown agent {agent!r}", where="lease", todo=f"known: {', '.join(AGENTS)}")
-    if excess := operations - {o.value for o in AGENTS[agent].operations}:
+def _check_request(
+    agents: Mapping[str, Agent], agent: str, task: str, operations: set[str], resources: set[str], life_ms: int
+) -> None:
+    if agent not in agents:
+        raise UsageError(f"unknown agent {agent!r}", where="lease", todo=f"known: {', '.join(agents)}")
+    if excess := operations - {o.value for o in agents[agent].operations}:
         raise UsageError(f"{agent} may not hold {', '.join(sorted(excess))}", where="lease")
     if not (task and operations and resources):
         raise UsageError("a lease names a task, operations and resources", where="lease")
@@ -153,13 +209,25 @@ def attenuate(
     lease: Lease,
     public: bytes,
     *,
+    to: str = "",
     operations: Iterable[Operation] | None = None,
     resources: Iterable[str] | None = None,
     expires_ms: int | None = None,
+    case: str = "",
 ) -> Lease:
-    """A narrower lease for a delegate; what is None stays as it was. The result never allows more than ``lease``."""
+    """A narrower lease for a delegate; what is None stays as it was. The result never allows more than ``lease``.
+
+    to: the agent that it is handed on to, which must be allowed the operation itself, and cannot hand it on under yet
+    another name. case: the one case that it is good for.
+    """
     checks: list[str] = []
     terms: dict[str, Any] = {}
+    if to:
+        checks.append(_HOLDER)
+        terms["holder"] = to
+    if case:
+        checks.append(_CASE)
+        terms["case"] = case
     if operations is not None:
         checks.append("check if operation($operation), {operations}.contains($operation);")
         terms["operations"] = {o.value for o in operations}
@@ -178,6 +246,9 @@ def attenuate(
         operations=tuple(sorted(set(terms.get("operations", lease.operations)) & set(lease.operations))),
         resources=tuple(sorted(set(terms.get("resources", lease.resources)) & set(lease.resources))),
         expires_ms=min(terms.get("expires_ms", lease.expires_ms), lease.expires_ms),
+        case=case or lease.case,
+        own=token.revocation_ids[-1][:_ID_CHARS],
+        holder=to or lease.holder,
     )
 
 
@@ -190,23 +261,86 @@ def verify(
     resource: str,
     now_ms: int,
     revoked: Revocations,
+    case: str = "",
+    agents: Mapping[str, Agent] = AGENTS,
 ) -> VerifiedLease:
-    """Let one use pass, or raise VerificationError: forged, expired, revoked, other task, operation or resource."""
-    token = _open(lease, public)
-    _check_revoked(token, now_ms, revoked)
-    terms = {"now_ms": now_ms, "task": task, "operation": operation.value, "resource": resource}
+    """Let one use pass, or raise LeaseRefused: forged, expired, revoked, its agent stopped, other task, case, operation or
+    resource."""
+    use = Use(task, now_ms, case)
+    return verify_each(lease, public, operation=operation, resources=(resource,), use=use, revoked=revoked, agents=agents)[0]
+
+
+def verify_each(
+    lease: Lease,
+    public: bytes,
+    *,
+    operation: Operation,
+    resources: Sequence[str],
+    use: Use,
+    revoked: Revocations,
+    agents: Mapping[str, Agent] = AGENTS,
+) -> tuple[VerifiedLease, ...]:
+    """``verify`` for several resources at once: a proof for each, in order, or LeaseRefused for the first that fails. The
+    token's signatures, which cost most, are checked once."""
+    token = _opened(lease, public, operation, resources[0], use)
+    if reason := _revocation(token, use.now_ms, revoked):
+        raise refused(reason, reason, operation, resources[0], use, lease=_id(token), agent=lease.holder)
+    blocks = [token.block_source(i) or "" for i in range(token.block_count())]
+    named = _HELD.findall("\n".join(blocks[1:]))
+    until_ms = min(map(int, _UNTIL.findall("\n".join(blocks))), default=0)
+    found = []
+    for resource in resources:
+        agent = _authorize(token, operation, resource, use, named[-1] if named else "")
+        holder = named[-1] if named else agent
+        for name in (agent, holder):
+            if reason := _agent_refusal(name, operation, revoked, agents):
+                todo = f"see `countersign agents list` for {name}"
+                raise refused(reason, reason, operation, resource, use, lease=_id(token), agent=name, todo=todo)
+        proof = VerifiedLease(
+            _SEAL,
+            lease=_id(token),
+            task=use.task,
+            agent=holder,
+            operation=operation,
+            resource=resource,
+            expires_ms=until_ms,
+            case=use.case,
+            until_ms=min(until_ms, revoked.as_of_ms + REVOCATIONS_AGE_MS_MAX + 1),
+        )
+        found.append(proof)
+    return tuple(found)
+
+
+def _authorize(token: Biscuit, operation: Operation, resource: str, use: Use, holder: str) -> str:
+    """The agent whose task the lease is for."""
+    terms = {
+        "now_ms": use.now_ms,
+        "task": use.task,
+        "case": use.case,
+        "operation": operation.value,
+        "resource": resource,
+        "holder": holder,
+    }
     try:
         builder = AuthorizerBuilder(_USE, terms)
         _be_patient(builder)
         authorizer = builder.build(token)
         authorizer.authorize()
-        _, agent, expires_ms = authorizer.query(Rule(_READ))[0].terms
+        return str(authorizer.query(Rule(_READ))[0].terms[1])
     except (AuthorizationError, DataLogError, IndexError, ValueError) as error:
-        what = f"the lease does not allow {operation.value} on {resource} for task {task} at {now_ms}"
-        raise VerificationError(what, where=f"lease {_id(token)}", todo="mint a lease for this use") from error
-    return VerifiedLease(
-        _SEAL, lease=_id(token), task=task, agent=agent, operation=operation, resource=resource, expires_ms=expires_ms
-    )
+        failed = _FAILED.search(str(error))
+        reason = _REASONS[failed.group(1)] if failed else "not allowed"
+        what = f"{reason}: the lease does not allow {operation.value} on {resource} for task {use.task} at {use.now_ms}"
+        raise refused(reason, what, operation, resource, use, lease=_id(token), agent=holder) from error
+
+
+def _agent_refusal(name: str, operation: Operation, revoked: Revocations, agents: Mapping[str, Agent]) -> str:
+    """Both the agent whose task it is and the one that it was handed on to are enrolled, running, and may do this."""
+    if name in revoked.stopped:
+        return STOPPED
+    if name not in agents:
+        return "agent not enrolled"
+    return "" if operation in agents[name].operations else "beyond the agent"
 
 
 def _be_patient(builder: AuthorizerBuilder) -> None:
@@ -217,11 +351,10 @@ def _be_patient(builder: AuthorizerBuilder) -> None:
     builder.set_limits(limits)  # type: ignore[attr-defined]
 
 
-def _check_revoked(token: Biscuit, now_ms: int, revoked: Revocations) -> None:
+def _revocation(token: Biscuit, now_ms: int, revoked: Revocations) -> str:
     if not 0 <= now_ms - revoked.as_of_ms <= REVOCATIONS_AGE_MS_MAX:
-        raise VerificationError("the revocation list is stale", where=f"lease {_id(token)}", todo="refresh it")
-    if any(block[:_ID_CHARS] in revoked.ids for block in token.revocation_ids):
-        raise VerificationError("the lease was revoked", where=f"lease {_id(token)}")
+        return "stale revocation list"
+    return "revoked" if any(block[:_ID_CHARS] in revoked.ids for block in token.revocation_ids) else ""
 
 
 _ID_CHARS = 32
@@ -229,6 +362,13 @@ _ID_CHARS = 32
 
 def _id(token: Biscuit) -> str:
     return token.revocation_ids[0][:_ID_CHARS]
+
+
+def _opened(lease: Lease, public: bytes, operation: Operation, resource: str, use: Use) -> Biscuit:
+    try:
+        return _open(lease, public)
+    except VerificationError as error:
+        raise refused("forged", error.what, operation, resource, use) from error
 
 
 def _open(lease: Lease, public: bytes) -> Biscuit:

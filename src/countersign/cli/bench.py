@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Measure speed in CPU time.", no_args_is_help=True)
     group.command("hot-path")(hot_path)
     group.command("score")(score)
+    group.command("lease")(lease)
     app.add_typer(group, name="bench")
 
 
@@ -62,6 +63,16 @@ def score(
     from countersign.evaluate.bench_score import bench_score  # noqa: PLC0415
 
     _show(bench_score(rows), json=json)
+
+
+def lease(
+    rounds: Annotated[int, typer.Option(min=10, help="How often each is done.")] = 500,
+    json: JsonOption = False,
+) -> None:
+    """Leases alone: CPU microseconds to mint one, to narrow it for a delegate, to verify a use, and for a whole batch."""
+    from countersign.evaluate.bench_lease import bench_lease  # noqa: PLC0415
+
+    _show(bench_lease(rounds), json=json)
 
 
 def _show(figures: dict[str, Any], *, json: bool) -> None:

@@ -9,6 +9,8 @@ import typer
 
 from countersign.actions import NOTHING_RUNS
 from countersign.actions.suggest import Suggestion, suggest
+from countersign.authority.agents import Operation
+from countersign.authority.grant import case as resource
 from countersign.cli.common import DataOption, JsonOption, emit, note, opened, table
 from countersign.correlate.ocsf_export import Incident, detection_finding, incident_finding
 from countersign.investigate.summary import summarise
@@ -50,22 +52,28 @@ def show(ident: Annotated[str, typer.Argument(metavar="ID")], data: DataOption =
     """Show a case: what happened, why, and what its decision rests on."""
     with opened(data) as site, reading(site.engine) as conn:
         detail = read_case.case_detail(conn, ident)
-        responses = suggest(detail.case.id, detail.records, inventory.load(conn))
-        now_ms = site.clock.now_ms()
+        known = inventory.load(conn)
+        granted = site.case_grant(detail.case.id)
     if json:
         emit(detail)
         return
     row = detail.case
     typer.echo(f"{row.id}  {row.status.replace('_', ' by ', 1)}  {row.title}")
-    for sentence in summarise(detail.records, now_ms=now_ms):
-        typer.echo(f"  {sentence.text}  [{', '.join(sentence.cites)}]")
+    if granted.refusals:
+        note(f"no draft, no suggestions: {granted.refusals[0].reason} (`countersign agents list`)")
+    else:
+        lease = granted.of(Operation.SUMMARISE, resource(row.id))
+        for sentence in summarise(row.id, detail.records, lease, granted.use):
+            typer.echo(f"  {sentence.text}  [{', '.join(sentence.cites)}]")
     top = next((r for r in detail.records if r.finding.id == row.top_finding), None)
     if top is not None:
         weights = [(c.feature, c.value, f"{c.pico / 1e12:+.3f}") for c in top.verdict.contributions]
         table(("feature", "value", "weight"), weights, title="Score of the strongest finding")
         conditions = [(c.name, c.outcome.value, c.have, c.need) for c in top.decision.conditions]
         table(("condition", "outcome", "have", "need"), conditions, title="Gate")
-    _show_responses(responses)
+    if not granted.refusals:
+        lease = granted.of(Operation.PROPOSE, resource(row.id))
+        _show_responses(suggest(row.id, detail.records, known, lease, granted.use))
 
 
 def _show_responses(responses: Sequence[Suggestion]) -> None:

@@ -94,5 +94,7 @@ def _print(summary: Summary) -> None:
     names = ("lines", "accepted", "duplicates", "ignored", "quarantined", "findings", "cases", "escalated", "closed")
     table(("what", "count"), [(name, f"{getattr(summary, name):,}") for name in names])
     note(f"{summary.seconds:.1f} s; ledger holds {summary.size:,} entries")
+    if summary.waiting:
+        note(f"{summary.waiting:,} alerts are on disk and wait: an agent is stopped (`countersign agents list`)")
     if summary.quarantined:
         note("some messages could not be read: `countersign quarantine list` shows where and why")

@@ -29,6 +29,8 @@ GROUPS = (
     "people",
     "approvals",
     "policy",
+    "agents",
+    "leases",
     "ledger",
     "record",
     "learn",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from countersign.enrich import asn, assets, geo, identities, intel, warninglists
 from countersign.enrich.base import LocalLookup, NotConfigured, SiteData
-from countersign.enrich.enricher import RESOURCE, Enricher
+from countersign.enrich.enricher import Enricher
 
 Factory = Callable[[SiteData], LocalLookup | NotConfigured]
 
@@ -35,7 +35,6 @@ def make_enricher(site: SiteData) -> Enricher:
 
 __all__ = [
     "LOOKUPS",
-    "RESOURCE",
     "Enricher",
     "Factory",
     "LocalLookup",

@@ -6,25 +6,24 @@ from collections.abc import Iterable, Sequence
 from itertools import chain, islice
 
 from countersign.authority.agents import Operation
-from countersign.authority.lease import VerifiedLease
+from countersign.authority.grant import Grant, lookup
+from countersign.authority.lease import demand
 from countersign.enrich.base import LocalLookup, unavailable
-from countersign.errors import VerificationError
 from countersign.model.entities import Entity, EntityType
 from countersign.model.evidence import Evidence
 
 REMEMBERED_MAX = 50_000
-RESOURCE = "lookups/local"
-"""What a lease must name for local lookups."""
 
 
 class Enricher:
-    """The only way to the lookups: it takes proof of a lease with every question."""
+    """The only way to the lookups: it takes a proof for each of them with every question."""
 
     def __init__(self, lookups: Iterable[LocalLookup], *, remembered_max: int = REMEMBERED_MAX) -> None:
         self.lookups = tuple(lookups)
         self._remembered: dict[Entity, tuple[Evidence, ...]] = {}
         self._remembered_max = remembered_max
         self._versions = self.versions
+        self._checked: Grant | None = None
         self._asked = {kind: tuple(one for one in self.lookups if kind in one.types) for kind in EntityType}
 
     @property
@@ -37,13 +36,18 @@ class Enricher:
         """Names of the lookups without whose answer nothing may be closed."""
         return frozenset(lookup.name for lookup in self.lookups if lookup.required)
 
-    def answer(self, entities: Sequence[Entity], lease: VerifiedLease) -> tuple[Evidence, ...]:
+    def answer(self, entities: Sequence[Entity], granted: Grant) -> tuple[Evidence, ...]:
         """Evidence in the order of the entities, then of the lookups; an entity in two roles is asked about once.
 
-        Raises VerificationError when the lease is not one for local lookups.
+        Raises LeaseRefused unless a verified lease for each lookup covers the task at hand. A grant cannot change, so it is
+        checked when it is first seen.
         """
-        if type(lease) is not VerifiedLease or lease.operation is not Operation.LOOKUP or lease.resource != RESOURCE:
-            raise VerificationError("no lease for local lookups", where="enrich", todo=f"verify one for {RESOURCE}")
+        if granted is not self._checked:
+            self._checked = None
+            for one in self.lookups:
+                resource = lookup(one.name)
+                demand(granted.of(Operation.LOOKUP, resource), Operation.LOOKUP, resource, granted.use)
+            self._checked = granted
         if self._versions != (versions := self.versions):
             self._remembered.clear()
             self._versions = versions
@@ -53,14 +57,19 @@ class Enricher:
             answers[entity.key] = known if known is not None else self._ask(entity)
         return tuple(chain.from_iterable(answers.values()))
 
+    def silent(self, entities: Sequence[Entity], why: str) -> tuple[Evidence, ...]:
+        """What is known when nobody may ask: that every source that would have been asked is unavailable."""
+        each = {entity.key: entity for entity in entities}.values()
+        return tuple(unavailable(one.name, entity, why) for entity in each for one in self._asked[entity.type])
+
     def _ask(self, entity: Entity) -> tuple[Evidence, ...]:
         evidence: list[Evidence] = []
         faults = 0
-        for lookup in self._asked[entity.type]:
+        for one in self._asked[entity.type]:
             try:
-                answer = lookup.answer(entity)
+                answer = one.answer(entity)
             except Exception as error:  # noqa: BLE001, RUF100 - a lookup promises not to raise; this one did not answer
-                answer = unavailable(lookup.name, entity, type(error).__name__)
+                answer = unavailable(one.name, entity, type(error).__name__)
                 faults += 1
             if answer is not None:
                 evidence.append(answer)

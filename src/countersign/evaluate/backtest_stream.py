@@ -11,9 +11,13 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from countersign.authority.agents import Operation
+from countersign.authority.grant import Part, alone, lookup
+from countersign.authority.terms import Use
 from countersign.autonomy.scopes import scope_of
 from countersign.correlate import fold, link
 from countersign.correlate.history import History
+from countersign.enrich import Enricher
 from countersign.enrich.assets import Assets
 from countersign.enrich.facts import Surroundings, surroundings
 from countersign.enrich.identities import Identities
@@ -68,7 +72,9 @@ class _Known:
     """What the inventory says of entities, each asked about once."""
 
     def __init__(self, inventory: Inventory) -> None:
-        self._lookups = (Assets(inventory.assets), Identities(inventory.identities))
+        self._enricher = Enricher((Assets(inventory.assets), Identities(inventory.identities)))
+        names = tuple(lookup(name) for name, _ in self._enricher.versions)
+        self._granted = alone(Use("backtest", 0), "enricher", [Part("enricher", Operation.LOOKUP, names)])
         self._remembered: dict[tuple[tuple[Entity, ...], str], Surroundings] = {}
 
     def around(self, finding: Finding) -> Surroundings:
@@ -77,8 +83,7 @@ class _Known:
         if known is None:
             if len(self._remembered) >= _REMEMBERED_MAX:
                 self._remembered.clear()
-            each = {entity.key: entity for entity in finding.entities}.values()
-            answers = [answer for entity in each for lookup in self._lookups if (answer := lookup.answer(entity))]
+            answers = self._enricher.answer(finding.entities, self._granted)
             known = self._remembered[key] = surroundings(answers, finding.host)
         return known
 

@@ -10,6 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
+from countersign.authority.agents import Operation
+from countersign.authority.grant import case
+from countersign.authority.lease import VerifiedLease, demand
+from countersign.authority.terms import Use
 from countersign.investigate import phrases
 from countersign.investigate.phrases import clip, count, listed, moment, percent, weight
 from countersign.model.attack import TACTIC_ORDER, tactic_name
@@ -34,14 +38,16 @@ class Sentence(msgspec.Struct, frozen=True):
     cites: tuple[str, ...]
 
 
-def summarise(records: Sequence[FindingRecord], *, now_ms: int) -> tuple[Sentence, ...]:
-    """The draft for the latest record of each finding of one case; empty when there are none."""
+def summarise(ident: str, records: Sequence[FindingRecord], lease: VerifiedLease | None, use: Use) -> tuple[Sentence, ...]:
+    """The draft for the latest record of each finding of the case ``ident``; empty when there are none. Raises LeaseRefused
+    unless the investigator's lease covers this case."""
+    demand(lease, Operation.SUMMARISE, case(ident), use)
     if not records:
         return ()
     ordered = sorted(records, key=lambda r: (r.finding.first_seen_ms, r.finding.id))
     top = strongest(ordered)
     parts: tuple[Iterator[Sentence], ...] = (
-        _extent(ordered, now_ms),
+        _extent(ordered, use.now_ms),
         _course(ordered),
         _assets(ordered),
         _verdict(top),

@@ -12,7 +12,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from countersign import flow
-from countersign.authority.lease import VerifiedLease
+from countersign.authority.agents import Operation
+from countersign.authority.grant import CASES, FINDINGS, Grant
+from countersign.authority.lease import demand
 from countersign.autonomy import governor, review
 from countersign.correlate import nearby
 from countersign.correlate.nearby import LEVEL
@@ -23,7 +25,19 @@ from countersign.model.decisions import Action
 from countersign.model.entries import Actor, Entry, Kind
 from countersign.model.records import FindingRecord
 from countersign.model.verdicts import PPM, Label
-from countersign.store import asking, autonomy, closing, evidence, inbox, ledger, past, projection, quarantine, working
+from countersign.store import (
+    asking,
+    autonomy,
+    closing,
+    evidence,
+    inbox,
+    leases,
+    ledger,
+    past,
+    projection,
+    quarantine,
+    working,
+)
 from countersign.store.autonomy import InForce
 from countersign.store.gear import Report, Tools
 from countersign.store.labelling import Standing
@@ -55,19 +69,21 @@ class Batch:
         self.report = Report(batches=1)
         self.force = InForce("", "")
         self.governance: autonomy.Governance
-        self.lease: VerifiedLease
+        self.granted: Grant
         self.seeds: dict[str, bytes] = {}
 
-    def run(self, claimed: list[inbox.Claimed], skip: frozenset[int]) -> Report:
-        """Everything between the claim and the commit. ``skip``: places known to break things; they are quarantined."""
-        self._begin()
-        lease = self._take_lease(sum(row.n for row in claimed))
+    def run(self, claimed: list[inbox.Claimed], skip: frozenset[int]) -> Report | None:
+        """Everything between the claim and the commit. ``skip``: places known to break things; they are quarantined. None
+        when no lease allows it: nothing is done but recording that, and the alerts go on waiting."""
+        if not self._begin(f"inbox-{claimed[0].id}", sum(row.n for row in claimed)):
+            return None
+        granted = self.granted
         with self.timed("read"):
             reads = [self._read(row, skip) for row in claimed]
             items = self._new_items(reads)
             self._enter_received(reads)
         with self.timed("fold"):
-            parts = flow.gather(items, lambda finding: self.tools.role(finding, lease))
+            parts = flow.gather(items, lambda finding: self.tools.role(finding, granted))
         with self.timed("load"):
             load = self._load(parts)
         with self.timed("correlate"):
@@ -76,7 +92,7 @@ class Batch:
                 load.known,
                 load.history,
                 load.index,
-                lambda entities: self.tools.answer(entities, lease),
+                lambda entities: self.tools.answer(entities, granted),
                 self.next_case,
             )
         with self.timed("judge"):
@@ -89,10 +105,11 @@ class Batch:
             self._finish(found.next_case)
         return self.report
 
-    def ask(self, findings: Sequence[str]) -> Report:
-        """Ask the gate again about findings that wait or were closed, because labels or trouble changed since."""
-        self._begin()
-        self._take_lease(len(findings), "asked again")
+    def ask(self, findings: Sequence[str]) -> Report | None:
+        """Ask the gate again about findings that wait or were closed, because labels or trouble changed since. None when no
+        lease allows it."""
+        if not self._begin(f"ask-{findings[0]}", len(findings), "asked again"):
+            return None
         self._ask(findings, "asked again")
         self._finish(self.next_case)
         return self.report
@@ -100,8 +117,8 @@ class Batch:
     def peek(self, findings: Sequence[str]) -> dict[str, Standing]:
         """What the gate would say of these findings at this moment; nothing is written."""
         self._look()
-        lease, _ = self.tools.lease(f"peek-{self.size}", len(findings), self.now_ms)
-        asked = asking.load(self.conn, findings, lambda entities: self.tools.answer(entities, lease))
+        granted = self.tools.lease(self.conn, f"peek-{self.size}", self.now_ms)
+        asked = asking.load(self.conn, findings, lambda entities: self.tools.answer(entities, granted))
         judged = self.tools.judge(self._facts(asked.placed, asked.load)) if asked.placed else []
         return {
             p.finding.id: Standing(j.decision.quiet, j.verdict.pico, j.verdict.p1_ppm)
@@ -116,11 +133,21 @@ class Batch:
         self.killed = self.tools.killed(self.conn)
         autonomy.observe(self.governance, self.force, self.killed)
 
-    def _begin(self) -> None:
-        """The same, and the week's seed."""
+    def _begin(self, task: str, alerts: int, why: str = "inbox") -> bool:
+        """The same, the lease, and the week's seed. False when a lease without which nothing can be written was refused. The
+        task keeps its name when it is tried again, so that its refusal is recorded once."""
         self._look()
-        self.seeds, opening = closing.commit_seeds(self.conn, self.now_ms, self.size)
+        self.granted = self.tools.lease(self.conn, task, self.now_ms)
+        for entry in leases.refused(self.conn, self.granted.refusals, self.size, self.now_ms):
+            self.entries.append((entry, ""))
+        if not (self.granted.holds(Operation.DECIDE) and self.granted.holds(Operation.LINK)):
+            if self.entries:
+                ledger.append(self.conn, self.entries)
+            return False
+        self.seeds, opening = closing.commit_seeds(self.conn, self.now_ms, self.size + len(self.entries))
         self.entries.extend((entry, "") for entry in opening)
+        self._enter_lease(alerts, why)
+        return True
 
     def _finish(self, next_case: int) -> None:
         """The scopes' states, and everything into the ledger."""
@@ -159,7 +186,7 @@ class Batch:
 
     def _ask(self, findings: Sequence[str], why: str) -> None:
         """Decide anew; what is decided as before leaves no trace."""
-        asked = asking.load(self.conn, findings, lambda entities: self.tools.answer(entities, self.lease))
+        asked = asking.load(self.conn, findings, lambda entities: self.tools.answer(entities, self.granted))
         if not asked.placed:
             return
         judged = self.tools.judge(self._facts(asked.placed, asked.load))
@@ -196,6 +223,7 @@ class Batch:
             )
             for i, r in enumerate(records)
         ]
+        self._demand(Operation.DECIDE, FINDINGS)
         projection.write_findings(self.conn, decided)
         closing.write(self.conn, decided)
         return decided
@@ -238,12 +266,15 @@ class Batch:
         self.entries.append((entry, case))
         return self.size + len(self.entries) - 1
 
-    def _take_lease(self, alerts: int, why: str = "inbox") -> VerifiedLease:
-        lease, body = self.tools.lease(f"batch-{self.size}", alerts, self.now_ms)
-        self.actor = Actor("agent", "triage", lease.id)
-        self._enter(Kind.LEASE_ISSUED, lease.id, why, body)
-        self.lease = lease
-        return lease
+    def _enter_lease(self, alerts: int, why: str) -> None:
+        lease = self.granted.lease
+        assert lease is not None  # noqa: S101 - _begin saw proofs that came from it
+        self.actor = Actor("agent", lease.agent, lease.id)
+        self._enter(Kind.LEASE_ISSUED, lease.id, why, self.tools.issued(self.granted, alerts))
+
+    def _demand(self, operation: Operation, resource: str) -> None:
+        """No write in an agent's name without its lease."""
+        demand(self.granted.of(operation, resource), operation, resource, self.granted.use)
 
     def _read(self, row: inbox.Claimed, skip: frozenset[int]) -> Read:
         delivery = evidence.get(self.conn, row.blob, Delivery)
@@ -316,6 +347,7 @@ class Batch:
 
     def _write(self, found: flow.Correlated, judged: Sequence[flow.Judged], load: working.Working) -> None:
         records = flow.records(found, judged)
+        self._demand(Operation.LINK, CASES)
         self._merge(found, load)
         refs = [placed.refs for placed in found.placed]
         decided = self._decided(records, refs, [j.p1_ppm for j in judged], str(self.size))

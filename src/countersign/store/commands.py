@@ -12,7 +12,18 @@ from countersign.autonomy.recall import Recalled
 from countersign.model.entries import Entry, Kind
 from countersign.model.inventory import Inventory
 from countersign.ports import Clock
-from countersign.store import casework, evidence, inventory, labelling, ledger, quarantine, reviewing, switches
+from countersign.store import (
+    agents,
+    casework,
+    evidence,
+    inventory,
+    labelling,
+    leases,
+    ledger,
+    quarantine,
+    reviewing,
+    switches,
+)
 from countersign.store import tables as t
 from countersign.store.act import NOTHING
 from countersign.store.autonomy import InForce
@@ -120,6 +131,21 @@ class Commands:
         with writing(self._engine) as conn:
             who, now_ms = actor or self.operator, self._clock.now_ms()
             switches.switch(conn, scope, reason, who, now_ms, stop=False, force=self._force())
+
+    def stop_agent(self, name: str, reason: str, actor: str = "") -> None:
+        """Kill switch of an agent: its leases fail from the next check on, and after a restart too."""
+        with writing(self._engine) as conn:
+            agents.stop(conn, name, reason, actor or self.operator, self._clock.now_ms())
+
+    def retire_agent(self, name: str, reason: str, actor: str = "") -> None:
+        """Take an agent that the site added out for good."""
+        with writing(self._engine) as conn:
+            agents.retire(conn, name, reason, actor or self.operator, self._clock.now_ms())
+
+    def revoke_lease(self, ident: str, reason: str, actor: str = "") -> leases.Issued:
+        """Let no use of a lease, nor of what was handed on from it, pass any more."""
+        with writing(self._engine) as conn:
+            return leases.revoke(conn, ident, reason, actor or self.operator, self._clock.now_ms())
 
     def issue_token(self, source: str, days: int = TOKEN_DAYS_DEFAULT, actor: str = "") -> str:
         """A new token: intake of one source, or a reserved name such as ``api:read``; only its hash is kept."""

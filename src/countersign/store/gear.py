@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from countersign import flow
-from countersign.authority.lease import VerifiedLease
+from countersign.authority.grant import Grant
 from countersign.model.entities import Entity
 from countersign.model.evidence import Evidence
 from countersign.model.findings import Finding
@@ -22,18 +22,19 @@ from countersign.store.autonomy import InForce
 class Tools:
     """What bootstrap hands in, so that this room knows no concrete source, lookup or model.
 
-    lease: mints the lease of one micro-batch (task, alerts, now) with the body of its ledger entry.
-    answer: looks entities up under that lease.  judge: verdicts and decisions.  switches: kill switch state.
+    lease: mints the lease of one micro-batch (task, now), checked against what is revoked.  issued: its ledger entry's body
+    (alerts). answer: looks entities up under that lease.  judge: verdicts and decisions.  switches: kill switch state.
     role: what the inventory says that a finding's host is for.  in_force: model and policy that decide at present.
     """
 
     source: Callable[[str, bytes, str], Source]
-    lease: Callable[[str, int, int], tuple[VerifiedLease, dict[str, Any]]]
-    answer: Callable[[Sequence[Entity], VerifiedLease], tuple[Evidence, ...]]
+    lease: Callable[[Connection, str, int], Grant]
+    issued: Callable[[Grant, int], dict[str, Any]]
+    answer: Callable[[Sequence[Entity], Grant], tuple[Evidence, ...]]
     judge: Callable[[flow.Batch], list[flow.Judged]]
     killed: Callable[[Connection], frozenset[str]]
     prepare: Callable[[Connection], None]
-    role: Callable[[Finding, VerifiedLease], str]
+    role: Callable[[Finding, Grant], str]
     in_force: Callable[[], InForce]
 
 

@@ -14,9 +14,10 @@ import structlog
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
+from countersign.authority.terms import LeaseRefused
 from countersign.errors import EnvironmentFault
 from countersign.ports import Clock
-from countersign.store import asking, inbox, ledger, past
+from countersign.store import asking, inbox, leases, ledger, past
 from countersign.store.batch import Batch
 from countersign.store.engine import reading, writing
 from countersign.store.gear import Report, Tools
@@ -42,6 +43,8 @@ class HotPath:
         self._carried = past.Carried()
         self._mark = -1
         self._swept_ms = 0
+        self.held_back = False
+        """Whether alerts wait that no lease allows to be processed: an agent without which nothing is written is stopped."""
 
     def drain(self, tick: Callable[[Report], None] | None = None) -> Report:
         """Process until the inbox is empty; ``tick`` sees each batch's report."""
@@ -60,9 +63,23 @@ class HotPath:
             return report
         except (EnvironmentFault, OperationalError):  # the database is in trouble, not the batch
             raise
+        except LeaseRefused as error:  # nor are the alerts to blame: they wait, and the ledger says for what
+            self._refused(error)
+            return None
         except Exception:
             log.exception("micro-batch failed; taking it apart")
+        try:
             return self._apart()
+        except LeaseRefused as error:
+            self._refused(error)
+            return None
+
+    def _refused(self, error: LeaseRefused) -> None:
+        """A connector refused: the batch was rolled back, the refusal is recorded."""
+        log.error("a lease was refused", why=str(error))
+        self.held_back = True
+        with writing(self._engine) as conn:
+            leases.record(conn, [error.refusal], self._clock.now_ms())
 
     def sweep(self) -> Report:
         """Ask the gate again about findings that wait for a person, when people's answers or a scope's state changed since
@@ -77,11 +94,21 @@ class HotPath:
             return total
         after = ""
         while page := self._waiting(scopes, after):
-            with writing(self._engine) as conn:
-                total.add(Batch(conn, self._tools, self._clock.now_ms(), ledger.lock_head(conn)).ask(page))
+            report = self._ask(page)
+            if report is None:
+                return total
+            total.add(report)
             after = page[-1]
         self._mark, self._swept_ms = mark, self._clock.now_ms()
         return total
+
+    def _ask(self, findings: Sequence[str]) -> Report | None:
+        try:
+            with writing(self._engine) as conn:
+                return Batch(conn, self._tools, self._clock.now_ms(), ledger.lock_head(conn)).ask(findings)
+        except LeaseRefused as error:
+            self._refused(error)
+            return None
 
     def _waiting(self, scopes: Sequence[str], after: str) -> list[str]:
         with reading(self._engine) as conn:
@@ -107,6 +134,9 @@ class HotPath:
                 return None
             batch = Batch(conn, self._tools, self._clock.now_ms(), head, self._carried)
             report = batch.run(claimed, skip)
+            self.held_back = report is None
+            if report is None:
+                return None
             start = time.process_time()
         self._carried.keep(batch.end)
         report.seconds["commit"] += time.process_time() - start
@@ -122,7 +152,7 @@ class HotPath:
         culprits = frozenset(place for place in range(row.n) if not self._survives(row, place))
         try:
             report = self._attempt(only=row.id, skip=culprits)
-        except (EnvironmentFault, OperationalError):
+        except (EnvironmentFault, OperationalError, LeaseRefused):
             raise
         except Exception:  # together they break what none of them breaks alone
             log.exception("alerts cannot be processed together; all of them are quarantined")
@@ -137,7 +167,7 @@ class HotPath:
             head = ledger.lock_head(conn)
             Batch(conn, self._tools, self._clock.now_ms(), head).run([row], others)
             transaction.rollback()
-        except (EnvironmentFault, OperationalError):
+        except (EnvironmentFault, OperationalError, LeaseRefused):
             raise
         except Exception as error:  # the point is to learn which alert breaks things, whatever the error
             log.error("alert cannot be processed", place=place, error=type(error).__name__)

@@ -20,11 +20,13 @@ from countersign.model.entries import Entry, Kind
 from countersign.model.inventory import Inventory
 from countersign.model.records import FindingRecord, Records
 from countersign.store import (
+    agents,
     autonomy,
     casework,
     changes,
     closing,
     evidence,
+    leases,
     ledger,
     past,
     people,
@@ -202,6 +204,26 @@ def _people(conn: Connection, numbered: Sequence[_Numbered]) -> None:
             people.apply_revoked(conn, entry.subject, entry.time)
 
 
+def _agents(conn: Connection, numbered: Sequence[_Numbered]) -> None:
+    for index, entry in numbered:
+        if entry.kind is Kind.AGENT_REGISTERED:
+            agents.apply_registered(conn, entry.subject, entry.body, index, entry.time)
+        elif entry.kind is Kind.AGENT_STOPPED:
+            agents.apply_stopped(conn, entry.subject, entry.body["reason"], index)
+        elif entry.kind is Kind.AGENT_RESUMED:
+            agents.apply_resumed(conn, entry.subject, index)
+        else:
+            agents.apply_retired(conn, entry.subject, index, entry.time)
+
+
+def _leases(conn: Connection, numbered: Sequence[_Numbered]) -> None:
+    for index, entry in numbered:
+        if entry.kind is Kind.LEASE_REVOKED:
+            leases.apply_revoked(conn, entry.subject, entry.body, index, entry.time)
+        else:
+            leases.apply_refused(conn, entry.body, index)
+
+
 def _changes(conn: Connection, numbered: Sequence[_Numbered]) -> None:
     for index, entry in numbered:
         if entry.kind is Kind.CHANGE_PROPOSED:
@@ -222,6 +244,12 @@ _APPLY: Mapping[Kind, Callable[[Connection, Sequence[_Numbered]], Any]] = {
     Kind.INVENTORY_IMPORTED: _imported,
     Kind.PERSON_ENROLLED: _people,
     Kind.PERSON_REVOKED: _people,
+    Kind.AGENT_REGISTERED: _agents,
+    Kind.AGENT_STOPPED: _agents,
+    Kind.AGENT_RESUMED: _agents,
+    Kind.AGENT_RETIRED: _agents,
+    Kind.LEASE_REVOKED: _leases,
+    Kind.LEASE_REFUSED: _leases,
     Kind.CHANGE_PROPOSED: _changes,
     Kind.CHANGE_APPROVED: _changes,
     Kind.CHANGE_DENIED: _changes,

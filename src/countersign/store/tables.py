@@ -17,10 +17,12 @@ from sqlalchemy import (
     Text,
 )
 
-from countersign.store import tables_closing, tables_meta
+from countersign.store import tables_agents, tables_closing, tables_meta
 
 metadata, Rowid = tables_meta.metadata, tables_meta.Rowid
 autonomy, labels, judgements = tables_closing.autonomy, tables_closing.labels, tables_closing.judgements
+agents, revoked_leases = tables_agents.agents, tables_agents.revoked_leases
+lease_refusals = tables_agents.lease_refusals
 closes, confirmed, seeds = tables_closing.closes, tables_closing.confirmed, tables_closing.seeds
 
 # --- the way in -------------------------------------------------------------------------------------------------
@@ -348,4 +350,7 @@ PROJECTIONS = (
     judgements,
     closes,
     confirmed,
+    agents,
+    revoked_leases,
+    lease_refusals,
 )

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from countersign.authority.grant import Grant
 from countersign.errors import (
     ConflictError,
     CountersignError,
@@ -30,6 +31,7 @@ from countersign.errors import (
 )
 from countersign.ports import Clock
 from countersign.web import render
+from countersign.web.agents import Agents
 from countersign.web.closed import Closed
 from countersign.web.guard import Access, SecureHeaders, person_of, refused_write
 from countersign.web.pages import Pages
@@ -64,6 +66,10 @@ class Site(Protocol):
         """Where to write."""
         ...
 
+    def case_grant(self, case: str) -> Grant:
+        """The investigator's lease for drafts about one case, or why there is none."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Door:
@@ -76,7 +82,7 @@ class Door:
     write: Writer | None = None
 
 
-def doors(pages: Pages, writes: Writes, closed: Closed, scopes: Scopes) -> tuple[Door, ...]:
+def doors(pages: Pages, writes: Writes, closed: Closed, scopes: Scopes, agents: Agents) -> tuple[Door, ...]:
     """Every route of the console. A door without an access rule cannot be written down."""
     person, public = Access.PERSON, Access.PUBLIC
     return (
@@ -104,6 +110,10 @@ def doors(pages: Pages, writes: Writes, closed: Closed, scopes: Scopes) -> tuple
         Door("GET", "/autonomy/live", person, scopes.live),
         Door("GET", "/autonomy/{scope}/{act}", person, scopes.form),
         Door("POST", "/autonomy/{scope}/{act}", person, write=scopes.act),
+        Door("GET", "/agents", person, agents.page),
+        Door("GET", "/agents/live", person, agents.live),
+        Door("GET", "/agents/{subject}/{act}", person, agents.form),
+        Door("POST", "/agents/{subject}/{act}", person, write=agents.act),
         Door("GET", "/findings/{finding_id}/alerts", person, pages.alert_list),
         Door("GET", "/alerts/{blob}/{place}", person, pages.alert),
         Door("GET", "/sources", person, pages.sources),
@@ -132,11 +142,13 @@ def create_console(site: Site, *, sessions: Sessions, clock: Clock, checkpoint: 
     """The console. ``checkpoint()`` returns the newest signed checkpoint or None, and raises VerificationError when
     its signature does not hold; without it the header says that sealing is not known."""
     static = f"/static/{render.static_version()}"
-    pages = Pages(site.engine, sessions, clock, checkpoint, static)
+    pages = Pages(site.engine, sessions, clock, checkpoint, static, site.case_grant)
     writes = Writes(site.commands, pages)
     app = FastAPI(title="Countersign console", openapi_url=None, docs_url=None, redoc_url=None)
     app.add_middleware(SecureHeaders)
-    for door in doors(pages, writes, Closed(site.commands, pages), Scopes(site.commands, pages)):
+    commands = site.commands
+    rooms = Closed(commands, pages), Scopes(commands, pages), Agents(commands, pages)
+    for door in doors(pages, writes, *rooms):
         endpoint = _endpoint(door, pages)
         app.add_route(door.path, endpoint, methods=[door.method], include_in_schema=False)
     app.mount(static, Static(directory=render.STATIC), name="static")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any
 
@@ -12,9 +12,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 
 from countersign.actions import NOTHING_RUNS
-from countersign.actions.suggest import suggest
+from countersign.actions.suggest import Suggestion, suggest
+from countersign.authority.agents import Operation
+from countersign.authority.grant import Grant
+from countersign.authority.grant import case as resource
 from countersign.errors import NotFoundError
 from countersign.investigate.summary import summarise
+from countersign.model.inventory import Inventory
 from countersign.model.records import FindingRecord
 from countersign.ports import Clock
 from countersign.store import inventory, read, read_case, read_raw, read_review
@@ -32,12 +36,19 @@ class Pages:
     """Everything a page needs, handed in once."""
 
     def __init__(
-        self, engine: Engine, sessions: Sessions, clock: Clock, checkpoint: CheckpointReader | None, static: str
+        self,
+        engine: Engine,
+        sessions: Sessions,
+        clock: Clock,
+        checkpoint: CheckpointReader | None,
+        static: str,
+        grant: Callable[[str], Grant],
     ) -> None:
         self.engine = engine
         self.sessions = sessions
         self.clock = clock
         self.checkpoint = checkpoint
+        self.grant = grant
         self.env: Environment = render.environment(static)
         self.watcher = Watcher(self._pulse)
         self._counted: tuple[int, read.Counts] | None = None
@@ -111,13 +122,26 @@ class Pages:
             "rank": case_view.rank_parts(row),
             "evidence_for": case_view.leaning(records, 1, 3),
             "evidence_against": case_view.leaning(records, -1, 3),
-            "summary": self._draft(row, records),
+            "summary": self._draft(row, records, self.grant(row.id)),
             "chips": case_view.chips(row, top),
             "gate": case_view.gate_ppm(top),
         }
 
-    def _draft(self, row: read.CaseRow, records: Sequence[FindingRecord]) -> tuple[case_view.Cited, ...]:
-        return case_view.drawn_from(row, records, summarise(records, now_ms=self.clock.now_ms()))
+    @staticmethod
+    def _draft(row: read.CaseRow, records: Sequence[FindingRecord], granted: Grant) -> tuple[case_view.Cited, ...]:
+        """The investigator's draft; none while it has no lease, which the page then says."""
+        if granted.refusals:
+            return ()
+        lease = granted.of(Operation.SUMMARISE, resource(row.id))
+        return case_view.drawn_from(row, records, summarise(row.id, records, lease, granted.use))
+
+    @staticmethod
+    def _responses(
+        row: read.CaseRow, records: Sequence[FindingRecord], known: Inventory, granted: Grant
+    ) -> tuple[Suggestion, ...]:
+        if granted.refusals:
+            return ()
+        return suggest(row.id, records, known, granted.of(Operation.PROPOSE, resource(row.id)), granted.use)
 
     # --- a case ---------------------------------------------------------------------------------------------------
 
@@ -142,6 +166,7 @@ class Pages:
             closes = read_review.of_case(conn, detail.case.id)
             known = inventory.load(conn)
             now_status = status(conn, self.checkpoint)
+        granted = self.grant(detail.case.id)
         sealed = now_status.ledger.sealed
         shown, other = case_view.contributions(detail.top) if detail.top else ((), None)
         moments = case_view.timeline(detail.records)
@@ -158,9 +183,10 @@ class Pages:
             "other": other,
             "scale": max((abs(c.pico) for c in (*shown, *((other,) if other else ()))), default=1),
             "graph": graph.build(detail.records),
-            "responses": suggest(detail.case.id, detail.records, known),
+            "responses": self._responses(detail.case, detail.records, known, granted),
+            "undrafted": granted.refusals[0].reason if granted.refusals else "",
             "nothing_runs": NOTHING_RUNS,
-            "summary": self._draft(detail.case, detail.records),
+            "summary": self._draft(detail.case, detail.records, granted),
             "gate": case_view.gate_ppm(detail.top),
             "mark": f"{detail.case.entry}.{int(detail.case.entry < sealed)}",
             "sealed": sealed,

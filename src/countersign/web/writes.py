@@ -55,6 +55,18 @@ class Commands(Protocol):
         """Lift a kill switch."""
         ...
 
+    def stop_agent(self, name: str, reason: str, actor: str) -> None:
+        """Kill switch of an agent."""
+        ...
+
+    def retire_agent(self, name: str, reason: str, actor: str) -> None:
+        """Take an agent of the site's own out for good."""
+        ...
+
+    def revoke_lease(self, ident: str, reason: str, actor: str) -> object:
+        """No use of a lease passes any more."""
+        ...
+
 
 class Writes:
     """The console's forms."""
