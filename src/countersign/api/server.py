@@ -65,6 +65,7 @@ class Worker(threading.Thread):
             try:
                 self._site.hot_path.drain(lambda _report: self._seal_if_due())
                 self._site.hot_path.sweep()
+                self._site.tidy()
                 sealed = self._seal_new(sealed)
             except CountersignError as error:
                 log.error("worker", error=str(error))

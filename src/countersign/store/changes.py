@@ -20,7 +20,7 @@ from countersign.approvals.proposal import EXPIRY_MS, NONCE_CHARS, canonical, di
 from countersign.approvals.quorum import Review, Standing
 from countersign.errors import ConflictError, NotFoundError, UsageError
 from countersign.model.entries import Actor, Entry, Kind
-from countersign.store import casework, ledger, people
+from countersign.store import casework, ledger, outbox, people
 from countersign.store import tables as t
 from countersign.store.effects import Approved, Effect, unmoved
 from countersign.store.sql import insert_rows, upsert
@@ -70,6 +70,7 @@ def propose(conn: Connection, wanted: Change, now_ms: int, effects: Effects, *, 
     _not_twice(conn, change, now_ms)
     body = {"proposal": canonical(change).decode(), "digest": digest(change)}
     apply_proposed(conn, body, size)
+    outbox.tell(conn, outbox.WAITS, size, change.change, "", now_ms)
     ledger.append(conn, [(Entry(Kind.CHANGE_PROPOSED, now_ms, change.requester, str(size), trigger, body), "")])
     return size
 
@@ -125,6 +126,7 @@ def approve(conn: Connection, number: int, answer: Answer, now_ms: int, effects:
     if standing is not Standing.APPROVED:
         return None
     made = Approved(number, change, held.digest, by, size)
+    outbox.tell(conn, standing.value, number, change.change, "", now_ms)
     effect.do(conn, made, now_ms)
     return made
 
@@ -135,6 +137,7 @@ def deny(conn: Connection, number: int, person: str, reason: str, now_ms: int) -
     held = waiting(conn, number, now_ms)
     by = casework.person(conn, person)
     body = {"digest": held.digest, "reason": signed.said(reason), "standing": Standing.DENIED.value}
+    outbox.tell(conn, Standing.DENIED.value, number, held.change.change, "", now_ms)
     _answer(conn, Entry(Kind.CHANGE_DENIED, now_ms, by, str(number), str(number), body), size)
 
 

@@ -17,11 +17,13 @@ from sqlalchemy import (
     Text,
 )
 
-from countersign.store import tables_closing, tables_meta
+from countersign.store import tables_approvals, tables_closing, tables_meta
 
 metadata, Rowid = tables_meta.metadata, tables_meta.Rowid
 autonomy, labels, judgements = tables_closing.autonomy, tables_closing.labels, tables_closing.judgements
 closes, confirmed, seeds = tables_closing.closes, tables_closing.confirmed, tables_closing.seeds
+proposals, proposal_answers = tables_approvals.proposals, tables_approvals.proposal_answers
+notices = tables_approvals.notices
 
 # --- the way in -------------------------------------------------------------------------------------------------
 
@@ -341,6 +343,8 @@ PROJECTIONS = (
     people,
     changes,
     answers,
+    proposals,
+    proposal_answers,
     counters,
     switches,
     autonomy,
