@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-from countersign.store import tables_approvals, tables_closing, tables_meta
+from countersign.store import tables_approvals, tables_closing, tables_meta, tables_people
 
 metadata, Rowid = tables_meta.metadata, tables_meta.Rowid
 autonomy, labels, judgements = tables_closing.autonomy, tables_closing.labels, tables_closing.judgements
@@ -352,4 +352,5 @@ PROJECTIONS = (
     judgements,
     closes,
     confirmed,
+    *tables_people.PROJECTIONS,
 )
