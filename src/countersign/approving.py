@@ -7,21 +7,24 @@ signature by an enrolled person over the very bytes that are approved; proposing
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
+import msgspec
 from sqlalchemy import Connection
 
 from countersign.actions import ACTIONS
 from countersign.actions.suggest import Suggestion, suggest
+from countersign.approvals import webauthn
 from countersign.approvals.status import Status
 from countersign.bootstrap import Site
 from countersign.errors import ConfigError, ConflictError, NotFoundError, UsageError
 from countersign.impact import effects
 from countersign.model.cases import CaseStatus
-from countersign.model.matters import Line, Sheet
-from countersign.store import act, changes, inventory, proposals, read_approvals, read_case, settling
-from countersign.store.changes import Answer
+from countersign.model.matters import Ceremony, Line, Pressed, Sheet
+from countersign.store import act, changes, inventory, passkeys, proposals, read_approvals, read_case, settling
 from countersign.store.engine import reading, writing
 from countersign.store.proposals import Terms
+from countersign.store.signers import Answer, Passkeyed
 
 DIGEST_CHARS_MIN = 8
 """Fewest digits of a draft's digest that name it."""
@@ -31,9 +34,10 @@ Choose = Callable[[tuple[Suggestion, ...]], Suggestion]
 class Approving:
     """Every method that writes is one transaction with its entries, covered by a checkpoint before it returns."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, origin: str = "") -> None:
         self._site = site
         self._effects = effects(site)
+        self.origin = origin or f"http://localhost:{site.config.server.port}"
 
     # --- read -----------------------------------------------------------------------------------------------------
 
@@ -57,7 +61,38 @@ class Approving:
         with reading(self._site.engine) as conn:
             return read_approvals.sheet(conn, number, self._site.clock.now_ms(), self._effects)
 
+    def ceremony(self, number: int, person: str) -> Ceremony:
+        """What this person's browser must have signed to approve it. Raises ConflictError when they have no passkey here,
+        and whatever would refuse their approval whoever signed."""
+        now_ms = self._site.clock.now_ms()
+        with writing(self._site.engine) as conn:  # a name may be given its pseudonym
+            sheet = read_approvals.sheet(conn, number, now_ms, self._effects)
+            who = act.person(conn, person)
+            mine = [one for one in passkeys.active(conn, who.id) if one.rp_id == self._rp_id]
+        if sheet.line.state != "waiting":
+            raise ConflictError(f"it is {sheet.line.state} already", where=str(number), todo="have it proposed anew")
+        if who.id == sheet.line.asked_by_person:
+            raise ConflictError("the requester never approves", where=str(number), todo="have somebody else look at it")
+        if not mine:
+            raise ConflictError("you have no passkey here", where=self._rp_id, todo="add one, or approve from the shell")
+        nonce = webauthn.nonce(self._site.session_key, who.id, sheet.line.digest, now_ms)
+        challenge = webauthn.b64(webauthn.challenge(sheet.line.digest, nonce))
+        return Ceremony(number, challenge, self._rp_id, tuple(one.credential for one in mine), nonce)
+
+    @property
+    def _rp_id(self) -> str:
+        return urlsplit(self.origin).hostname or ""
+
     # --- write ----------------------------------------------------------------------------------------------------
+
+    def approve_by_passkey(self, number: int, person: str, pressed: Pressed, reason: str) -> str:
+        """Take an approval that a passkey signed, in answer to ``ceremony``. Raises as ``approve`` does."""
+        with writing(self._site.engine) as conn:
+            now_ms = self._site.clock.now_ms()
+            digest = read_approvals.sheet(conn, number, now_ms, self._effects).line.digest
+            webauthn.fresh(self._site.session_key, pressed.nonce, act.person(conn, person).id, digest, now_ms)
+        assertion = webauthn.Assertion(**msgspec.structs.asdict(pressed))
+        return self.approve(number, Answer(person, "", reason, Passkeyed(assertion, self.origin)))
 
     def propose(self, case_id: str, choose: Choose, person: str, trigger: str = "command") -> int:
         """Put one of the responses suggested for a case before people; returns its number.

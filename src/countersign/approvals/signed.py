@@ -31,18 +31,6 @@ class Enrolled(msgspec.Struct, frozen=True):
     revoked_ms: int = 0
 
 
-def accept(data: bytes, digest: str, review: Review, armoured: str, people: Sequence[Enrolled]) -> Enrolled:
-    """The enrolled key with which ``review.by`` approves the change in ``data``, recorded under ``digest``.
-
-    Refused: other bytes than those recorded, a draft, an agent, the requester, no reason, after the expiry; a signature that
-    does not verify; a key that is not enrolled, of somebody else, revoked, or without the entitlement.
-    Raises VerificationError where bytes, signature or key do not hold, ConflictError or UsageError where the rules say no.
-    """
-    found = unchanged(data, digest)
-    admissible(found, found.requester, review, found.change)
-    return by_key(digest, review, armoured, people)
-
-
 def admissible(matter: Matter, requester: Actor, review: Review, where: str) -> None:
     """Raises ConflictError or UsageError when the rules say no, whoever signed and how."""
     said(review.reason)

@@ -6,6 +6,27 @@ from __future__ import annotations
 import msgspec
 
 
+class Ceremony(msgspec.Struct, frozen=True):
+    """What a browser is asked to have signed. challenge: base64url. credentials: ids of the person's passkeys, base64url.
+    nonce: comes back with the answer."""
+
+    number: int
+    challenge: str
+    rp_id: str
+    credentials: tuple[str, ...]
+    nonce: str
+
+
+class Pressed(msgspec.Struct, frozen=True):
+    """What a browser brings back, each part in base64url without padding, with the nonce of the ceremony."""
+
+    credential: str
+    authenticator_data: str
+    client_data: str
+    signature: str
+    nonce: str
+
+
 class Given(msgspec.Struct, frozen=True):
     """One answer. by: name, or pseudonym where the key table knows none. key: fingerprint, "" of a denial."""
 

@@ -20,12 +20,14 @@ from countersign.approvals.proposal import EXPIRY_MS, NONCE_CHARS, canonical, di
 from countersign.approvals.quorum import Review, Standing
 from countersign.errors import ConflictError, NotFoundError, UsageError
 from countersign.model.entries import Actor, Entry, Kind
-from countersign.store import casework, ledger, outbox, people
+from countersign.store import casework, ledger, outbox, signers
 from countersign.store import tables as t
 from countersign.store.effects import Approved, Effect, unmoved
+from countersign.store.signers import Answer
 from countersign.store.sql import insert_rows, upsert
 
 Effects = Mapping[str, Effect]
+__all__ = ["Answer", "Effects", "Pending", "approve", "deny", "pending", "propose", "waiting"]
 EXPIRY_MS_MAX = 7 * 86_400_000
 
 
@@ -42,14 +44,6 @@ class Pending(msgspec.Struct, frozen=True):
     def change(self) -> Change:
         """What is proposed. Raises VerificationError when the row is not what the digest says."""
         return signed.unchanged(self.proposal.encode(), self.digest)
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """A person's approval: by name, armoured signature over ``change.message(digest)``, and reason."""
-
-    person: str
-    signature: str
-    reason: str
 
 
 def propose(conn: Connection, wanted: Change, now_ms: int, effects: Effects, *, trigger: str = "command") -> int:
@@ -106,19 +100,16 @@ def approve(conn: Connection, number: int, answer: Answer, now_ms: int, effects:
     size, _ = ledger.lock_head(conn)
     held = waiting(conn, number, now_ms)
     by = casework.person(conn, answer.person)
-    enrolled = people.enrolled(conn)
-    review = Review(by, True, answer.reason, now_ms)
-    key = signed.accept(held.proposal.encode(), held.digest, review, answer.signature, enrolled)
-    change = held.change
-    in_force = {one.fingerprint for one in enrolled if not one.revoked_ms}
-    standing = signed.count(change, _earlier(conn, number, in_force), review).standing
+    review, change = Review(by, True, answer.reason, now_ms), held.change
+    signed.admissible(change, change.requester, review, change.change)
+    key = signers.check(conn, held.digest, review, answer, now_ms)
+    standing = signed.count(change, _earlier(conn, number, signers.in_force(conn)), review).standing
     effect = _effect(effects, change)
     unmoved(conn, effect, change)
     body = {
         "digest": held.digest,
         "nonce": change.nonce,
-        "fingerprint": key.fingerprint,
-        "signature": answer.signature,
+        **key.record,
         "reason": signed.said(answer.reason),
         "standing": standing.value,
     }

@@ -21,9 +21,9 @@ from countersign.errors import ConflictError, NotFoundError
 from countersign.model.entities import EntityType
 from countersign.model.entries import Actor, Entry, Kind
 from countersign.model.responses import Target, TargetKind
-from countersign.store import act, evidence, ledger, outbox, people, settling
+from countersign.store import act, evidence, ledger, outbox, settling, signers
 from countersign.store import tables as t
-from countersign.store.changes import Answer
+from countersign.store.signers import Answer
 from countersign.store.sql import upsert
 
 NOT_RUN = "approved, not run: responses are not switched on here"
@@ -118,15 +118,12 @@ def approve(conn: Connection, number: int, answer: Answer, now_ms: int) -> Statu
     proposal, by = found.proposal, act.person(conn, answer.person)
     review = Review(by, True, answer.reason, now_ms)
     signed.admissible(proposal, proposal.requester, review, proposal.action)
-    enrolled = people.enrolled(conn)
-    key = signed.by_key(found.digest, review, answer.signature, enrolled)
-    in_force = {one.fingerprint for one in enrolled if not one.revoked_ms}
-    earlier = _earlier(conn, number, in_force)
+    key = signers.check(conn, found.digest, review, answer, now_ms)
+    earlier = _earlier(conn, number, signers.in_force(conn))
     standing = signed.counted(proposal, proposal.requester, earlier, review, proposal.action).standing
     body = {
         "digest": found.digest,
-        "fingerprint": key.fingerprint,
-        "signature": answer.signature,
+        **key.record,
         "reason": signed.said(answer.reason),
         "standing": standing.value,
     }
