@@ -21,7 +21,7 @@ from countersign.errors import ConfigError, ConflictError, NotFoundError, UsageE
 from countersign.impact import effects
 from countersign.model.cases import CaseStatus
 from countersign.model.matters import Ceremony, Line, Pressed, Sheet
-from countersign.store import act, changes, inventory, passkeys, proposals, read_approvals, read_case, settling
+from countersign.store import act, changes, inventory, outbox, passkeys, proposals, read_approvals, read_case, settling
 from countersign.store.engine import reading, writing
 from countersign.store.proposals import Terms
 from countersign.store.signers import Answer, Passkeyed
@@ -83,6 +83,12 @@ class Approving:
     def _rp_id(self) -> str:
         return urlsplit(self.origin).hostname or ""
 
+    def troubles(self) -> tuple[str, ...]:
+        """Messages about what waits that could not be delivered, in words."""
+        with reading(self._site.engine) as conn:
+            found = outbox.troubled(conn)
+        return tuple(f"{one.channel}: {one.error} (number {one.number}, tried {one.tries} times)" for one in found)
+
     # --- write ----------------------------------------------------------------------------------------------------
 
     def approve_by_passkey(self, number: int, person: str, pressed: Pressed, reason: str) -> str:
@@ -107,6 +113,10 @@ class Approving:
             number = proposals.create(conn, draft, requester, self._terms(draft.action), now_ms, trigger=trigger)
         self._site.seal()
         return number
+
+    def propose_draft(self, case_id: str, digest: str, person: str) -> int:
+        """The same for the suggestion whose draft was shown."""
+        return self.propose(case_id, by_digest(digest), person, "console")
 
     def approve(self, number: int, answer: Answer) -> str:
         """Take a signed approval; returns what came of it, in words. Raises VerificationError, ConflictError, UsageError."""

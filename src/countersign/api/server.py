@@ -32,6 +32,7 @@ from countersign.sources.reader import split_body
 from countersign.store import ledger
 from countersign.store.engine import reading
 from countersign.web.app import create_console
+from countersign.web.approvals import Approvals
 from countersign.web.session import Sessions
 
 log = structlog.get_logger()
@@ -114,8 +115,8 @@ class Log(StaticFiles):
         return response
 
 
-def create_app(site: Site, sessions: Sessions, *, worker: bool = True) -> Starlette:
-    """The whole service over one site."""
+def create_app(site: Site, sessions: Sessions, *, worker: bool = True, approvals: Approvals | None = None) -> Starlette:
+    """The whole service over one site. ``approvals``: handed through to the console, which alone has people before it."""
     working = Worker(site)
     intake = Intake(
         engine=site.engine,
@@ -126,7 +127,8 @@ def create_app(site: Site, sessions: Sessions, *, worker: bool = True) -> Starle
         body_bytes_max=site.config.server.body_bytes_max,
         wake=working.wake,
     )
-    console = create_console(site, sessions=sessions, clock=site.clock, checkpoint=site.sealer.checkpoint)
+    seal = site.sealer.checkpoint
+    console = create_console(site, sessions=sessions, clock=site.clock, checkpoint=seal, approvals=approvals)
     tlog = site.data / "tlog"
     tlog.mkdir(exist_ok=True)
 

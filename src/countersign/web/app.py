@@ -30,6 +30,7 @@ from countersign.errors import (
 )
 from countersign.ports import Clock
 from countersign.web import render
+from countersign.web.approvals import ApprovalPages, Approvals
 from countersign.web.closed import Closed
 from countersign.web.guard import Access, SecureHeaders, person_of, refused_write
 from countersign.web.pages import Pages
@@ -74,6 +75,24 @@ class Door:
     access: Access
     read: Reader | None = None
     write: Writer | None = None
+
+
+def approval_doors(pages: ApprovalPages) -> tuple[Door, ...]:
+    """Routes of what waits for people. ``approve`` takes a passkey's assertion and nothing less."""
+    person = Access.PERSON
+    return (
+        Door("GET", "/approvals", person, pages.page),
+        Door("GET", "/approvals/live", person, pages.live),
+        Door("GET", "/approvals/{number}", person, pages.one),
+        Door("GET", "/approvals/{number}/live", person, pages.one_live),
+        Door("GET", "/approvals/{number}/approve", person, pages.approve_form),
+        Door("GET", "/approvals/{number}/ceremony", person, pages.ceremony),
+        Door("POST", "/approvals/{number}/approve", person, write=pages.approve),
+        Door("GET", "/approvals/{number}/deny", person, pages.deny_form),
+        Door("POST", "/approvals/{number}/deny", person, write=pages.deny),
+        Door("GET", "/cases/{case_id}/propose", person, pages.propose_form),
+        Door("POST", "/cases/{case_id}/propose", person, write=pages.propose),
+    )
 
 
 def doors(pages: Pages, writes: Writes, closed: Closed, scopes: Scopes) -> tuple[Door, ...]:
@@ -128,15 +147,26 @@ class Static(StaticFiles):
         return await super().get_response(path, scope)
 
 
-def create_console(site: Site, *, sessions: Sessions, clock: Clock, checkpoint: CheckpointReader | None = None) -> FastAPI:
-    """The console. ``checkpoint()`` returns the newest signed checkpoint or None, and raises VerificationError when
-    its signature does not hold; without it the header says that sealing is not known."""
+def create_console(
+    site: Site,
+    *,
+    sessions: Sessions,
+    clock: Clock,
+    checkpoint: CheckpointReader | None = None,
+    approvals: Approvals | None = None,
+) -> FastAPI:
+    """The console. ``approvals``: what may be done about what waits for people; without it the console only counts it.
+    ``checkpoint()`` returns the newest signed checkpoint or None, and raises VerificationError when its signature does
+    not hold; without it the header says that sealing is not known."""
     static = f"/static/{render.static_version()}"
     pages = Pages(site.engine, sessions, clock, checkpoint, static)
     writes = Writes(site.commands, pages)
     app = FastAPI(title="Countersign console", openapi_url=None, docs_url=None, redoc_url=None)
     app.add_middleware(SecureHeaders)
-    for door in doors(pages, writes, Closed(site.commands, pages), Scopes(site.commands, pages)):
+    if approvals is not None:
+        pages.proposed, pages.proposes = approvals.of_case, True
+    hung = doors(pages, writes, Closed(site.commands, pages), Scopes(site.commands, pages))
+    for door in (*hung, *approval_doors(ApprovalPages(pages, approvals))):
         endpoint = _endpoint(door, pages)
         app.add_route(door.path, endpoint, methods=[door.method], include_in_schema=False)
     app.mount(static, Static(directory=render.STATIC), name="static")
