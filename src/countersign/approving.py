@@ -37,7 +37,7 @@ class Approving:
     def __init__(self, site: Site, origin: str = "") -> None:
         self._site = site
         self._effects = effects(site)
-        self.origin = origin or f"http://localhost:{site.config.server.port}"
+        self.origin = origin or site.config.server.url or f"http://localhost:{site.config.server.port}"
 
     # --- read -----------------------------------------------------------------------------------------------------
 

@@ -14,8 +14,11 @@ from countersign.approving import Approving, by_name
 from countersign.bootstrap import Site, open_site
 from countersign.model.entries import Kind
 from countersign.model.inventory import Criticality
+from countersign.store import act
+from countersign.store import sessions as held
+from countersign.store.engine import writing
 from countersign.web.app import create_console
-from countersign.web.session import Sessions
+from countersign.web.session import COOKIE, Sessions
 from tests import fakes, responding
 from tests.browser.conftest import _serve
 from tests.passkey_signing import Authenticator, enrol
@@ -39,7 +42,7 @@ class Seat:
         self.page.goto(f"{base}/approvals/{number}")
         self.page.keyboard.press("a")
         self.page.fill("#dialog textarea[name=reason]", reason)
-        self.page.click("#dialog button[data-passkey]")
+        self.page.click("#dialog button[data-sign]")
 
 
 class House:
@@ -61,7 +64,10 @@ class House:
         page.on("pageerror", lambda e: complaints.append(str(e)))
         cdp = context.new_cdp_session(page)
         cdp.send("WebAuthn.enable", {"enableUI": False})
-        page.goto(f"{self.base}/enter?t={self.sessions.link_token(name, self.site.clock.now_ms())}")
+        with writing(self.site.engine) as conn:
+            token = held.start(conn, act.person(conn, name).id, held.PASSKEY, self.site.clock.now_ms())
+        context.add_cookies([{"name": COOKIE, "value": self.sessions.signed(token), "url": self.base}])
+        page.goto(f"{self.base}/")
         page.wait_for_selector("#stream[data-state=on]")
         return Seat(page, cdp, _authenticator(cdp, key), complaints)
 
@@ -134,7 +140,7 @@ def test_from_the_case_to_an_approved_action_that_is_not_run(house: House, tmp_p
     other.keyboard.press("a")
     other.fill("#dialog textarea[name=reason]", "saw the dump tool run")
     other.screenshot(path=tmp_path / "approve.png")
-    other.click("#dialog button[data-passkey]")
+    other.click("#dialog button[data-sign]")
     expect(other.locator("#dialog .done")).to_contain_text("approved, not run")
     expect(other.locator("#approval-live")).to_contain_text("Approved, not run: responses are not switched on here.")
     other.screenshot(path=tmp_path / "approved.png")
@@ -150,8 +156,12 @@ def test_what_does_not_count_is_said_and_writes_nothing(house: House) -> None:
     asks, signs = house.seat(CYN), house.seat(ADA)
     number = house.propose(case)
     problem = "#dialog .problem:not([hidden])"
-    asks.approve(house.base, number)
-    expect(asks.page.locator(problem)).to_contain_text("The requester never approves")
+    asks.page.goto(f"{house.base}/approvals/{number}")
+    expect(asks.page.locator("#approval-live .acts")).to_have_text("Withdraw x")
+    asks.page.goto(f"{house.base}/approvals/{number}/approve")
+    asks.page.fill("textarea[name=reason]", "mine")
+    asks.page.click("button[data-sign]")
+    expect(asks.page.locator(".problem:not([hidden])")).to_contain_text("The requester never approves")
     signs.verified(False)
     signs.approve(house.base, number)
     expect(signs.page.locator(problem)).to_contain_text("Nothing was signed")
@@ -175,7 +185,7 @@ def test_a_form_left_open_approves_nothing_once_the_target_is_critical(house: Ho
     signs.page.keyboard.press("a")
     signs.page.fill("#dialog textarea[name=reason]", "saw it")
     responding.inventory(house.site, Criticality.CRITICAL)
-    signs.page.click("#dialog button[data-passkey]")
+    signs.page.click("#dialog button[data-sign]")
     expect(signs.page.locator("#dialog .problem:not([hidden])")).to_contain_text("outdated")
     assert house.state(number) == "outdated"
     expect(signs.page.locator("#approval-live")).to_contain_text("A target changed since it was proposed")

@@ -34,6 +34,7 @@ from countersign.store.engine import reading
 from countersign.web.app import create_console
 from countersign.web.approvals import Approvals
 from countersign.web.session import Sessions
+from countersign.web.ways import Ways
 
 log = structlog.get_logger()
 IDLE_S = 0.5
@@ -127,8 +128,9 @@ def create_app(site: Site, sessions: Sessions, *, worker: bool = True, approvals
         body_bytes_max=site.config.server.body_bytes_max,
         wake=working.wake,
     )
+    ways = Ways(site.config.server.url)
     seal = site.sealer.checkpoint
-    console = create_console(site, sessions=sessions, clock=site.clock, checkpoint=seal, approvals=approvals)
+    console = create_console(site, sessions=sessions, clock=site.clock, checkpoint=seal, ways=ways, approvals=approvals)
     tlog = site.data / "tlog"
     tlog.mkdir(exist_ok=True)
 
@@ -148,7 +150,7 @@ def create_app(site: Site, sessions: Sessions, *, worker: bool = True, approvals
         Route("/readyz", _ready(site)),
         Route("/metrics", _measures(site)),
         Mount("/tlog", Log(directory=tlog)),
-        Mount("/api/v1", create_api(site.engine, sessions, site.clock)),
+        Mount("/api/v1", create_api(site.engine, sessions, site.clock, ways)),
         Mount("/", console),
     ]
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers={500: _broken})

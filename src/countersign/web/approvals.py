@@ -127,6 +127,11 @@ class ApprovalPages:
         """The reason for a no."""
         return self._form(request, person, "deny")
 
+    def withdraw_form(self, request: Request, person: Person) -> Response:
+        """The reason why whoever asked takes it back."""
+        self._own(request, person)
+        return self._form(request, person, "withdraw")
+
     def ceremony(self, request: Request, person: Person) -> Response:
         """What the browser hands to the authenticator, as JSON; a refusal as JSON too."""
         try:
@@ -159,14 +164,26 @@ class ApprovalPages:
 
     def deny(self, request: Request, person: Person, form: FormData) -> Response:
         """Say no; 422 without a reason, 409 when there is nothing to answer any more."""
+        return self._deny(request, person, form, "deny")
+
+    def _deny(self, request: Request, person: Person, form: FormData, name: str) -> Response:
         reason, number = field_of(form, "reason"), number_of(request, "number")
         if not reason:
-            return self._form(request, person, "deny", problem="Give a reason: it goes into the ledger.", code=422)
+            return self._form(request, person, name, problem="Give a reason: it goes into the ledger.", code=422)
         try:
             said = self.approvals.deny(number, person.name, reason)
         except _REFUSED as error:
-            return self._form(request, person, "deny", typed=reason, problem=_sentence(error), code=409)
+            return self._form(request, person, name, typed=reason, problem=_sentence(error), code=409)
         return self._done(request, person, number, said)
+
+    def withdraw(self, request: Request, person: Person, form: FormData) -> Response:
+        """Take back what one asked for."""
+        self._own(request, person)
+        return self._deny(request, person, form, "withdraw")
+
+    def _own(self, request: Request, person: Person) -> None:
+        if self.approvals.sheet(number_of(request, "number")).line.asked_by_person != person.id:
+            raise ConflictError("somebody else asked for this", where="approvals", todo="only they can take it back")
 
     def propose(self, request: Request, person: Person, form: FormData) -> Response:
         """Put a suggested response before people; 409 when it reads differently by now, or waits already."""

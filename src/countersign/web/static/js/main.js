@@ -7,7 +7,7 @@ import { moveSelection, selectedRow, watchQueue } from "./queue.js";
 import { moveEvidence } from "./evidence.js";
 import { keepAges } from "./ages.js";
 import { answerApproval, moveApproval, onApprovals } from "./approvals.js";
-import { watchPasskeys } from "./passkey.js";
+import { watchSigning } from "./signing.js";
 
 const base = document.body.dataset.base;
 
@@ -89,7 +89,7 @@ document.addEventListener("keydown", (event) => {
 
 restorePreferences();
 watchForms();
-watchPasskeys();
+watchSigning();
 watchQueue(base);
 keepAges();
 openStream(base);

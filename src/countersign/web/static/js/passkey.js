@@ -1,56 +1,72 @@
-// Approving with a passkey: the form is held back until the authenticator has signed what the server asks for. What is signed is
-// made of the digest of the very bytes that the form shows; a click alone approves nothing.
-const toBytes = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
-const toText = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+// Passkeys: a form with data-passkey asks the server for options, the authenticator for an answer, and hands that back.
+// "make" registers one, "use" signs in with one. Without this script, or without WebAuthn, the form says so and does nothing.
+const toBytes = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
+const toText = (data) =>
+  btoa(String.fromCharCode(...new Uint8Array(data))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 
-function say(form, text) {
-  const box = form.querySelector(".problem");
-  box.textContent = text;
-  box.hidden = !text;
+function readable(options) {
+  const ids = (list) => list?.map((one) => ({ ...one, id: toBytes(one.id) }));
+  const user = options.user && { ...options.user, id: toBytes(options.user.id) };
+  const found = { ...options, challenge: toBytes(options.challenge) };
+  if (user) found.user = user;
+  if (options.excludeCredentials) found.excludeCredentials = ids(options.excludeCredentials);
+  if (options.allowCredentials) found.allowCredentials = ids(options.allowCredentials);
+  return found;
 }
 
-async function asked(form) {
-  const answer = await fetch(form.dataset.ceremony, { headers: { accept: "application/json" } });
-  const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(body.problem ?? "The server did not say what to sign. Reload the page.");
-  return body;
-}
-
-async function sign(form) {
-  const ceremony = await asked(form);
-  const given = await navigator.credentials.get({
-    publicKey: {
-      challenge: toBytes(ceremony.challenge),
-      rpId: ceremony.rp_id,
-      allowCredentials: ceremony.credentials.map((id) => ({ type: "public-key", id: toBytes(id) })),
-      userVerification: "required",
-      timeout: 120000,
-    },
-  });
-  const { authenticatorData, clientDataJSON, signature } = given.response;
-  const values = { credential: given.rawId, authenticator_data: authenticatorData, client_data: clientDataJSON, signature };
-  for (const [name, value] of Object.entries(values)) form.elements[name].value = toText(value);
-  form.elements.nonce.value = ceremony.nonce;
-}
-
-async function approve(form) {
-  say(form, "");
-  if (!window.PublicKeyCredential) return say(form, "This browser, or this address, knows no passkeys: they need https or localhost.");
-  try {
-    await sign(form);
-  } catch (error) {
-    const refused = error.name === "NotAllowedError" ? "Nothing was signed: the passkey was not used, or did not verify you." : error.message;
-    return say(form, refused);
+function sendable(made) {
+  const { response } = made;
+  const parts = { clientDataJSON: toText(response.clientDataJSON) };
+  for (const name of ["attestationObject", "authenticatorData", "signature", "userHandle"]) {
+    if (response[name]) parts[name] = toText(response[name]);
   }
-  form.requestSubmit();
+  if (response.getTransports) parts.transports = response.getTransports();
+  return JSON.stringify({ id: made.id, rawId: toText(made.rawId), type: made.type, response: parts });
 }
 
-export function watchPasskeys() {
-  document.addEventListener("click", (event) => {
-    const button = event.target.closest("button[data-passkey]");
-    const form = button?.form;
-    if (!form || form.elements.signature.value) return;
+async function post(address, form) {
+  const answer = await fetch(address, { method: "POST", body: new URLSearchParams(form), credentials: "same-origin" });
+  const json = (answer.headers.get("content-type") ?? "").startsWith("application/json");
+  const found = json ? await answer.json() : {};
+  if (!answer.ok) throw new Error(found.problem ?? "The server did not take it. Reload the page and try again.");
+  return found;
+}
+
+const WORDS = {
+  NotAllowedError: "The device did not confirm: it was cancelled, or took too long.",
+  InvalidStateError: "This device holds a passkey of yours already. Sign in with it instead.",
+  SecurityError: "The browser refuses passkeys at this address.",
+};
+
+async function run(form) {
+  const said = form.querySelector("[data-said]");
+  const button = form.querySelector("button");
+  said.className = "said";
+  said.textContent = "Waiting for your device…";
+  button.disabled = true;
+  try {
+    const values = new FormData(form);
+    const publicKey = readable(await post(form.dataset.options, values));
+    const made = await (form.dataset.passkey === "make"
+      ? navigator.credentials.create({ publicKey })
+      : navigator.credentials.get({ publicKey }));
+    values.set("credential", sendable(made));
+    const { to } = await post(form.action, values);
+    said.textContent = "Done.";
+    location.assign(to);
+  } catch (error) {
+    said.className = "said wrong";
+    said.textContent = WORDS[error.name] ?? error.message;
+    button.disabled = false;
+  }
+}
+
+for (const form of document.querySelectorAll("form[data-passkey]")) {
+  const able = window.PublicKeyCredential && navigator.credentials;
+  form.addEventListener("submit", (event) => {
     event.preventDefault();
-    if (form.reportValidity()) approve(form);
-  }, true);
+    if (able) run(form);
+  });
+  form.querySelector("button").disabled = !able;
+  if (!able) form.querySelector("[data-said]").textContent = "This browser has no passkeys.";
 }
