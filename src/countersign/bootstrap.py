@@ -41,7 +41,7 @@ from countersign.policy.shipped import default_engine, default_texts
 from countersign.policy.texts import PolicyTexts
 from countersign.ports import Clock
 from countersign.sources import make_source
-from countersign.store import agents, inventory, keys, ledger, migrate, models, opening, policies, switches
+from countersign.store import agents, inventory, keys, ledger, migrate, models, opening, policies, settling, switches
 from countersign.store.autonomy import InForce
 from countersign.store.commands import Commands
 from countersign.store.engine import make_engine, reading, writing
@@ -168,6 +168,14 @@ class Site:
     def session_key(self) -> bytes:
         """Key that signs console sessions."""
         return secret_file(self.data / SESSION_KEY)
+
+    def tidy(self) -> int:
+        """End proposals that expired or whose target changed; returns how many."""
+        with reading(self.engine) as conn:
+            if not settling.due(conn, self.clock.now_ms()):
+                return 0
+        with writing(self.engine) as conn:
+            return settling.settle(conn, self.clock.now_ms())
 
     def seal(self) -> None:
         """Cover every committed entry with a signed checkpoint."""

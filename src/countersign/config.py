@@ -60,6 +60,21 @@ class ScopeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     closes_per_hour: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | None = None
 
 
+class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of one action. approve: people it takes at least (a critical target takes two in any case). deny: people who end
+    it."""
+
+    approve: Annotated[int, msgspec.Meta(ge=1, le=9)] = 1
+    deny: Annotated[int, msgspec.Meta(ge=1, le=9)] = 1
+
+
+class Approvals(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """expiry_minutes: how long a proposed action waits for people. actions: thresholds by name of the action."""
+
+    expiry_minutes: Annotated[int, msgspec.Meta(ge=1, le=7 * 24 * 60)] = 60
+    actions: dict[str, Thresholds] = {}
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """database: SQLAlchemy address, empty for SQLite in the data directory. utc_offset_minutes: the site's offset from
     UTC, for office hours. scopes: limits by name of the scope."""
@@ -69,6 +84,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server: Server = Server()
     geo: Geo = Geo()
     ledger: Ledger = Ledger()
+    approvals: Approvals = Approvals()
     scopes: dict[ScopeName, ScopeLimits] = {}
 
 
@@ -168,6 +184,15 @@ asn = ""
 origin = ""
 # Longest time between an entry's commit and the checkpoint that covers it, in milliseconds.
 seal_ms = 1000
+
+[approvals]
+# How long a proposed action waits for people, in minutes.
+expiry_minutes = 60
+# People that an action takes at least, and people who end it by saying no; per action (`countersign actions` lists them).
+# A critical target takes two people in any case.
+# [approvals.actions.isolate_host]
+# approve = 2
+# deny = 1
 
 # What the agent may close at most, once a scope's stage allows it; per scope (phishing, endpoint, network, identity, cloud,
 # other). What is left out keeps its default. A change is a change of policy: the scope steps back to advise.

@@ -115,7 +115,7 @@ class Impact:
     """
 
     def __init__(self, site: Site) -> None:
-        self._site = site
+        self._site = self.site = site
         self._effects = effects(site)
         self.operator = os.environ.get("USER", "operator")
 

@@ -65,7 +65,9 @@ def accept(change: Change, review: Review | None = None, armoured: str | None = 
     data, review = canonical(change), review or approval()
     name = more.pop("digest", digest(change))
     armoured = armoured or sign(KEYS.get(review.by, KEYS[ADA]), changes.message(digest(change)))
-    return signed.accept(data, name, review, armoured, more.pop("people", PEOPLE))
+    found = signed.unchanged(data, name)
+    signed.admissible(found, found.requester, review, found.change)
+    return signed.by_key(name, review, armoured, more.pop("people", PEOPLE))
 
 
 # --- bytes, digest, text ------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from countersign.actions.isolate_host import IsolateHost
 from countersign.actions.open_ticket import OpenTicket
 from countersign.ports import ActionPlan
 
-NOTHING_RUNS = "Nothing runs in this version: no approvals yet"
+NOTHING_RUNS = "Nothing runs in this version: an approved response stays approved"
 PLANS_ONLY = "plans only in this version"
 
 ACTIONS: dict[str, ActionPlan] = {

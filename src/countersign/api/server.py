@@ -32,6 +32,7 @@ from countersign.sources.reader import split_body
 from countersign.store import ledger
 from countersign.store.engine import reading
 from countersign.web.app import create_console
+from countersign.web.approvals import Approvals
 from countersign.web.session import Sessions
 from countersign.web.ways import Ways
 
@@ -66,6 +67,7 @@ class Worker(threading.Thread):
             try:
                 self._site.hot_path.drain(lambda _report: self._seal_if_due())
                 self._site.hot_path.sweep()
+                self._site.tidy()
                 sealed = self._seal_new(sealed)
             except CountersignError as error:
                 log.error("worker", error=str(error))
@@ -114,8 +116,8 @@ class Log(StaticFiles):
         return response
 
 
-def create_app(site: Site, sessions: Sessions, *, worker: bool = True) -> Starlette:
-    """The whole service over one site."""
+def create_app(site: Site, sessions: Sessions, *, worker: bool = True, approvals: Approvals | None = None) -> Starlette:
+    """The whole service over one site. ``approvals``: handed through to the console, which alone has people before it."""
     working = Worker(site)
     intake = Intake(
         engine=site.engine,
@@ -128,7 +130,7 @@ def create_app(site: Site, sessions: Sessions, *, worker: bool = True) -> Starle
     )
     ways = Ways(site.config.server.url)
     seal = site.sealer.checkpoint
-    console = create_console(site, sessions=sessions, clock=site.clock, checkpoint=seal, ways=ways)
+    console = create_console(site, sessions=sessions, clock=site.clock, checkpoint=seal, ways=ways, approvals=approvals)
     tlog = site.data / "tlog"
     tlog.mkdir(exist_ok=True)
 

@@ -45,6 +45,11 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         """Whether nobody can approve it, because it neither expires nor is unique."""
         return is_draft(self.expires_ms, self.nonce)
 
+    @property
+    def denials(self) -> int:
+        """One denial ends it."""
+        return 1
+
 
 _decode = msgspec.json.Decoder(Change).decode
 
@@ -74,9 +79,9 @@ def render(data: bytes) -> tuple[tuple[str, str], ...]:
         ("nonce", change.nonce),
         ("SHA-256", hashlib.sha256(data).hexdigest()),
     )
-    return tuple((_shown(label), _shown(text)) for label, text in lines)
+    return tuple((shown(label), shown(text)) for label, text in lines)
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """Text on one line that shows control characters and cannot pass for another line."""
     return "".join(c if c.isprintable() else f"⟦U+{ord(c):04X}⟧" for c in text)

@@ -3,18 +3,23 @@
 People sign the SHA-256 of these bytes and the approval page is to be rendered from them, so what is signed is what is
 read. A proposal without expiry and nonce is a draft: it can be shown and never approved. It names accounts in clear, so it
 belongs beside the ledger; its nonce makes the digest in the ledger a salted commitment.
+
+No text of an alert is in it (P10): targets are names of the inventory, and a parameter is a number or an address in its one
+canonical form (``typed``).
 """
 
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Annotated, Protocol, TypeVar
 
 import msgspec
 
 from countersign.errors import VerificationError
 from countersign.ledger.canonical import encode_value
+from countersign.model.entries import Actor
 from countersign.model.inventory import Criticality
 from countersign.model.responses import Target
 
@@ -22,6 +27,9 @@ NONCE_CHARS = 32
 """16 random bytes, hex."""
 EXPIRY_MS = 3_600_000
 """How long a proposal may wait, if nothing else is said."""
+NOBODY = Actor("", "")
+THRESHOLD_MAX = 9
+Threshold = Annotated[int, msgspec.Meta(ge=1, le=THRESHOLD_MAX)]
 _S = TypeVar("_S", bound=msgspec.Struct)
 
 
@@ -43,11 +51,17 @@ class Matter(Protocol):
         """How many different people must approve."""
         ...
 
+    @property
+    def denials(self) -> int:
+        """How many different people end it by saying no."""
+        ...
+
 
 class Proposal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One action on named targets. targets: inventory records by name. parameters: typed values such as an address.
     plan, undo: what would be done and taken back. blast_radius: whom it would hit. expires_ms: milliseconds since the
-    epoch, 0 in a draft. nonce: ``NONCE_CHARS`` hex digits, "" in a draft."""
+    epoch, 0 in a draft. nonce: ``NONCE_CHARS`` hex digits, "" in a draft. requester: who asks, nobody in a draft.
+    approve, deny: how many people it takes at least to approve it, and to end it."""
 
     action: str
     parameters: dict[str, str | int]
@@ -58,6 +72,9 @@ class Proposal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     blast_radius: tuple[str, ...]
     expires_ms: int = 0
     nonce: str = ""
+    requester: Actor = NOBODY
+    approve: Threshold = 1
+    deny: Threshold = 1
     v: int = 1
 
     @property
@@ -67,8 +84,13 @@ class Proposal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def people(self) -> int:
-        """How many must approve."""
-        return people_needed(self.targets)
+        """How many must approve: what is asked for, and never fewer than the targets need (P3)."""
+        return max(self.approve, people_needed(self.targets))
+
+    @property
+    def denials(self) -> int:
+        """How many end it."""
+        return self.deny
 
 
 def is_draft(expires_ms: int, nonce: str) -> bool:
@@ -106,6 +128,23 @@ def read_exactly(decode: Callable[[bytes], _S], data: bytes) -> _S:
     if canonical(found) != data:
         raise VerificationError("not a canonical proposal", todo="have it proposed anew")
     return found
+
+
+def typed(proposal: Proposal) -> Proposal:
+    """The proposal. Raises VerificationError when a parameter is text that is no canonical address (P10)."""
+    for name, value in proposal.parameters.items():
+        if isinstance(value, str) and not _is_address(value):
+            raise VerificationError(
+                "a parameter is neither a number nor an address", where=name, todo="have it proposed anew"
+            )
+    return proposal
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return str(ipaddress.ip_address(text)) == text and "%" not in text
+    except ValueError:
+        return False
 
 
 def people_needed(targets: tuple[Target, ...]) -> int:

@@ -1,7 +1,7 @@
 """Who may approve, and when enough people have (P1, P2, P3). A pure function over reviews; it opens no door by itself.
 
 Refused, in this order: a draft, an agent, the requester, a review without a reason, one from outside the proposal's time,
-a second review by the same person. One denial that counts ends the matter; nothing counts after the expiry.
+a second review by the same person. As many denials as it takes end the matter; nothing counts after the expiry.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def tally(proposal: Matter, requester: Actor, reviews: Sequence[Review], now_ms:
             counted[review.by.id] = review
     approvals = tuple(who for who, review in counted.items() if review.approve)
     needed = proposal.people
-    denied = len(approvals) < len(counted)
+    denied = len(counted) - len(approvals) >= proposal.denials
     return Tally(
         _standing(proposal, now_ms, denied=denied, enough=len(approvals) >= needed), approvals, needed, tuple(refused)
     )

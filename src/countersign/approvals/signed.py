@@ -10,8 +10,10 @@ import msgspec
 from countersign.approvals import change as changes
 from countersign.approvals import sshsig
 from countersign.approvals.change import Change
+from countersign.approvals.proposal import Matter
 from countersign.approvals.quorum import Review, Standing, Tally, refusal, tally
 from countersign.errors import ConflictError, UsageError, VerificationError
+from countersign.model.entries import Actor
 
 APPROVER = "approver"
 """The entitlement to approve; not a rank."""
@@ -29,19 +31,16 @@ class Enrolled(msgspec.Struct, frozen=True):
     revoked_ms: int = 0
 
 
-def accept(data: bytes, digest: str, review: Review, armoured: str, people: Sequence[Enrolled]) -> Enrolled:
-    """The enrolled key with which ``review.by`` approves the change in ``data``, recorded under ``digest``.
-
-    Refused: other bytes than those recorded, a draft, an agent, the requester, no reason, after the expiry; a signature that
-    does not verify; a key that is not enrolled, of somebody else, revoked, or without the entitlement.
-    Raises VerificationError where bytes, signature or key do not hold, ConflictError or UsageError where the rules say no.
-    """
-    found = unchanged(data, digest)
+def admissible(matter: Matter, requester: Actor, review: Review, where: str) -> None:
+    """Raises ConflictError or UsageError when the rules say no, whoever signed and how."""
     said(review.reason)
-    if why := refusal(found, found.requester, review, review.at_ms):
-        raise ConflictError(f"approval refused: {why}", where=found.change)
-    key = sshsig.verify(armoured, changes.message(digest))
-    return _entitled(key, review, people)
+    if why := refusal(matter, requester, review, review.at_ms):
+        raise ConflictError(f"approval refused: {why}", where=where)
+
+
+def by_key(digest: str, review: Review, armoured: str, people: Sequence[Enrolled]) -> Enrolled:
+    """The enrolled key that made this OpenSSH signature over the digest. Raises VerificationError."""
+    return _entitled(sshsig.verify(armoured, changes.message(digest)), review, people)
 
 
 def unchanged(data: bytes, digest: str) -> Change:
@@ -62,11 +61,17 @@ def unused(change: Change, nonces: Container[str]) -> Change:
 
 def count(change: Change, earlier: Sequence[Review], review: Review) -> Tally:
     """Where the change stands with one more answer. Raises ConflictError when that answer does not count or came late."""
-    found = tally(change, change.requester, [*earlier, review], review.at_ms)
-    if (who_why := found.refused[-1:]) and who_why[0][0] == review.by.id:
-        raise ConflictError(f"approval refused: {who_why[0][1]}", where=change.change)
+    found = counted(change, change.requester, earlier, review, change.change)
     if found.standing in (Standing.DENIED, Standing.EXPIRED):
         raise ConflictError(f"approval refused: the change is {found.standing}", where=change.change)
+    return found
+
+
+def counted(matter: Matter, requester: Actor, earlier: Sequence[Review], review: Review, where: str) -> Tally:
+    """Where a matter stands with one more answer. Raises ConflictError when that answer does not count."""
+    found = tally(matter, requester, [*earlier, review], review.at_ms)
+    if (who_why := found.refused[-1:]) and who_why[0][0] == review.by.id:
+        raise ConflictError(f"approval refused: {who_why[0][1]}", where=where)
     return found
 
 

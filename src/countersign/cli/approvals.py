@@ -1,64 +1,87 @@
-"""``countersign approvals``, ``approve`` and ``deny``: changes that only people may make."""
+"""``countersign propose``, ``approvals``, ``approve`` and ``deny``: actions and changes that only people may set in
+motion."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
-from countersign.approvals.change import message
+from countersign.approving import Approving, by_name
 from countersign.cli import signing
 from countersign.cli.common import DataOption, JsonOption, emit, note, opened, table
-from countersign.errors import UsageError
+from countersign.errors import ConflictError, UsageError
 from countersign.impact import Impact
+from countersign.model.matters import Sheet
 from countersign.store.changes import Answer
 from countersign.store.effects import Approved
 
-Number = Annotated[int, typer.Argument(metavar="ID", min=0, max=2**53, help="Number of the change; see `approvals`.")]
+Number = Annotated[
+    int, typer.Argument(metavar="ID", min=0, max=2**53, help="Number of the proposal or change; see `approvals`.")
+]
 Person = Annotated[str, typer.Option(help="Your name, as you are enrolled.")]
 Reason = Annotated[str, typer.Option(help="Why; goes into the ledger.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (approvals, approve, deny):
+    for command in (propose, approvals, approve, deny):
         app.command()(command)
 
 
-def approvals(data: DataOption = None, json: JsonOption = False) -> None:
-    """List the changes that wait for a person's signature."""
+def propose(
+    case: Annotated[str, typer.Argument(help="The case.")],
+    action: Annotated[str, typer.Argument(help="One of its suggested responses; see `case show`.")],
+    target: Annotated[str, typer.Option(help="On which target or address, when several fit.")] = "",
+    person: Annotated[str, typer.Option(help="Your name, as you are enrolled; you cannot approve it then.")] = "",
+    data: DataOption = None,
+) -> None:
+    """Put a suggested response before people; it runs nothing."""
     with opened(data) as site:
-        impact = Impact(site)
-        waits, known = impact.pending(), impact.names()
+        number = Approving(site).propose(case, by_name(action, target), person or site.commands.operator)
+    note(f"proposal {number}: others sign it: `countersign approve {number} --person … --reason … --sign-with KEY`")
+
+
+def approvals(data: DataOption = None, json: JsonOption = False) -> None:
+    """List the actions and changes that wait for people's signatures."""
+    with opened(data) as site:
+        approving = Approving(site)
+        waits = approving.waiting()
+        sheets = [approving.sheet(one.number) for one in waits] if json else []
     if json:
-        emit(
-            [
-                {
-                    "id": one.id,
-                    **msgspec.to_builtins(one.change),
-                    "digest": one.digest,
-                    "message": message(one.digest).decode(),
-                }
-                for one in waits
-            ]
-        )
+        emit([_document(sheet) for sheet in sheets])
         return
     rows = [
         (
-            one.id,
-            one.change.change,
-            known.get(one.change.subject, one.change.subject),
-            one.change.was,
-            one.change.to,
-            known.get(one.change.requester.id, one.change.requester.id),
-            one.change.people,
+            one.number,
+            one.what,
+            one.about,
+            one.case,
+            one.asked_by,
+            f"{one.approvals} of {one.people}",
+            datetime.fromtimestamp(one.expires_ms / 1000, UTC).isoformat(timespec="minutes"),
             one.digest[:12],
         )
         for one in waits
     ]
-    table(("change", "what", "of", "from", "to", "asked for by", "people", "digest"), rows)
+    table(("number", "what", "of", "case", "asked for by", "signed", "expires", "digest"), rows)
+
+
+def _document(sheet: Sheet) -> dict[str, object]:
+    """The canonical document with what stands around it."""
+    line = sheet.line
+    return {
+        "id": line.number,
+        "kind": line.kind,
+        **msgspec.json.decode(sheet.data),
+        "digest": line.digest,
+        "message": sheet.message,
+        "approvals": line.approvals,
+        "needed": line.people,
+    }
 
 
 def approve(
@@ -71,28 +94,47 @@ def approve(
     signature: Annotated[Path | None, typer.Option(help="A signature made elsewhere, in place of --sign-with.")] = None,
     data: DataOption = None,
 ) -> None:
-    """Show a change, sign it, and make it."""
+    """Show an action or a change, and sign it; a change is made with the last signature that it needs."""
     with opened(data) as site:
-        done = answer(Impact(site), number, person, reason, sign_with, signature)
-    note(f"change {number} approved and made" if done else f"change {number} approved; more people are needed")
+        approving = Approving(site)
+        armoured = _signature(approving, number, sign_with, signature)
+        said = approving.approve(number, Answer(person, armoured, reason))
+        kind = approving.sheet(number).line.kind
+    note(f"{_NAMES[kind]} {number} {said}")
 
 
 def answer(
     impact: Impact, number: int, person: str, reason: str, sign_with: Path | None, signature: Path | None
 ) -> Approved | None:
-    """Show first, then sign, then hand in."""
-    held = impact.waiting(number)
-    signing.show(held, impact.names())
-    if (sign_with is None) == (signature is None):
-        raise UsageError(
-            "nothing to approve with", where=f"change {number}", todo="give --sign-with KEY or --signature FILE"
-        )
-    armoured = signing.by_key(held, sign_with) if sign_with else signing.from_file(signature or Path())
+    """Show a change first, then sign, then hand in. None while it takes more people."""
+    armoured = _signature(Approving(impact.site), number, sign_with, signature)
     return impact.approve(number, Answer(person, armoured, reason))
 
 
+def _signature(approving: Approving, number: int, sign_with: Path | None, signature: Path | None) -> str:
+    sheet = approving.sheet(number)
+    name = _NAMES[sheet.line.kind]
+    if sheet.line.state != "waiting":
+        raise ConflictError(f"{name} {_state(sheet)}", where=str(number), todo="have it proposed anew if it is wanted")
+    signing.show(sheet)
+    if (sign_with is None) == (signature is None):
+        raise UsageError(
+            "nothing to approve with", where=f"{name} {number}", todo="give --sign-with KEY or --signature FILE"
+        )
+    return signing.by_key(sheet, sign_with) if sign_with else signing.from_file(signature or Path())
+
+
 def deny(number: Number, person: Person, reason: Reason, data: DataOption = None) -> None:
-    """End a change; it would have to be proposed anew."""
+    """Say no to an action or a change; it would have to be proposed anew."""
     with opened(data) as site:
-        Impact(site).deny(number, person, reason)
-    note(f"change {number} denied")
+        approving = Approving(site)
+        said = approving.deny(number, person, reason)
+        kind = approving.sheet(number).line.kind
+    note(f"{_NAMES[kind]} {number} {said}")
+
+
+def _state(sheet: Sheet) -> str:
+    return "has expired" if sheet.line.state == "expired" else f"is {sheet.line.state} already"
+
+
+_NAMES = {"action": "proposal", "change": "change"}

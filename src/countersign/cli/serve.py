@@ -45,11 +45,14 @@ def run(site: Site, host: str, port: int, *, worker: bool = True, browser: bool 
     import uvicorn  # noqa: PLC0415 - only this command needs a server
 
     from countersign.api.server import create_app  # noqa: PLC0415
+    from countersign.approving import Approving  # noqa: PLC0415
     from countersign.web.session import Sessions  # noqa: PLC0415
 
     sessions = Sessions(site.session_key)
     listener = _bind(host, port)
-    service = create_app(site, sessions, worker=worker)
+    service = create_app(
+        site, sessions, worker=worker, approvals=Approving(site, site.config.server.url or f"http://localhost:{port}")
+    )
     # Open event streams would otherwise hold up the end for as long as a browser keeps them.
     config = uvicorn.Config(service, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)

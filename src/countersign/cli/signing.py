@@ -5,37 +5,39 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import typer
 
-from countersign.approvals.change import message, render
 from countersign.approvals.sshsig import ARMOURED_CHARS_MAX, NAMESPACE
 from countersign.cli.common import visible
 from countersign.errors import EnvironmentFault, UsageError
-from countersign.store.changes import Pending
+from countersign.model.matters import Sheet
 
 PROGRAM = "ssh-keygen"
 
 
-def show(held: Pending, names: Mapping[str, str]) -> None:
-    """Print the change as it is read from its canonical bytes, those bytes, and exactly what is signed.
+def show(sheet: Sheet) -> None:
+    """Print an action or change as it is read from its canonical bytes, those bytes, and exactly what is signed.
 
-    names: of pseudonyms. They are told apart, because they come from the key table and are not signed.
+    Names of pseudonyms are told apart, because they come from the key table and are not signed.
     """
-    typer.echo(f"Change {held.id}")
-    for label, text in render(held.proposal.encode()):
+    typer.echo(f"{'Proposal' if sheet.line.kind == 'action' else 'Change'} {sheet.line.number}")
+    for label, text in sheet.lines:
         typer.echo(f"  {label:<22} {text}")
-    for pseudonym in sorted({held.change.subject, held.change.requester.id} & names.keys()):
-        typer.echo(f"  by the key table, {pseudonym} is {visible(names[pseudonym]).plain}")
+    for pseudonym, name in sheet.names:
+        typer.echo(f"  by the key table, {pseudonym} is {visible(name).plain}")
+    for given in sheet.given:
+        typer.echo(
+            f"  {'approved' if given.approve else 'denied'} by {visible(given.by).plain}: {visible(given.reason).plain}"
+        )
     typer.echo("Canonical bytes:")
-    typer.echo(visible(held.proposal).plain)
+    typer.echo(visible(sheet.data).plain)
     typer.echo(f"Signed is, in namespace {NAMESPACE!r} and without a newline at its end:")
-    typer.echo(message(held.digest).decode())
+    typer.echo(sheet.message)
 
 
-def by_key(held: Pending, key: Path) -> str:
+def by_key(sheet: Sheet, key: Path) -> str:
     """The armoured signature that ``ssh-keygen`` makes with this private key (or the agent's, for a ``.pub`` file)."""
     program = shutil.which(PROGRAM)
     if program is None:
@@ -44,10 +46,10 @@ def by_key(held: Pending, key: Path) -> str:
     if not key.is_file():
         raise UsageError("no such key", where=str(key), todo="name the private key, or the .pub file of one in ssh-agent")
     if sys.stdin.isatty() and not typer.confirm("Sign this?"):
-        raise UsageError("not signed", where=f"change {held.id}")
+        raise UsageError("not signed", where=f"{sheet.line.kind} {sheet.line.number}")
     done = subprocess.run(  # noqa: S603 - a fixed program, told only a file of the caller's
         [program, "-Y", "sign", "-n", NAMESPACE, "-f", str(key.absolute())],
-        input=message(held.digest),
+        input=sheet.message.encode(),
         capture_output=True,
         check=False,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
@@ -27,12 +28,14 @@ class Takes(StrEnum):
 
 
 class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One inventory record by its name there, never by what an alert called it. criticality: as it stood when planned; a
-    target that has changed since is proposed anew."""
+    """One inventory record by its name there, never by what an alert called it. criticality, owner, addresses: as they stood
+    when planned; a target that has changed since is proposed anew."""
 
     kind: TargetKind
     name: str
     criticality: Criticality
+    owner: str = ""
+    addresses: tuple[str, ...] = ()
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,5 +62,25 @@ class Scene(msgspec.Struct, frozen=True):
 
 def target_of(record: Asset | Identity) -> Target:
     """An inventory record as a target."""
-    kind = TargetKind.ASSET if isinstance(record, Asset) else TargetKind.IDENTITY
-    return Target(kind, record.name, record.criticality)
+    if isinstance(record, Asset):
+        return Target(TargetKind.ASSET, record.name, record.criticality, record.owner, record.addresses)
+    return Target(TargetKind.IDENTITY, record.name, record.criticality, record.owner)
+
+
+def moved(targets: Sequence[Target], inventory: Inventory) -> tuple[str, ...]:
+    """What is no longer so of targets, one line each; empty as long as the inventory says of each what it did when
+    planned."""
+    records: tuple[Asset | Identity, ...] = (*inventory.assets, *inventory.identities)
+    now = {(one.kind, one.name): one for one in map(target_of, records)}
+    return tuple(line for target in targets for line in _moved(target, now.get((target.kind, target.name))))
+
+
+def _moved(was: Target, now: Target | None) -> list[str]:
+    if now is None:
+        return [f"{was.name} is not in the inventory any more"]
+    pairs = (
+        ("criticality", was.criticality.name.lower(), now.criticality.name.lower()),
+        ("owner", was.owner, now.owner),
+        ("addresses", ", ".join(was.addresses), ", ".join(now.addresses)),
+    )
+    return [f"{was.name}: {name} is {new or 'none'} now, not {old or 'none'}" for name, old, new in pairs if old != new]

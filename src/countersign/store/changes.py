@@ -21,12 +21,14 @@ from countersign.approvals.quorum import Review, Standing
 from countersign.errors import ConflictError, NotFoundError, UsageError
 from countersign.model.entries import Actor, Entry, Kind
 from countersign.policy.engine import PolicyEngine
-from countersign.store import casework, ledger, people, permits
+from countersign.store import casework, ledger, outbox, permits, signers
 from countersign.store import tables as t
 from countersign.store.effects import Approved, Effect, unmoved
+from countersign.store.signers import Answer
 from countersign.store.sql import insert_rows, upsert
 
 Effects = Mapping[str, Effect]
+__all__ = ["Answer", "Effects", "Pending", "approve", "deny", "pending", "propose", "waiting"]
 EXPIRY_MS_MAX = 7 * 86_400_000
 
 
@@ -43,14 +45,6 @@ class Pending(msgspec.Struct, frozen=True):
     def change(self) -> Change:
         """What is proposed. Raises VerificationError when the row is not what the digest says."""
         return signed.unchanged(self.proposal.encode(), self.digest)
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """A person's approval: by name, armoured signature over ``change.message(digest)``, and reason."""
-
-    person: str
-    signature: str
-    reason: str
 
 
 def propose(
@@ -80,6 +74,7 @@ def propose(
     _not_twice(conn, change, now_ms)
     body = {"proposal": canonical(change).decode(), "digest": digest(change)}
     apply_proposed(conn, body, size)
+    outbox.tell(conn, outbox.WAITS, size, change.change, "", now_ms)
     ledger.append(conn, [(Entry(Kind.CHANGE_PROPOSED, now_ms, change.requester, str(size), trigger, body), "")])
     return size
 
@@ -117,12 +112,10 @@ def approve(
     size, _ = ledger.lock_head(conn)
     held = waiting(conn, number, now_ms)
     by = casework.person(conn, answer.person)
-    enrolled = people.enrolled(conn)
-    review = Review(by, True, answer.reason, now_ms)
-    key = signed.accept(held.proposal.encode(), held.digest, review, answer.signature, enrolled)
-    change = held.change
-    in_force = {one.fingerprint for one in enrolled if not one.revoked_ms}
-    earlier = _earlier(conn, number, in_force)
+    review, change = Review(by, True, answer.reason, now_ms), held.change
+    signed.admissible(change, change.requester, review, change.change)
+    key = signers.check(conn, held.digest, review, answer, now_ms)
+    earlier = _earlier(conn, number, signers.in_force(conn))
     standing = signed.count(change, earlier, review).standing
     permits.approve(policy, change, review, held.digest, earlier)
     effect = _effect(effects, change)
@@ -130,8 +123,7 @@ def approve(
     body = {
         "digest": held.digest,
         "nonce": change.nonce,
-        "fingerprint": key.fingerprint,
-        "signature": answer.signature,
+        **key.record,
         "reason": signed.said(answer.reason),
         "standing": standing.value,
     }
@@ -140,6 +132,7 @@ def approve(
         return None
     permits.make(policy, change, by, [*earlier, review], now_ms)
     made = Approved(number, change, held.digest, by, size)
+    outbox.tell(conn, standing.value, number, change.change, "", now_ms)
     effect.do(conn, made, now_ms)
     return made
 
@@ -150,6 +143,7 @@ def deny(conn: Connection, number: int, person: str, reason: str, now_ms: int) -
     held = waiting(conn, number, now_ms)
     by = casework.person(conn, person)
     body = {"digest": held.digest, "reason": signed.said(reason), "standing": Standing.DENIED.value}
+    outbox.tell(conn, Standing.DENIED.value, number, held.change.change, "", now_ms)
     _answer(conn, Entry(Kind.CHANGE_DENIED, now_ms, by, str(number), str(number), body), size)
 
 

@@ -33,9 +33,11 @@ from countersign.store import (
     past,
     people,
     projection,
+    proposals,
     quarantine,
     recalling,
     reviewing,
+    settling,
     switches,
     tokens,
     working,
@@ -235,6 +237,16 @@ def _changes(conn: Connection, numbered: Sequence[_Numbered]) -> None:
             changes.apply_answered(conn, entry, index)
 
 
+def _proposals(conn: Connection, numbered: Sequence[_Numbered]) -> None:
+    for index, entry in numbered:
+        if entry.kind is Kind.PROPOSAL_CREATED:
+            settling.apply_created(conn, entry.body, entry.actor, index)
+        elif entry.kind in {Kind.PROPOSAL_APPROVED, Kind.PROPOSAL_DENIED}:
+            proposals.apply_answered(conn, entry, index)
+        else:
+            settling.apply_settled(conn, entry, index)
+
+
 def _roles(conn: Connection, numbered: Sequence[_Numbered]) -> None:
     for index, entry in numbered:
         if entry.kind is Kind.ROLE_GRANTED:
@@ -286,6 +298,11 @@ _APPLY: Mapping[Kind, Callable[[Connection, Sequence[_Numbered]], Any]] = {
     Kind.CHANGE_PROPOSED: _changes,
     Kind.CHANGE_APPROVED: _changes,
     Kind.CHANGE_DENIED: _changes,
+    Kind.PROPOSAL_CREATED: _proposals,
+    Kind.PROPOSAL_APPROVED: _proposals,
+    Kind.PROPOSAL_DENIED: _proposals,
+    Kind.PROPOSAL_EXPIRED: _proposals,
+    Kind.PROPOSAL_OUTDATED: _proposals,
     Kind.AUTONOMY_STOPPED: _switched,
     Kind.AUTONOMY_RESUMED: _switched,
     Kind.AUTONOMY_OBSERVED: _observed,

@@ -17,13 +17,15 @@ from sqlalchemy import (
     Text,
 )
 
-from countersign.store import tables_agents, tables_closing, tables_meta, tables_people
+from countersign.store import tables_agents, tables_approvals, tables_closing, tables_meta, tables_people
 
 metadata, Rowid = tables_meta.metadata, tables_meta.Rowid
 autonomy, labels, judgements = tables_closing.autonomy, tables_closing.labels, tables_closing.judgements
 agents, revoked_leases = tables_agents.agents, tables_agents.revoked_leases
 lease_refusals = tables_agents.lease_refusals
 closes, confirmed, seeds = tables_closing.closes, tables_closing.confirmed, tables_closing.seeds
+proposals, proposal_answers = tables_approvals.proposals, tables_approvals.proposal_answers
+notices = tables_approvals.notices
 
 # --- the way in -------------------------------------------------------------------------------------------------
 
@@ -343,6 +345,8 @@ PROJECTIONS = (
     people,
     changes,
     answers,
+    proposals,
+    proposal_answers,
     counters,
     switches,
     autonomy,

@@ -33,6 +33,7 @@ from countersign.errors import (
 from countersign.ports import Clock
 from countersign.web import render
 from countersign.web.agents import Agents
+from countersign.web.approvals import ApprovalPages, Approvals
 from countersign.web.closed import Closed
 from countersign.web.guard import Access, SecureHeaders, person_of, refused_person, refused_write
 from countersign.web.joining import Joining
@@ -96,6 +97,26 @@ class Door:
         weak = self.write is not None and self.access in (Access.READ, Access.PUBLIC)
         if weak and not self.path.startswith(COMING_IN):
             raise ValueError(f"{self.method} {self.path} writes, and names no right that it needs")
+
+
+def approval_doors(pages: ApprovalPages) -> tuple[Door, ...]:
+    """Routes of what waits for people. ``approve`` takes a passkey's assertion and nothing less."""
+    read, propose, answer = Access.READ, Access.PROPOSE, Access.APPROVE
+    return (
+        Door("GET", "/approvals", read, pages.page),
+        Door("GET", "/approvals/live", read, pages.live),
+        Door("GET", "/approvals/{number}", read, pages.one),
+        Door("GET", "/approvals/{number}/live", read, pages.one_live),
+        Door("GET", "/approvals/{number}/approve", answer, pages.approve_form),
+        Door("GET", "/approvals/{number}/ceremony", answer, pages.ceremony),
+        Door("POST", "/approvals/{number}/approve", answer, write=pages.approve),
+        Door("GET", "/approvals/{number}/deny", answer, pages.deny_form),
+        Door("POST", "/approvals/{number}/deny", answer, write=pages.deny),
+        Door("GET", "/approvals/{number}/withdraw", propose, pages.withdraw_form),
+        Door("POST", "/approvals/{number}/withdraw", propose, write=pages.withdraw),
+        Door("GET", "/cases/{case_id}/propose", propose, pages.propose_form),
+        Door("POST", "/cases/{case_id}/propose", propose, write=pages.propose),
+    )
 
 
 def doors(pages: Pages, writes: Writes, closed: Closed, scopes: Scopes, agents: Agents) -> tuple[Door, ...]:
@@ -183,10 +204,12 @@ def create_console(
     clock: Clock,
     checkpoint: CheckpointReader | None = None,
     ways: Ways | None = None,
+    approvals: Approvals | None = None,
 ) -> FastAPI:
     """The console. ``checkpoint()`` returns the newest signed checkpoint or None, and raises VerificationError when
     its signature does not hold; without it the header says that sealing is not known. ways: how people come in; left out:
-    by the printed link, and with passkeys at ``localhost``."""
+    by the printed link, and with passkeys at ``localhost``. approvals: what may be done about what waits for people; left
+    out: the console only counts it."""
     static = f"/static/{render.static_version()}"
     sessions.over(site.engine)
     ways = ways or Ways()
@@ -194,9 +217,12 @@ def create_console(
     writes = Writes(site.commands, pages)
     app = FastAPI(title="Countersign console", openapi_url=None, docs_url=None, redoc_url=None)
     app.add_middleware(SecureHeaders)
+    if approvals is not None:
+        pages.proposed, pages.proposes = approvals.of_case, True
     commands = site.commands
     everyday = doors(pages, writes, Closed(commands, pages), Scopes(commands, pages), Agents(commands, pages))
-    for door in (*everyday, *people_doors(Joining(pages, sessions, ways))):
+    answered = approval_doors(ApprovalPages(pages, approvals))
+    for door in (*everyday, *answered, *people_doors(Joining(pages, sessions, ways))):
         endpoint = _endpoint(door, pages)
         app.add_route(door.path, endpoint, methods=[door.method], include_in_schema=False)
     app.mount(static, Static(directory=render.STATIC), name="static")

@@ -19,6 +19,7 @@ from countersign.authority.grant import case as resource
 from countersign.errors import NotFoundError
 from countersign.investigate.summary import summarise
 from countersign.model.inventory import Inventory
+from countersign.model.matters import Line
 from countersign.model.records import FindingRecord
 from countersign.ports import Clock
 from countersign.store import inventory, read, read_case, read_raw, read_review
@@ -55,6 +56,8 @@ class Pages:
         self.ways = ways or Ways()
         self.env: Environment = render.environment(static)
         self.watcher = Watcher(self._pulse)
+        self.proposed: Callable[[str], Sequence[Line]] = lambda _case: ()
+        self.proposes = False
         self._counted: tuple[int, read.Counts] | None = None
         self._lock = Lock()
 
@@ -82,7 +85,7 @@ class Pages:
             page = read.queue(conn, tab=tab, query=query, cursor=cursor)
             counts = self._counts(conn)
             first = read_case.records(conn, page.rows[0], _PREVIEW_FINDINGS) if whole and page.rows else ()
-            now_status = status(conn, self.checkpoint) if whole else None
+            now_status = status(conn, self.checkpoint, self.clock.now_ms()) if whole else None
         gate = case_view.gate_ppm(first[0] if first else None)
         preview = self._preview(page.rows[0], first) if first else None
         params = render.query_string(tab=tab.value, q=query)
@@ -158,7 +161,7 @@ class Pages:
         with reading(self.engine) as conn:
             row = read_case.case_row(conn, text_of(request, "case_id"))
             sealed = ledger_state(conn, self.checkpoint).sealed
-        mark = f"{row.entry}.{int(row.entry < sealed)}"
+        mark = _mark(row, sealed, self.proposed(row.id))
         if request.query_params.get("mark") == mark:
             return Response(status_code=204)
         return self.show("case_live.html", request, person, **self._case(request))
@@ -169,11 +172,12 @@ class Pages:
             lines = read_case.finding_lines(conn, detail.case.id)
             closes = read_review.of_case(conn, detail.case.id)
             known = inventory.load(conn)
-            now_status = status(conn, self.checkpoint)
+            now_status = status(conn, self.checkpoint, self.clock.now_ms())
         granted = self.grant(detail.case.id)
         sealed = now_status.ledger.sealed
         shown, other = case_view.contributions(detail.top) if detail.top else ((), None)
         moments = case_view.timeline(detail.records)
+        proposed = self.proposed(detail.case.id)
         return {
             "detail": detail,
             "closes": closes,
@@ -192,10 +196,19 @@ class Pages:
             "nothing_runs": NOTHING_RUNS,
             "summary": self._draft(detail.case, detail.records, granted),
             "gate": case_view.gate_ppm(detail.top),
-            "mark": f"{detail.case.entry}.{int(detail.case.entry < sealed)}",
+            "proposed": proposed,
+            "proposes": self.proposes,
+            "mark": _mark(detail.case, sealed, proposed),
             "sealed": sealed,
             "status": now_status,
         }
+
+    def suggested(self, case_id: str) -> tuple[Suggestion, ...]:
+        """Responses that are suggested for a case as it stands. Raises NotFoundError."""
+        granted = self.grant(case_id)
+        with reading(self.engine) as conn:
+            detail = read_case.case_detail(conn, case_id)
+            return self._responses(detail.case, detail.records, inventory.load(conn), granted)
 
     def dispose_form(self, request: Request, person: Person) -> Response:
         """The form to dispose of a case, for a dialog or a panel."""
@@ -257,7 +270,7 @@ class Pages:
         until = int(before) if before.isdecimal() and len(before) <= _NUMBER_DIGITS_MAX else None
         with reading(self.engine) as conn:
             entries = read_case.ledger_entries(conn, before=until)
-            now_status = status(conn, self.checkpoint)
+            now_status = status(conn, self.checkpoint, self.clock.now_ms())
         return self.show("ledger.html", request, person, entries=entries, status=now_status, before=until)
 
     # --- always there -----------------------------------------------------------------------------------------------
@@ -321,9 +334,14 @@ class Pages:
         now_status: Status | None = values.pop("status", None)
         if now_status is None:
             with reading(self.engine) as conn:
-                now_status = status(conn, self.checkpoint)
+                now_status = status(conn, self.checkpoint, self.clock.now_ms())
         common = {"person": person.name, "me": person, "now": self.clock.now_ms(), "status": now_status}
         return render.page(self.env, name, request, http=code, **common, **values)
+
+
+def _mark(case: read.CaseRow, sealed: int, proposed: Sequence[Line]) -> str:
+    """Changes whenever the case page would."""
+    return f"{case.entry}.{int(case.entry < sealed)}.{max((line.entry for line in proposed), default=0)}.{len(proposed)}"
 
 
 def text_of(request: Request, name: str, chars_max: int = 128) -> str:

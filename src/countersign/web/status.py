@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from countersign.errors import CountersignError
 from countersign.ledger.note import Checkpoint
-from countersign.store import read
+from countersign.store import read, read_waiting
 
 CheckpointReader = Callable[[], Checkpoint | None]
 
@@ -27,19 +27,21 @@ class LedgerState(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """The header's two facts."""
+    """The header's facts. approvals: actions and changes that wait for people."""
 
     autonomy: read.Autonomy
     ledger: LedgerState
+    approvals: int = 0
 
 
 BEHIND_MAX = 2_000
 """More unsealed entries than one second's work leaves behind: the header says that sealing lags."""
 
 
-def status(conn: Connection, checkpoint: CheckpointReader | None) -> Status:
-    """Read both facts. The checkpoint's failure is a state to show, not an error of the page."""
-    return Status(autonomy=read.autonomy(conn), ledger=ledger_state(conn, checkpoint))
+def status(conn: Connection, checkpoint: CheckpointReader | None, now_ms: int) -> Status:
+    """Read all of them. The checkpoint's failure is a state to show, not an error of the page."""
+    approvals = read_waiting.waiting(conn, now_ms)
+    return Status(autonomy=read.autonomy(conn), ledger=ledger_state(conn, checkpoint), approvals=approvals)
 
 
 def ledger_state(conn: Connection, checkpoint: CheckpointReader | None) -> LedgerState:

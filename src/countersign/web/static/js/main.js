@@ -6,6 +6,8 @@ import { closeDialog, openForm, watchForms } from "./forms.js";
 import { moveSelection, selectedRow, watchQueue } from "./queue.js";
 import { moveEvidence } from "./evidence.js";
 import { keepAges } from "./ages.js";
+import { answerApproval, moveApproval, onApprovals } from "./approvals.js";
+import { watchSigning } from "./signing.js";
 
 const base = document.body.dataset.base;
 
@@ -45,8 +47,10 @@ function askForm(part) {
 const press = (key) => document.querySelector(`[data-key="${key}"]:not([disabled])`)?.click();
 
 const keys = {
-  j: () => (selectedRow() ? moveSelection(1) : moveEvidence(1)),
-  k: () => (selectedRow() ? moveSelection(-1) : moveEvidence(-1)),
+  j: () => (onApprovals() ? moveApproval(1) : selectedRow() ? moveSelection(1) : moveEvidence(1)),
+  k: () => (onApprovals() ? moveApproval(-1) : selectedRow() ? moveSelection(-1) : moveEvidence(-1)),
+  a: () => (onApprovals() ? answerApproval("a") : press("a")),
+  x: () => (onApprovals() ? answerApproval("x") : press("x")),
   d: () => askForm("/dispose"),
   e: () => askForm("/assign"),
   b: () => press("b"),
@@ -85,6 +89,7 @@ document.addEventListener("keydown", (event) => {
 
 restorePreferences();
 watchForms();
+watchSigning();
 watchQueue(base);
 keepAges();
 openStream(base);

@@ -1,0 +1,74 @@
+"""What waits for people, as a list and a page show it: values only, so that a door can show them without reaching the
+rest."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Ceremony(msgspec.Struct, frozen=True):
+    """What a browser is asked to have signed. challenge: base64url. credentials: ids of the person's passkeys, base64url.
+    nonce: comes back with the answer."""
+
+    number: int
+    challenge: str
+    rp_id: str
+    credentials: tuple[str, ...]
+    nonce: str
+
+
+class Pressed(msgspec.Struct, frozen=True):
+    """What a browser brings back, each part in base64url without padding, with the nonce of the ceremony."""
+
+    credential: str
+    authenticator_data: str
+    client_data: str
+    signature: str
+    nonce: str
+
+
+class Given(msgspec.Struct, frozen=True):
+    """One answer. by: name, or pseudonym where the key table knows none. key: fingerprint, "" of a denial."""
+
+    by: str
+    approve: bool
+    reason: str
+    at_ms: int
+    key: str
+    entry: int
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One action or change. kind: ``action`` or ``change``. what: which. about: its targets, or what the change is of.
+    state: ``waiting``, ``approved``, ``denied``, ``expired`` or ``outdated``. people: approvals it needs; approvals: it
+    has."""
+
+    number: int
+    kind: str
+    what: str
+    about: str
+    case: str
+    asked_by: str
+    asked_by_person: str
+    expires_ms: int
+    people: int
+    approvals: int
+    denials: int
+    state: str
+    digest: str
+    entry: int
+
+
+class Sheet(msgspec.Struct, frozen=True):
+    """One of them whole. lines: label and text, rendered from ``data``, the canonical bytes as text. message: what an
+    OpenSSH signature is made over. moved: what is no longer so of what it starts from. note: what its state means, in
+    words."""
+
+    line: Line
+    lines: tuple[tuple[str, str], ...]
+    data: str
+    message: str
+    given: tuple[Given, ...]
+    names: tuple[tuple[str, str], ...]
+    moved: tuple[str, ...]
+    note: str
