@@ -48,10 +48,9 @@ def check(conn: Connection, digest: str, review: Review, answer: Answer, now_ms:
     not hold, or the key is not enrolled, somebody else's, revoked, or its person may not approve."""
     if answer.passkey is None:
         key = signed.by_key(digest, review, answer.signature, people.enrolled(conn))
-        found = Signed(key.fingerprint, {"fingerprint": key.fingerprint, "signature": answer.signature})
-    else:
-        found = _by_passkey(conn, digest, review, answer.passkey, now_ms)
-    if APPROVER not in accounts.roles(conn, review.by.id):
+        return Signed(key.fingerprint, {"fingerprint": key.fingerprint, "signature": answer.signature})
+    found = _by_passkey(conn, digest, review, answer.passkey, now_ms)
+    if APPROVER not in accounts.roles(conn, review.by.id):  # an SSH key carries its own entitlement, a passkey its person's
         raise VerificationError("this person is not an approver", where="approval", todo="ask an admin for the entitlement")
     return found
 
