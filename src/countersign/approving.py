@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 from sqlalchemy import Connection
 
-from countersign.actions import ACTIONS
+from countersign.actions import ACTIONS, switched_on
 from countersign.actions.suggest import Suggestion, suggest
 from countersign.approvals import webauthn
 from countersign.approvals.status import Status
@@ -41,6 +41,11 @@ class Approving:
         self._site = site
         self._effects = effects(site)
         self.origin = origin or site.config.server.url or f"http://localhost:{site.config.server.port}"
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Actions that this site carries out once they are approved."""
+        return switched_on(self._site.config.actions)
 
     # --- read -----------------------------------------------------------------------------------------------------
 

@@ -77,7 +77,8 @@ class Approvals(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """database: SQLAlchemy address, empty for SQLite in the data directory. utc_offset_minutes: the site's offset from
-    UTC, for office hours. scopes: limits by name of the scope."""
+    UTC, for office hours. actions: which responses run, with how they reach their targets; each action reads its own table.
+    scopes: limits by name of the scope."""
 
     database: str = ""
     utc_offset_minutes: int = 0
@@ -85,6 +86,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     geo: Geo = Geo()
     ledger: Ledger = Ledger()
     approvals: Approvals = Approvals()
+    actions: dict[str, dict[str, Any]] = {}
     scopes: dict[ScopeName, ScopeLimits] = {}
 
 
@@ -193,6 +195,10 @@ expiry_minutes = 60
 # [approvals.actions.isolate_host]
 # approve = 2
 # deny = 1
+
+# Responses that really run; every other one stays a plan. Each action's how-to names its keys (`countersign actions`).
+# [actions.isolate_host]
+# run = true
 
 # What the agent may close at most, once a scope's stage allows it; per scope (phishing, endpoint, network, identity, cloud,
 # other). What is left out keeps its default. A change is a change of policy: the scope steps back to advise.

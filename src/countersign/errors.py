@@ -76,3 +76,21 @@ class RefusedError(CountersignError):
     """Whoever asks has not proved who they are, or may not."""
 
     code = "refused"
+
+
+class TargetFault(EnvironmentFault):
+    """A system that an action is for does not play along. kind: which way, one of a few fixed words."""
+
+    code = "target.fault"
+    UNREACHABLE, CREDENTIALS, DENIED, TIMEOUT, REFUSED, MISSING = (
+        "unreachable",
+        "wrong credentials",
+        "permission denied",
+        "no answer in time",
+        "refused",
+        "not there",
+    )
+
+    def __init__(self, kind: str, what: str, *, where: str = "", todo: str = "") -> None:
+        super().__init__(what, where=where, todo=todo)
+        self.kind = kind

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
+
+from msgspec import Struct
 
 from countersign.model.alerts import Alert, Ignored
 from countersign.model.entities import Entity
@@ -34,11 +36,31 @@ class Lookup(Protocol):
         ...
 
 
+class Reach(Protocol):
+    """What a hand may ask the site for while it is made."""
+
+    @property
+    def timeout_s(self) -> float:
+        """How long one step at a target may take."""
+        ...
+
+    def secret(self, reference: str) -> str:
+        """The secret behind ``env:NAME``, ``file:PATH`` or ``keyring:NAME``. Raises ConfigError; never logged."""
+        ...
+
+
+class Hand(Protocol):
+    """Carries one action out at the site's systems: ``actions.hand.BaseHand``, every part of which asks for a lease."""
+
+    action: str
+
+
 @runtime_checkable
 class ActionPlan(Protocol):
-    """A response, as far as this version goes: it plans and touches nothing. name: as in the registry. verb: OpenC2 action
-    and its target in words. impactful: it would change a system of the site. minutes: after how long its undo is proposed
-    by itself, 0 when it stays until it is undone. runs: whether it can be carried out; no action can."""
+    """A response: what it would do, and, through its hand, the doing. name: as in the registry. verb: OpenC2 action and its
+    target in words. impactful: it changes a system of the site. minutes: after how long its undo is proposed by itself, 0
+    when it stays until it is undone. inverse: name of the action that takes it back, "" when none does. proven: "" when our
+    tests run it against the real thing, else what it was tested with."""
 
     name: str
     title: str
@@ -46,10 +68,26 @@ class ActionPlan(Protocol):
     takes: Takes
     impactful: bool
     minutes: int
-    runs: bool
+    inverse: str
+    proven: str
+
+    @property
+    def settings(self) -> type[Struct]:
+        """What its table in the configuration may hold."""
+        ...
+
+    @property
+    def configured(self) -> str:
+        """Name of its table in the configuration: its own, or that of the action which it takes back."""
+        ...
 
     def plan(self, scene: Scene) -> Plan:
         """What it would do, how that would be undone, whom it would hit. Pure: the same scene gives the same plan."""
+        ...
+
+    def hand(self, settings: Any, reach: Reach) -> Hand | None:  # noqa: ANN401 - each action's own struct
+        """What carries it out, None while no target can be reached with these settings. Touches nothing yet. Raises
+        ConfigError naming the key."""
         ...
 
 

@@ -54,7 +54,7 @@ def test_the_case_page_shows_it_and_says_that_nothing_runs(site: Site, suggested
     assert card is not None
     for text in ("Isolate host", "dc-01", "two different people", one.digest[:12], "Let dc-01 back"):
         assert text in card[0], text
-    assert "Nothing runs in this version: an approved response stays approved" in card[0]
+    assert "Nothing runs here: no response is switched on, and an approved one stays approved" in card[0]
     assert "<form" not in card[0]
     assert "<button" not in card[0]
     assert "script>alert" not in page
@@ -66,7 +66,7 @@ def test_the_terminal_shows_it_too(site: Site, suggested: tuple[str, Suggestion]
     shown = run("case", "show", case, "--data", site.data).stdout.decode()
     assert "Suggested responses" in shown
     assert one.digest[:12] in shown
-    assert "Nothing runs in this version: an approved response stays approved." in shown
+    assert "Nothing runs here: no response is switched on, and an approved one stays approved." in shown
 
 
 def test_the_registry_is_listed_and_every_line_says_that_it_does_not_run() -> None:
@@ -74,5 +74,5 @@ def test_the_registry_is_listed_and_every_line_says_that_it_does_not_run() -> No
     assert [row["name"] for row in rows] == list(ACTIONS)
     assert {row["runs"] for row in rows} == {False}
     done = run("actions")
-    assert done.stdout.decode().count("plans only in this version") == len(ACTIONS)
-    assert b"Nothing runs in this version" in done.stderr
+    assert done.stdout.decode().count("off: a plan") == len(ACTIONS)
+    assert b"Nothing runs here" in done.stderr

@@ -1,24 +1,44 @@
-"""Responses, one file each: as far as this version goes they plan, and touch nothing. A new one is a file and a line here.
+"""Responses, one file each: plan, check, do, probe and undo side by side. A new one is a file and a line here.
 
+Each is a plan until the site turns it on (``[actions.NAME] run = true``), and runs only as an approved proposal.
 How: docs/how-to/add-an-action.md.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from countersign.actions.base import BaseAction, Reversal
 from countersign.actions.block_address import BlockAddress
 from countersign.actions.disable_account import DisableAccount
 from countersign.actions.isolate_host import IsolateHost
 from countersign.actions.open_ticket import OpenTicket
 from countersign.ports import ActionPlan
 
-NOTHING_RUNS = "Nothing runs in this version: an approved response stays approved"
-PLANS_ONLY = "plans only in this version"
+_isolate, _disable, _block = IsolateHost(), DisableAccount(), BlockAddress()
 
 ACTIONS: dict[str, ActionPlan] = {
-    "isolate_host": IsolateHost(),
-    "disable_account": DisableAccount(),
-    "block_address": BlockAddress(),
+    "isolate_host": _isolate,
+    "release_host": Reversal("release_host", "Release host", "allow device", _isolate),
+    "disable_account": _disable,
+    "enable_account": Reversal("enable_account", "Enable account", "allow account", _disable),
+    "block_address": _block,
+    "unblock_address": Reversal("unblock_address", "Unblock address", "allow ipv4_net or ipv6_net", _block),
     "open_ticket": OpenTicket(),
 }
 
-__all__ = ["ACTIONS", "NOTHING_RUNS", "PLANS_ONLY"]
+
+def switched_on(tables: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """Actions that this site carries out once they are approved. tables: ``[actions.NAME]`` of its configuration."""
+    return tuple(name for name, one in ACTIONS.items() if tables.get(one.configured, {}).get("run") is True)
+
+
+def standing(on: Collection[str]) -> str:
+    """What may run here, as a sentence without its full stop."""
+    if not on:
+        return "Nothing runs here: no response is switched on, and an approved one stays approved"
+    return f"Switched on here, and run once approved: {', '.join(ACTIONS[name].title.lower() for name in on)}"
+
+
+__all__ = ["ACTIONS", "BaseAction", "standing", "switched_on"]

@@ -1,12 +1,13 @@
-"""Drop traffic with an outside address at the site's own firewalls. Plans only in this version."""
+"""Drop traffic with an outside address at the site's own firewalls."""
 
 from __future__ import annotations
 
+from countersign.actions.base import BaseAction
 from countersign.actions.words import case_line, names, record_line
 from countersign.model.responses import Plan, Scene, Takes
 
 
-class BlockAddress:
+class BlockAddress(BaseAction):
     """The targets are firewalls of the inventory. Parameters ``address``: an address that a lookup proved to be outside
     the site, in canonical form; ``minutes``: after how long its undo is proposed by itself."""
 
@@ -14,9 +15,8 @@ class BlockAddress:
     title = "Block address"
     verb = "deny ipv4_net or ipv6_net"
     takes = Takes.ADDRESS
-    impactful = True
+    inverse = "unblock_address"
     minutes = 240
-    runs = False
 
     def plan(self, scene: Scene) -> Plan:
         """One address, at every firewall given."""

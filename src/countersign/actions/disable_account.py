@@ -1,21 +1,20 @@
-"""Lock an account. Plans only in this version."""
+"""Lock an account."""
 
 from __future__ import annotations
 
+from countersign.actions.base import BaseAction
 from countersign.actions.words import case_line, names, owned, record_line
 from countersign.model.responses import Plan, Scene, Takes
 
 
-class DisableAccount:
+class DisableAccount(BaseAction):
     """No parameters: it stays locked until it is undone."""
 
     name = "disable_account"
     title = "Disable account"
     verb = "deny account"
     takes = Takes.ACCOUNT
-    impactful = True
-    minutes = 0
-    runs = False
+    inverse = "enable_account"
 
     def plan(self, scene: Scene) -> Plan:
         """One account."""

@@ -1,22 +1,22 @@
-"""Take a host off the network, for a while. Plans only in this version."""
+"""Take a host off the network, for a while."""
 
 from __future__ import annotations
 
+from countersign.actions.base import BaseAction
 from countersign.actions.words import case_line, record_line
 from countersign.model.inventory import Asset
 from countersign.model.responses import Plan, Scene, Takes
 
 
-class IsolateHost:
+class IsolateHost(BaseAction):
     """Parameter ``minutes``: after how long its undo is proposed by itself."""
 
     name = "isolate_host"
     title = "Isolate host"
     verb = "contain device"
     takes = Takes.HOST
-    impactful = True
+    inverse = "release_host"
     minutes = 240
-    runs = False
 
     def plan(self, scene: Scene) -> Plan:
         """One host."""

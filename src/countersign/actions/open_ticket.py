@@ -1,11 +1,12 @@
-"""Tell another team through its ticket queue. Plans only in this version."""
+"""Tell another team through its ticket queue."""
 
 from __future__ import annotations
 
+from countersign.actions.base import BaseAction
 from countersign.model.responses import Plan, Scene, Takes
 
 
-class OpenTicket:
+class OpenTicket(BaseAction):
     """Touches no system of the site; carries no text of an alert."""
 
     name = "open_ticket"
@@ -13,8 +14,6 @@ class OpenTicket:
     verb = "create ticket"
     takes = Takes.NOTHING
     impactful = False
-    minutes = 0
-    runs = False
 
     def plan(self, scene: Scene) -> Plan:
         """One ticket about the case."""

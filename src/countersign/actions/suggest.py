@@ -34,12 +34,11 @@ _EXACT = frozenset({"name", "alias", "host label", "address"})
 
 class Suggestion(msgspec.Struct, frozen=True):
     """A draft with why it is suggested. because: ATT&CK ids; findings: their findings. people: who would have to approve.
-    digest: of the draft; the one that people sign will differ, by expiry and nonce. runs: never, in this version."""
+    digest: of the draft; the one that people sign will differ, by expiry and nonce."""
 
     title: str
     verb: str
     impactful: bool
-    runs: bool
     because: tuple[str, ...]
     findings: tuple[str, ...]
     people: int
@@ -167,7 +166,6 @@ def _suggestion(case: str, draft: _Draft, records: Sequence[FindingRecord], site
         title=action.title,
         verb=action.verb,
         impactful=action.impactful,
-        runs=action.runs,
         because=tuple(draft.because),
         findings=tuple(draft.findings),
         people=people_needed(targets),

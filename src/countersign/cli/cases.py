@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from countersign.actions import NOTHING_RUNS
+from countersign.actions import standing, switched_on
 from countersign.actions.suggest import Suggestion, suggest
 from countersign.authority.agents import Operation
 from countersign.authority.grant import case as resource
@@ -54,6 +54,7 @@ def show(ident: Annotated[str, typer.Argument(metavar="ID")], data: DataOption =
         detail = read_case.case_detail(conn, ident)
         known = inventory.load(conn)
         granted = site.case_grant(detail.case.id)
+        says = standing(switched_on(site.config.actions))
     if json:
         emit(detail)
         return
@@ -73,11 +74,11 @@ def show(ident: Annotated[str, typer.Argument(metavar="ID")], data: DataOption =
         table(("condition", "outcome", "have", "need"), conditions, title="Gate")
     if not granted.refusals:
         lease = granted.of(Operation.PROPOSE, resource(row.id))
-        _show_responses(suggest(row.id, detail.records, known, lease, granted.use))
+        _show_responses(suggest(row.id, detail.records, known, lease, granted.use), says)
 
 
-def _show_responses(responses: Sequence[Suggestion]) -> None:
-    """Each suggested response with what it would do; and that nothing runs."""
+def _show_responses(responses: Sequence[Suggestion], says: str) -> None:
+    """Each suggested response with what it would do; and what may run here."""
     columns = ("response", "target", "would", "hits", "undo", "to approve", "draft")
     rows = [
         (r.title, r.target, r.proposal.plan, "; ".join(r.proposal.blast_radius), r.proposal.undo, r.people, r.digest[:12])
@@ -85,7 +86,7 @@ def _show_responses(responses: Sequence[Suggestion]) -> None:
     ]
     if rows:
         table(columns, rows, title="Suggested responses")
-    typer.echo(f"{NOTHING_RUNS}." if rows else f"No response is suggested. {NOTHING_RUNS}.")
+    typer.echo(f"{says}." if rows else f"No response is suggested. {says}.")
 
 
 def dispose(

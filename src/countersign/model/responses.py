@@ -60,6 +60,33 @@ class Scene(msgspec.Struct, frozen=True):
     near: tuple[str, ...] = ()
 
 
+class Effect(StrEnum):
+    """Whether what an action is for is so."""
+
+    HOLDS = "holds"
+    ABSENT = "absent"
+    UNKNOWN = "unknown"
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What was found at the target, with words for people; they hold no secret."""
+
+    effect: Effect
+    detail: str
+
+
+class Order(msgspec.Struct, frozen=True):
+    """One approved action as it is carried out. id: digest of its proposal, its idempotency key. records: its targets as the
+    inventory has them now, which is as they were approved. parameters: those of the proposal."""
+
+    id: str
+    number: int
+    action: str
+    case: str
+    records: tuple[Asset | Identity, ...]
+    parameters: dict[str, str | int]
+
+
 def target_of(record: Asset | Identity) -> Target:
     """An inventory record as a target."""
     if isinstance(record, Asset):

@@ -218,7 +218,7 @@ def create_console(
     app = FastAPI(title="Countersign console", openapi_url=None, docs_url=None, redoc_url=None)
     app.add_middleware(SecureHeaders)
     if approvals is not None:
-        pages.proposed, pages.proposes = approvals.of_case, True
+        pages.proposed, pages.proposes, pages.runs = approvals.of_case, True, approvals.runs
     commands = site.commands
     everyday = doors(pages, writes, Closed(commands, pages), Scopes(commands, pages), Agents(commands, pages))
     answered = approval_doors(ApprovalPages(pages, approvals))

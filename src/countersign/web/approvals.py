@@ -6,6 +6,7 @@ what proposes nor what approves. An approval is a passkey's assertion over the b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -31,7 +32,12 @@ _REFUSED = (ConflictError, UsageError, VerificationError, NotFoundError)
 
 
 class Approvals(Protocol):
-    """What the console may do about what waits for people."""
+    """What the console may do about what waits for people. runs: actions that this site carries out."""
+
+    @property
+    def runs(self) -> Sequence[str]:
+        """Actions that this site carries out."""
+        ...
 
     def waiting(self) -> tuple[Line, ...]:
         """What can still be answered."""

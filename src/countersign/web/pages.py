@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 
-from countersign.actions import NOTHING_RUNS
+from countersign.actions import standing
 from countersign.actions.suggest import Suggestion, suggest
 from countersign.authority.agents import Operation
 from countersign.authority.grant import Grant
@@ -58,6 +58,7 @@ class Pages:
         self.watcher = Watcher(self._pulse)
         self.proposed: Callable[[str], Sequence[Line]] = lambda _case: ()
         self.proposes = False
+        self.runs: Sequence[str] = ()
         self._counted: tuple[int, read.Counts] | None = None
         self._lock = Lock()
 
@@ -193,7 +194,7 @@ class Pages:
             "graph": graph.build(detail.records),
             "responses": self._responses(detail.case, detail.records, known, granted),
             "undrafted": granted.refusals[0].reason if granted.refusals else "",
-            "nothing_runs": NOTHING_RUNS,
+            "nothing_runs": standing(self.runs),
             "summary": self._draft(detail.case, detail.records, granted),
             "gate": case_view.gate_ppm(detail.top),
             "proposed": proposed,
