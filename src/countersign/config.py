@@ -99,6 +99,21 @@ def data_dir(chosen: Path | None, environ: Mapping[str, str] = os.environ) -> Pa
     return Path(platformdirs.user_data_dir("countersign", appauthor=False))
 
 
+def secret(reference: str, key: str, environ: Mapping[str, str] = os.environ) -> str:
+    """What a reference (``env:NAME``, ``file:PATH``) names, "" of an empty one. Raises ConfigError, quoting no secret."""
+    kind, _, name = reference.partition(":")
+    if not reference:
+        return ""
+    if kind == "env":
+        if name not in environ:
+            raise ConfigError(f"environment variable {name} is not set", where=key, todo="set it, or name another")
+        return environ[name]
+    try:
+        return Path(name).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("its file cannot be read", where=key, todo=f"check {name}") from error
+
+
 def load(directory: Path, environ: Mapping[str, str] = os.environ) -> Config:
     """Configuration of a data directory. Raises ConfigError with file, line and key."""
     path = directory / FILE

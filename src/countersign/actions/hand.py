@@ -10,14 +10,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from countersign.authority.agents import Operation
+from countersign.authority.grant import running
 from countersign.authority.lease import VerifiedLease, demand
 from countersign.authority.terms import Use
 from countersign.model.responses import Effect, Order, Seen
-
-
-def resource(action: str) -> str:
-    """What a lease must name to run an action."""
-    return f"action/{action}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +25,7 @@ class Cover:
 
     def demand(self, action: str) -> None:
         """Raises LeaseRefused."""
-        demand(self.lease, Operation.RUN, resource(action), self.use)
+        demand(self.lease, Operation.RUN, running(action), self.use)
 
 
 class BaseHand(ABC):

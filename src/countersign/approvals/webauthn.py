@@ -83,6 +83,15 @@ def verify(given: Assertion, digest: str, by: Credential, origin: str) -> int:
     return found.new_sign_count
 
 
+def origin_of(given: Assertion) -> str:
+    """The address that the browser says it stood at. Raises VerificationError."""
+    try:
+        said = msgspec.json.decode(unb64(given.client_data, "clientDataJSON"))
+        return str(said["origin"])
+    except (msgspec.DecodeError, KeyError, TypeError) as error:
+        raise _bad("cannot be read") from error
+
+
 def nonce(key: bytes, person: str, digest: str, now_ms: int) -> str:
     """A nonce for one ceremony of one person over one digest: it says when it was made, and only this site can make it."""
     at = f"{now_ms:0{_TIME_CHARS}x}"

@@ -36,6 +36,11 @@ def case(ident: str) -> str:
     return f"case/{ident}"
 
 
+def running(action: str) -> str:
+    """What it must name to run an action, besides the targets."""
+    return f"action/{action}"
+
+
 @dataclass(frozen=True, slots=True)
 class Authority:
     """What is known at one moment: agents enrolled, ids revoked, agents stopped. root: the key that mints leases."""

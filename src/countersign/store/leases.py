@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, func, select
 
 from countersign.authority import lease as tokens
 from countersign.authority.agents import Operation, fingerprint
-from countersign.authority.grant import CASES, FINDINGS, Authority, Grant, Part, case, lookup, take
+from countersign.authority.grant import CASES, FINDINGS, Authority, Grant, Part, case, lookup, running, take
 from countersign.authority.terms import Refusal, Revocations, Use
 from countersign.errors import ConflictError, NotFoundError
 from countersign.ledger.canonical import decode, encode_value
@@ -75,6 +75,11 @@ class Leases:
             Part("triage", Operation.DECIDE, (FINDINGS,)),
         ]
         return take(self.known(conn, now_ms), Use(task, now_ms), "triage", [part for part in parts if part.resources])
+
+    def run(self, conn: Connection, action: str, task: str, ident: str, now_ms: int, targets: Sequence[str]) -> Grant:
+        """What the responder needs to carry one approved action of a case out, on these targets and no others."""
+        part = Part("responder", Operation.RUN, (running(action), *targets))
+        return take(self.known(conn, now_ms), Use(task, now_ms, ident), "responder", [part])
 
     def case(self, engine: Engine, ident: str, now_ms: int) -> Grant:
         """What drafts about one case need; nothing is written but what is refused."""

@@ -69,6 +69,8 @@ def create(conn: Connection, draft: Proposal, requester: Actor, terms: Terms, no
         "denials": proposal.denials,
         "expires": proposal.expires_ms,
     }
+    if "undoes" in proposal.parameters:
+        body["undoes"] = proposal.parameters["undoes"]
     settling.apply_created(conn, body, requester, size)
     outbox.tell(conn, outbox.WAITS, size, proposal.action, proposal.case, now_ms)
     entry = Entry(Kind.PROPOSAL_CREATED, now_ms, requester, str(size), trigger, body)

@@ -32,6 +32,7 @@ from countersign.store import (
     passkeys,
     past,
     people,
+    performing,
     projection,
     proposals,
     quarantine,
@@ -241,10 +242,17 @@ def _proposals(conn: Connection, numbered: Sequence[_Numbered]) -> None:
     for index, entry in numbered:
         if entry.kind is Kind.PROPOSAL_CREATED:
             settling.apply_created(conn, entry.body, entry.actor, index)
+            if "undoes" in entry.body:
+                performing.apply_undo(conn, int(entry.body["undoes"]), index, entry.time)
         elif entry.kind in {Kind.PROPOSAL_APPROVED, Kind.PROPOSAL_DENIED}:
             proposals.apply_answered(conn, entry, index)
         else:
             settling.apply_settled(conn, entry, index)
+
+
+def _performed(conn: Connection, numbered: Sequence[_Numbered]) -> None:
+    for index, entry in numbered:
+        performing.apply(conn, entry, index)
 
 
 def _roles(conn: Connection, numbered: Sequence[_Numbered]) -> None:
@@ -303,6 +311,10 @@ _APPLY: Mapping[Kind, Callable[[Connection, Sequence[_Numbered]], Any]] = {
     Kind.PROPOSAL_DENIED: _proposals,
     Kind.PROPOSAL_EXPIRED: _proposals,
     Kind.PROPOSAL_OUTDATED: _proposals,
+    Kind.ACTION_INTENDED: _performed,
+    Kind.ACTION_STARTED: _performed,
+    Kind.ACTION_PROBED: _performed,
+    Kind.ACTION_LEFT: _performed,
     Kind.AUTONOMY_STOPPED: _switched,
     Kind.AUTONOMY_RESUMED: _switched,
     Kind.AUTONOMY_OBSERVED: _observed,

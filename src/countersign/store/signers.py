@@ -55,6 +55,22 @@ def check(conn: Connection, digest: str, review: Review, answer: Answer, now_ms:
     return found
 
 
+def recheck(conn: Connection, digest: str, review: Review, record: dict[str, Any]) -> None:
+    """Whether an approval that was taken before still holds: the signature in its entry, and its key, person and entitlement
+    as they are now. Raises VerificationError."""
+    if "signature" in record:
+        signed.by_key(digest, review, record["signature"], people.enrolled(conn))
+        return
+    said = msgspec.convert(record["webauthn"], Assertion)
+    held = passkeys.find(conn, webauthn.unb64(said.credential, "credential id"))
+    if held is None or held.person != review.by.id or held.revoked_ms:
+        raise VerificationError("its passkey is not in force", where="approval", todo="have it proposed anew")
+    if APPROVER not in accounts.roles(conn, review.by.id):
+        raise VerificationError("its person is not an approver any more", where="approval", todo="have it proposed anew")
+    origin = webauthn.origin_of(said)  # the address was checked when it was taken; here it is the signature that counts
+    webauthn.verify(said, digest, Credential(held.credential, held.key, held.rp_id, 0), origin)
+
+
 def in_force(conn: Connection) -> set[str]:
     """Fingerprints of every key and passkey that counts at this moment."""
     keys = {one.fingerprint for one in people.enrolled(conn) if not one.revoked_ms}

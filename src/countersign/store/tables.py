@@ -17,13 +17,14 @@ from sqlalchemy import (
     Text,
 )
 
-from countersign.store import tables_agents, tables_approvals, tables_closing, tables_meta, tables_people
+from countersign.store import tables_actions, tables_agents, tables_approvals, tables_closing, tables_meta, tables_people
 
 metadata, Rowid = tables_meta.metadata, tables_meta.Rowid
 autonomy, labels, judgements = tables_closing.autonomy, tables_closing.labels, tables_closing.judgements
 agents, revoked_leases = tables_agents.agents, tables_agents.revoked_leases
 lease_refusals = tables_agents.lease_refusals
 closes, confirmed, seeds = tables_closing.closes, tables_closing.confirmed, tables_closing.seeds
+performances = tables_actions.performances
 proposals, proposal_answers = tables_approvals.proposals, tables_approvals.proposal_answers
 notices = tables_approvals.notices
 
@@ -347,6 +348,7 @@ PROJECTIONS = (
     answers,
     proposals,
     proposal_answers,
+    performances,
     counters,
     switches,
     autonomy,

@@ -67,6 +67,7 @@ closes = Table(
     Index("closes_state", "state", "closed_ms"),
     Index("closes_seen", "seen_ms"),
     Index("closes_hour", "closed_ms", "scope"),
+    Index("closes_review", "state", "drawn"),
 )
 
 confirmed = Table(  # threats that people confirmed: one more of the same on the same host is no news within a day

@@ -1,0 +1,307 @@
+"""Carries approved actions out, one at a time: look over, check, intent, seal, start, do, probe.
+
+It stands beside ``approving`` and is handed to nobody of the agent's code: ``serve``, ``worker`` and ``actions run`` start
+it. Only an action that the site turned on runs, only once, only while everything that its approval rests on is still so, and
+only after a checkpoint covers its intent. What a crash interrupted is probed, never done again.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import structlog
+
+from countersign.actions import ACTIONS, switched_on
+from countersign.actions.hand import BaseHand, Cover
+from countersign.approvals.proposal import Proposal
+from countersign.approvals.status import Event, Status
+from countersign.authority.agents import Operation
+from countersign.authority.grant import running
+from countersign.authority.terms import LeaseRefused, Use
+from countersign.bootstrap import Site
+from countersign.config import secret
+from countersign.errors import ConfigError, ConflictError, CountersignError, EnvironmentFault, TargetFault
+from countersign.model.entries import Actor
+from countersign.model.responses import Effect, Scene, Seen
+from countersign.store import inventory, performing, proposals
+from countersign.store.engine import reading, writing
+from countersign.store.performing import Prepared, Refused, Rules
+from countersign.store.proposals import Terms
+from countersign.store.solo import alone
+
+log = structlog.get_logger()
+IDLE_S = 0.3
+STEP_S = 10.0
+SYSTEM = Actor("system", "actions")
+
+
+@dataclass(frozen=True, slots=True)
+class SiteReach:
+    """How hands reach out from this site."""
+
+    where: str
+    timeout_s: float = STEP_S
+
+    def secret(self, reference: str) -> str:
+        """What a reference names. Raises ConfigError."""
+        return secret(reference, self.where)
+
+
+class Hands:
+    """The hands of the actions that the site turned on, each made when it is first needed. Raises ConfigError where a table
+    of the configuration does not fit its action."""
+
+    def __init__(self, site: Site) -> None:
+        self._tables = site.config.actions
+        self._made: dict[str, BaseHand] = {}
+        known = {one.configured for one in ACTIONS.values()}
+        if unknown := sorted(self._tables.keys() - known):
+            todo = f"use one of {', '.join(sorted(known))}"
+            raise ConfigError(f"no action is called {unknown[0]!r}", where="countersign.toml: actions", todo=todo)
+        self.on = switched_on(self._tables)
+        for name in self.on:
+            self._settings(name)
+
+    def of(self, name: str) -> BaseHand:
+        """The hand of an action. Raises ConfigError when nothing can carry it out with these settings."""
+        if name not in self._made:
+            where = f"countersign.toml: actions.{ACTIONS[name].configured}"
+            hand = ACTIONS[name].hand(self._settings(name), SiteReach(where))
+            if not isinstance(hand, BaseHand):
+                raise ConfigError("nothing here can carry it out", where=where, todo="see the how-to of this action")
+            self._made[name] = hand
+        return self._made[name]
+
+    def _settings(self, name: str) -> Any:  # noqa: ANN401 - each action's own struct
+        action = ACTIONS[name]
+        try:
+            return msgspec.convert(self._tables.get(action.configured, {}), action.settings)
+        except msgspec.ValidationError as error:
+            what, _, place = str(error).partition(" - at `$")
+            where = f"countersign.toml: actions.{action.configured}{place.rstrip('`')}"
+            raise ConfigError(what, where=where, todo="see docs/reference/configuration.md") from error
+
+
+@dataclass(slots=True)
+class _Times:
+    """Milliseconds of each step, by a clock that only goes forward."""
+
+    _since: float = field(default_factory=time.perf_counter)
+    steps: dict[str, int] = field(default_factory=dict)
+
+    def lap(self, step: str) -> None:
+        """The step since the last lap ends."""
+        now = time.perf_counter()
+        self.steps[step] = round((now - self._since) * 1000)
+        self._since = now
+
+
+class Runner:
+    """``step`` carries out whatever is due; one process at a time does."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self.hands = Hands(site)
+
+    def step(self) -> int:
+        """Go through everything once; returns how many actions were taken further. Whatever fails by itself is logged and
+        stays where it is: it is tried again with the next step, or ends when its approval does."""
+        if not self._due():
+            return 0
+        taken = 0
+        with alone(self._site.engine, self._site.data, "actions") as mine:
+            if not mine:
+                return 0
+            with reading(self._site.engine) as conn:
+                found = performing.waiting(conn, self.hands.on)
+                late = performing.due(conn, self._site.clock.now_ms())
+            for number, state, action in found:
+                taken += self._guarded(number, lambda n=number, s=state, a=action: self._take(n, s, a))  # type: ignore[misc]
+            for number in late:
+                taken += self._guarded(number, lambda n=number: self._propose_undo(n))  # type: ignore[misc]
+        return taken
+
+    def _due(self) -> bool:
+        with reading(self._site.engine) as conn:
+            return bool(performing.waiting(conn, self.hands.on) or performing.due(conn, self._site.clock.now_ms()))
+
+    def _guarded(self, number: int, act: Callable[[], object]) -> int:
+        try:
+            act()
+        except CountersignError as error:
+            log.error("action", number=number, error=str(error))
+            return 0
+        return 1
+
+    # --- one action -----------------------------------------------------------------------------------------------
+
+    def _take(self, number: int, state: Status, action: str) -> None:
+        if state is Status.RUNNING:  # a crash interrupted it: what is so decides, and it is not done again
+            self._probe(number, action, _Times(), "interrupted")
+        elif state is Status.SEALED:
+            self._begin(number, action, _Times())
+        else:
+            self._intend(number, action)
+
+    def _intend(self, number: int, action: str) -> None:
+        times = _Times()
+        ready = self._looked_over(number, action)
+        if ready is None:
+            return
+        try:
+            self.hands.of(action).check(ready.order, self._cover(ready))
+        except (TargetFault, LeaseRefused, ConfigError) as error:
+            self._leave(number, Event.FAILED, str(error), error.kind if isinstance(error, TargetFault) else error.code)
+            return
+        times.lap("check")
+        with writing(self._site.engine) as conn:
+            now_ms = self._site.clock.now_ms()
+            again = performing.look_over(conn, number, self._rules(action), now_ms)
+            if isinstance(again, Prepared):
+                performing.intend(conn, again, self._site.leases, now_ms)
+        if isinstance(again, Refused):
+            self._leave(number, again.event, again.why, "refused")
+        else:
+            self._begin(number, action, times)
+
+    def _begin(self, number: int, action: str, times: _Times) -> None:
+        """The intent is committed. Seal it, look everything over once more, and only then touch the target."""
+        checkpoint = self._site.sealer.seal()
+        times.lap("seal")
+        ready = self._looked_over(number, action)
+        if ready is None:
+            return
+        with writing(self._site.engine) as conn:
+            now_ms = self._site.clock.now_ms()
+            intent = performing.intent(conn, number)
+            if checkpoint.size <= intent:
+                raise EnvironmentFault("the intent is not sealed", where=f"action {number}", todo="see `countersign verify`")
+            again = performing.look_over(conn, number, self._rules(action), now_ms)
+            if isinstance(again, Prepared):
+                performing.start(conn, again, self._site.leases, checkpoint.size, now_ms)
+        if isinstance(again, Refused):
+            self._leave(number, again.event, again.why, "refused")
+            return
+        times.lap("start")
+        self._probe(number, action, times, self._do(again, action), again)
+
+    def _do(self, ready: Prepared, action: str) -> str:
+        """The fault that it met, "" for none. Whatever it was, the probe says what is so."""
+        try:
+            self.hands.of(action).do(ready.order, self._cover(ready))
+        except TargetFault as error:
+            log.error("action", number=ready.held.id, error=str(error))
+            return error.kind
+        except Exception as error:  # a fault of ours in the middle of an effect: what is so must be found out all the same
+            log.exception("action", number=ready.held.id)
+            return type(error).__name__
+        return ""
+
+    def _probe(self, number: int, action: str, times: _Times, fault: str, ready: Prepared | None = None) -> None:
+        times.lap("do")
+        if ready is None:
+            ready = self._looked_over(number, action, leave=False)
+        seen = self._seen(ready, action) if ready else Seen(Effect.UNKNOWN, "it could not be probed: look at the target")
+        times.lap("probe")
+        with writing(self._site.engine) as conn:
+            performing.probed(conn, number, seen, fault, times.steps, self._site.clock.now_ms())
+        self._site.seal()
+
+    def _seen(self, ready: Prepared, action: str) -> Seen:
+        try:
+            return self.hands.of(action).probe(ready.order, self._cover(ready))
+        except CountersignError as error:
+            return Seen(Effect.UNKNOWN, f"the probe failed: {error}")
+        except Exception as error:
+            log.exception("action", number=ready.held.id)
+            return Seen(Effect.UNKNOWN, f"the probe failed ({type(error).__name__})")
+
+    def _looked_over(self, number: int, action: str, *, leave: bool = True) -> Prepared | None:
+        with reading(self._site.engine) as conn:
+            self._site.follow(conn)
+            found = performing.look_over(conn, number, self._rules(action), self._site.clock.now_ms())
+        if isinstance(found, Prepared):
+            return found
+        if leave:
+            self._leave(number, found.event, found.why, "refused")
+        return None
+
+    def _leave(self, number: int, event: Event, why: str, fault: str) -> None:
+        with writing(self._site.engine) as conn:
+            performing.leave(conn, number, event, why, fault, self._site.clock.now_ms())
+        self._site.seal()
+
+    def _rules(self, action: str) -> Rules:
+        return Rules(self._site.policy, self._site.leases, ACTIONS[action].impactful)
+
+    def _cover(self, ready: Prepared) -> Cover:
+        use = Use(ready.granted.use.task, self._site.clock.now_ms(), ready.granted.use.case)
+        return Cover(ready.granted.of(Operation.RUN, running(ready.order.action)), use)
+
+    # --- undo -----------------------------------------------------------------------------------------------------
+
+    def _propose_undo(self, number: int) -> None:
+        propose_undo(self._site, number, SYSTEM, "the time that it was approved for is over")
+
+
+def propose_undo(site: Site, number: int, requester: Actor, trigger: str) -> int:
+    """Put the undo of an action before people; returns its number. Raises ConflictError, NotFoundError."""
+    with writing(site.engine) as conn:
+        now_ms = site.clock.now_ms()
+        held = performing.undoable(conn, number)
+        inverse = ACTIONS[held.proposal.action].inverse
+        if not inverse:
+            raise ConflictError("no action takes it back", where=held.proposal.action, todo="undo it by hand")
+        draft = _undo_draft(held.proposal, number, inverse, inventory.load(conn))
+        undo = proposals.create(conn, draft, requester, Terms(), now_ms, trigger=trigger)
+        performing.apply_undo(conn, number, undo, now_ms)
+    site.seal()
+    return undo
+
+
+def _undo_draft(of: Proposal, number: int, inverse: str, known: Any) -> Proposal:  # noqa: ANN401 - Inventory
+    named = {one.name for one in of.targets}
+    records = tuple(one for one in (*known.assets, *known.identities) if one.name in named)
+    parameters = {name: value for name, value in of.parameters.items() if name != "minutes"} | {"undoes": number}
+    plan = ACTIONS[inverse].plan(Scene(of.case, records, parameters, known))
+    return Proposal(inverse, parameters, of.targets, of.case, plan.plan, plan.undo, plan.blast_radius)
+
+
+class Performer(threading.Thread):
+    """Runs a ``Runner`` beside a service, so that a target which does not answer holds no alert up."""
+
+    def __init__(self, runner: Runner) -> None:
+        super().__init__(name="actions", daemon=True)
+        self._runner = runner
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+
+    def wake(self) -> None:
+        """Something was approved."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End after the action in hand."""
+        self._stopping.set()
+        self._wake.set()
+        self.join()
+
+    def run(self) -> None:
+        """Loop; one bad moment does not end it."""
+        while not self._stopping.is_set():
+            try:
+                self._runner.step()
+            except CountersignError as error:
+                log.error("actions", error=str(error))
+            except Exception:
+                log.exception("actions")
+            self._wake.wait(IDLE_S)
+            self._wake.clear()
+
+
+__all__ = ["Hands", "Performer", "Runner", "propose_undo"]

@@ -1,0 +1,317 @@
+"""What becomes of approved actions, one transaction for each step: looked over, intended, started, probed, left to a person.
+
+Whatever a step rests on is checked anew inside its transaction: time, targets, every signature, lease and policy. Nothing
+here touches a target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, select, update
+
+from countersign.approvals.quorum import HUMAN, Review, Standing, tally
+from countersign.approvals.status import Event, Status
+from countersign.authority.agents import Operation
+from countersign.authority.grant import Grant
+from countersign.errors import ConflictError, CountersignError, VerificationError
+from countersign.ledger.canonical import decode
+from countersign.model.entries import Actor, Entry, Kind
+from countersign.model.inventory import Inventory
+from countersign.model.responses import Effect, Order, Seen, TargetKind
+from countersign.policy import requests
+from countersign.policy.engine import PolicyEngine
+from countersign.store import evidence, inventory, ledger, outbox, proposals, settling, signers
+from countersign.store import tables as t
+from countersign.store.leases import Leases
+from countersign.store.proposals import Held
+from countersign.store.sql import upsert
+
+AGENT = "responder"
+LEFT, NOT_EFFECTIVE, EFFECTIVE = "left_to_person", "probed_bad", "probed_ok"
+_BLANK: dict[str, Any] = {
+    "intent": -1,
+    "intended_ms": 0,
+    "started_ms": 0,
+    "probed_ms": 0,
+    "effect": "",
+    "fault": "",
+    "blob": "",
+    "minutes": 0,
+    "undo": 0,
+    "undo_ms": 0,
+}
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """What every step is checked against. impactful: whether the action changes a system of the site."""
+
+    policy: PolicyEngine
+    leases: Leases
+    impactful: bool
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """Why an approved action may not go on, and what that makes of it."""
+
+    event: Event
+    why: str
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """An action that may go on: what is to be done, and under which lease. given: its approvals' entries."""
+
+    held: Held
+    order: Order
+    granted: Grant
+    given: tuple[int, ...]
+
+
+def waiting(conn: Connection, on: Collection[str]) -> list[tuple[int, Status, str]]:
+    """(number, state, action) of what is approved and switched on, or was begun, in the order of their numbers."""
+    p = t.proposals.c
+    begun = p.state.in_([Status.SEALED.value, Status.RUNNING.value])
+    fresh = (p.state == Status.APPROVED.value) & p.action.in_(sorted(on))
+    rows = conn.execute(select(p.id, p.state, p.action).where(begun | fresh).order_by(p.id))
+    return [(row.id, Status(row.state), row.action) for row in rows]
+
+
+def look_over(conn: Connection, number: int, rules: Rules, now_ms: int) -> Prepared | Refused:
+    """Everything that an action rests on, checked now; writes nothing."""
+    try:
+        held = proposals.held(conn, number)
+        _in_time(conn, held, now_ms)
+        reviews = approvals(conn, held, now_ms)
+    except _No as no:
+        return no.refused
+    except CountersignError as error:  # bytes that were erased or spoilt, or a signature that holds no more
+        return Refused(Event.FAILED, f"the approval does not hold any more: {error.what}")
+    if tally(held.proposal, held.proposal.requester, [one for one, _ in reviews], now_ms).standing is not Standing.APPROVED:
+        return Refused(Event.FAILED, "not enough approvals hold any more")
+    order = _order(held, inventory.load(conn))
+    granted = rules.leases.run(conn, held.proposal.action, f"action-{number}", held.proposal.case, now_ms, _names(order))
+    if why := _forbidden(rules, held, granted, [one for one, _ in reviews], now_ms):
+        return Refused(Event.FAILED, why)
+    return Prepared(held, order, granted, tuple(index for _, index in reviews))
+
+
+class _No(Exception):
+    def __init__(self, event: Event, why: str) -> None:
+        self.refused = Refused(event, why)
+
+
+def _in_time(conn: Connection, held: Held, now_ms: int) -> None:
+    if now_ms >= held.proposal.expires_ms:
+        raise _No(Event.EXPIRED, "the approval expired before it was carried out")
+    if moved := settling.changed(conn, held.proposal):
+        raise _No(Event.CHANGED, "; ".join(moved))
+
+
+def approvals(conn: Connection, held: Held, now_ms: int) -> list[tuple[Review, int]]:
+    """Every approval that counts, its signature checked again from its entry against the keys in force now, with the index
+    of the entry. Raises VerificationError."""
+    a, e = t.proposal_answers.c, t.entries.c
+    chosen = select(a.person, e.idx, e.bytes).join_from(t.proposal_answers, t.entries, a.entry == e.idx)
+    found = []
+    for row in conn.execute(chosen.where(a.proposal_id == held.id, a.approve == 1).order_by(e.idx)).all():
+        entry = decode(row.bytes)
+        review = Review(Actor(HUMAN, row.person), True, entry.body["reason"], entry.time)
+        if entry.kind is not Kind.PROPOSAL_APPROVED or entry.actor.id != row.person or entry.subject != str(held.id):
+            raise VerificationError("an answer is not what its entry says", where=f"entry {row.idx}")
+        signers.recheck(conn, held.digest, review, entry.body)
+        found.append((review, row.idx))
+    return found
+
+
+def _order(held: Held, known: Inventory) -> Order:
+    """The order, with its targets as the inventory has them; ``settling.changed`` has found them to be as approved."""
+    by_kind: Mapping[TargetKind, Mapping[str, Any]] = {
+        TargetKind.ASSET: {one.name: one for one in known.assets},
+        TargetKind.IDENTITY: {one.name: one for one in known.identities},
+    }
+    proposal = held.proposal
+    records = tuple(by_kind[target.kind][target.name] for target in proposal.targets)
+    return Order(held.digest, held.id, proposal.action, proposal.case, records, dict(proposal.parameters))
+
+
+def _names(order: Order) -> tuple[str, ...]:
+    """What the lease names besides the action: the targets."""
+    return tuple(record.name for record in order.records)
+
+
+def _forbidden(rules: Rules, held: Held, granted: Grant, reviews: Sequence[Review], now_ms: int) -> str:
+    """Why lease or policy say no; "" when both say yes, for every target."""
+    if granted.refusals:
+        return f"the {AGENT} has no lease: {granted.refusals[0].reason}"
+    proposal = held.proposal
+    given = [requests.Given(one.by, held.digest, proposal.expires_ms) for one in reviews]
+    for target in proposal.targets:
+        proof = granted.of(Operation.RUN, target.name)
+        if proof is None:
+            return f"the {AGENT} has no lease for {target.name}"
+        asked = requests.run(
+            requests.Leased(proof.agent, proof.task, proof.operation.value, proof.resource, proof.expires_ms),
+            requests.Aim(target.name, target.kind.value, int(target.criticality)),
+            impactful=rules.impactful,
+            digest=held.digest,
+            requester=proposal.requester,
+            given=given,
+            task=granted.use.task,
+            now_ms=now_ms,
+            killed=False,
+        )
+        answer = rules.policy.decide(asked)
+        if not answer.allowed:
+            return f"policy refuses it: {answer.why}"
+    return ""
+
+
+# --- steps ------------------------------------------------------------------------------------------------------------
+
+
+def intend(conn: Connection, ready: Prepared, leases: Leases, now_ms: int) -> int:
+    """Write the intent down; returns its index. Nothing may be done before a checkpoint covers it."""
+    proposal = ready.held.proposal
+    body = {
+        "digest": ready.held.digest,
+        "action": proposal.action,
+        "approvals": list(ready.given),
+        "minutes": int(proposal.parameters.get("minutes", 0)),
+    }
+    return _enter(conn, ready, leases, Kind.ACTION_INTENDED, body, now_ms)
+
+
+def intent(conn: Connection, number: int) -> int:
+    """Index of the intent of an action."""
+    q = t.performances.c
+    return int(conn.execute(select(q.intent).where(q.proposal_id == number)).scalar_one())
+
+
+def start(conn: Connection, ready: Prepared, leases: Leases, sealed: int, now_ms: int) -> int:
+    """The intent is sealed, and the target may be touched from now on. sealed: size of the checkpoint that covers it."""
+    return _enter(conn, ready, leases, Kind.ACTION_STARTED, {"digest": ready.held.digest, "sealed": sealed}, now_ms)
+
+
+def _enter(conn: Connection, ready: Prepared, leases: Leases, kind: Kind, body: dict[str, Any], now_ms: int) -> int:
+    size, _ = ledger.lock_head(conn)
+    lease = ready.granted.lease
+    assert lease is not None  # noqa: S101 - what is refused is never prepared
+    number, case = ready.held.id, ready.held.proposal.case
+    issued = Entry(
+        Kind.LEASE_ISSUED, now_ms, Actor("agent", AGENT, lease.id), lease.id, str(number), leases.issued(ready.granted)
+    )
+    entry = Entry(kind, now_ms, Actor("agent", AGENT, lease.id), str(number), str(number), body)
+    _apply(conn, entry, size + 1)
+    ledger.append(conn, [(issued, case), (entry, case)])
+    return size + 1
+
+
+def probed(conn: Connection, number: int, seen: Seen, fault: str, times: Mapping[str, int], now_ms: int) -> Status:
+    """What the probe found; whatever is not shown to hold is not effective, and a person is called. times: milliseconds."""
+    size, _ = ledger.lock_head(conn)
+    row = _proposal(conn, number)
+    blob = evidence.pack("probe", {"detail": seen.detail})
+    evidence.put(conn, [blob])
+    body = {"effect": seen.effect.value, "fault": fault, "blob": blob.digest, "ms": dict(times)}
+    entry = Entry(Kind.ACTION_PROBED, now_ms, Actor("agent", AGENT), str(number), str(number), body)
+    state = _apply(conn, entry, size)
+    outbox.tell(conn, state.value, number, row.action, row.case_id, now_ms)
+    ledger.append(conn, [(entry, row.case_id)])
+    return state
+
+
+def leave(conn: Connection, number: int, event: Event, why: str, fault: str, now_ms: int) -> Status:
+    """It goes no further: expired, outdated, or in front of a person. why: words, kept beside the ledger."""
+    size, _ = ledger.lock_head(conn)
+    row = _proposal(conn, number)
+    blob = evidence.pack("probe", {"detail": why})
+    evidence.put(conn, [blob])
+    body = {"event": event.value, "fault": fault, "blob": blob.digest}
+    entry = Entry(Kind.ACTION_LEFT, now_ms, Actor("system", "actions"), str(number), str(number), body)
+    state = _apply(conn, entry, size)
+    outbox.tell(conn, state.value, number, row.action, row.case_id, now_ms)
+    ledger.append(conn, [(entry, row.case_id)])
+    return state
+
+
+def _proposal(conn: Connection, number: int) -> Row[Any]:
+    return conn.execute(select(t.proposals).where(t.proposals.c.id == number)).one()
+
+
+# --- rows, from entries alone -----------------------------------------------------------------------------------------
+
+
+def apply(conn: Connection, entry: Entry, index: int) -> None:
+    """Rows of one entry, as a rebuild makes them."""
+    _apply(conn, entry, index)
+
+
+def _apply(conn: Connection, entry: Entry, index: int) -> Status:
+    number, body = int(entry.subject), entry.body
+    row = _row(conn, number)
+    if entry.kind is Kind.ACTION_INTENDED:
+        row |= {"intent": index, "intended_ms": entry.time, "minutes": body["minutes"], "action": body["action"]}
+        event = Event.SEALED
+    elif entry.kind is Kind.ACTION_STARTED:
+        row |= {"started_ms": entry.time}
+        event = Event.STARTED
+    elif entry.kind is Kind.ACTION_PROBED:
+        row |= {"probed_ms": entry.time, "effect": body["effect"], "fault": body["fault"], "blob": body["blob"]}
+        event = Event.PROBED_OK if body["effect"] == Effect.HOLDS.value else Event.PROBED_BAD
+    else:
+        row |= {"fault": body["fault"], "blob": body["blob"]}
+        event = Event(body["event"])
+    state = settling.advance(conn, number, event, index)
+    upsert(conn, t.performances, [row | {"entry": index}])
+    return state
+
+
+def _row(conn: Connection, number: int) -> dict[str, Any]:
+    found = conn.execute(select(t.performances).where(t.performances.c.proposal_id == number)).mappings().first()
+    if found is not None:
+        return dict(found)
+    return _BLANK | {"proposal_id": number, "action": _proposal(conn, number).action, "entry": 0}
+
+
+# --- undo -------------------------------------------------------------------------------------------------------------
+
+ENDED = frozenset({Status.DENIED, Status.EXPIRED, Status.OUTDATED, Status.PERSON, Status.PROBED_BAD})
+"""An undo that ended like this took nothing back."""
+
+
+def due(conn: Connection, now_ms: int) -> list[int]:
+    """Numbers of actions that hold longer than they should, and whose undo does not wait or run."""
+    q = t.performances.c
+    rows = conn.execute(select(t.performances).where(q.effect == Effect.HOLDS.value, q.minutes > 0)).all()
+    found = []
+    for row in rows:
+        since = max(row.probed_ms, row.undo_ms)
+        if since + row.minutes * 60_000 <= now_ms and (not row.undo or _state(conn, row.undo) in ENDED):
+            found.append(row.proposal_id)
+    return found
+
+
+def undoable(conn: Connection, number: int) -> Held:
+    """A proposal whose action holds and could be taken back now. Raises ConflictError, NotFoundError."""
+    held = proposals.held(conn, number)
+    row = conn.execute(select(t.performances).where(t.performances.c.proposal_id == number)).first()
+    if row is None or not row.started_ms:
+        raise ConflictError("nothing was done, so nothing can be undone", where=str(number))
+    if row.undo and _state(conn, row.undo) not in ENDED:
+        raise ConflictError("its undo was proposed already", where=str(number), todo=f"see proposal {row.undo}")
+    return held
+
+
+def apply_undo(conn: Connection, number: int, undo: int, at_ms: int) -> None:
+    """Rows of an action whose undo was proposed."""
+    state = _state(conn, number)
+    if state in (Status.PROBED_OK, Status.PROBED_BAD):
+        settling.advance(conn, number, Event.UNDO, undo)
+    q = t.performances
+    conn.execute(update(q).where(q.c.proposal_id == number).values(undo=undo, undo_ms=at_ms, entry=undo))
+
+
+def _state(conn: Connection, number: int) -> Status:
+    return Status(conn.execute(select(t.proposals.c.state).where(t.proposals.c.id == number)).scalar_one())
