@@ -75,6 +75,44 @@ class Approvals(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     actions: dict[str, Thresholds] = {}
 
 
+_Reference = Annotated[str, msgspec.Meta(pattern=r"^((env|file):.+)?$")]
+
+
+class Webhook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Messages as JSON to an address. url, secret: references, ``env:NAME`` or ``file:PATH``; with a secret each body is
+    signed (``X-Countersign-Signature: sha256=HMAC``)."""
+
+    url: _Reference = ""
+    secret: _Reference = ""
+
+
+class Slack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Messages to a Slack-compatible incoming webhook. url: a reference, since whoever knows it can write there."""
+
+    url: _Reference = ""
+
+
+class Mail(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Messages by SMTP; none while ``host`` is empty. security: ``starttls``, ``tls`` or ``none``. password: a reference.
+    to: addresses, separated by commas."""
+
+    host: str = ""
+    port: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    user: str = ""
+    password: _Reference = ""
+    sender: str = ""
+    to: str = ""
+
+
+class Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where to say that something waits for people. Messages link to the page; none approves."""
+
+    webhook: Webhook = Webhook()
+    slack: Slack = Slack()
+    mail: Mail = Mail()
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """database: SQLAlchemy address, empty for SQLite in the data directory. utc_offset_minutes: the site's offset from
     UTC, for office hours. scopes: limits by name of the scope."""
@@ -85,6 +123,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     geo: Geo = Geo()
     ledger: Ledger = Ledger()
     approvals: Approvals = Approvals()
+    notify: Notify = Notify()
     scopes: dict[ScopeName, ScopeLimits] = {}
 
 
@@ -95,6 +134,22 @@ def data_dir(chosen: Path | None, environ: Mapping[str, str] = os.environ) -> Pa
     if environ.get(ENV_DATA):
         return Path(environ[ENV_DATA])
     return Path(platformdirs.user_data_dir("countersign", appauthor=False))
+
+
+def secret(reference: str, key: str, environ: Mapping[str, str] = os.environ) -> str:
+    """What a reference names: ``env:NAME`` or ``file:PATH``; "" of an empty one. Raises ConfigError, which quotes no
+    secret."""
+    kind, _, name = reference.partition(":")
+    if not reference:
+        return ""
+    if kind == "env":
+        if name not in environ:
+            raise ConfigError(f"environment variable {name} is not set", where=key, todo="set it, or name another")
+        return environ[name]
+    try:
+        return Path(name).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("its file cannot be read", where=key, todo=f"check {name}") from error
 
 
 def load(directory: Path, environ: Mapping[str, str] = os.environ) -> Config:
@@ -193,6 +248,29 @@ expiry_minutes = 60
 # [approvals.actions.isolate_host]
 # approve = 2
 # deny = 1
+
+# Where to say that something waits for people's approval. Messages name the action and the case, and link to the page
+# (server.url); none approves. url, secret and password are references: "env:NAME" or "file:/path".
+[notify.webhook]
+url = ""
+# With a secret each body is signed with HMAC-SHA-256.
+secret = ""
+
+[notify.slack]
+# A Slack-compatible incoming webhook.
+url = ""
+
+[notify.mail]
+# Empty: no mail.
+host = ""
+port = 587
+# "starttls", "tls" or "none".
+security = "starttls"
+user = ""
+password = ""
+sender = ""
+# Addresses, separated by commas.
+to = ""
 
 # What the agent may close at most, once a scope's stage allows it; per scope (phishing, endpoint, network, identity, cloud,
 # other). What is left out keeps its default. A change is a change of policy: the scope steps back to advise.

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 from countersign.model.alerts import Alert, Ignored
 from countersign.model.entities import Entity
 from countersign.model.evidence import Evidence
+from countersign.model.notices import Message
 from countersign.model.responses import Plan, Scene, Takes
 
 
@@ -50,6 +51,14 @@ class ActionPlan(Protocol):
 
     def plan(self, scene: Scene) -> Plan:
         """What it would do, how that would be undone, whom it would hit. Pure: the same scene gives the same plan."""
+        ...
+
+
+class Notifier(Protocol):
+    """Tells people that something waits for them."""
+
+    def tell(self, message: Message) -> None:
+        """Once it returns, the message is out of our hands. Raises EnvironmentFault when it did not get through."""
         ...
 
 

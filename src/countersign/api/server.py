@@ -31,6 +31,7 @@ from countersign.sources import SOURCES
 from countersign.sources.reader import split_body
 from countersign.store import ledger
 from countersign.store.engine import reading
+from countersign.telling import Telling
 from countersign.web.app import create_console
 from countersign.web.approvals import Approvals
 from countersign.web.session import Sessions
@@ -46,6 +47,7 @@ class Worker(threading.Thread):
     def __init__(self, site: Site) -> None:
         super().__init__(name="worker", daemon=True)
         self._site = site
+        self._telling = Telling(site)
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._sealed_at = 0.0
@@ -63,6 +65,7 @@ class Worker(threading.Thread):
     def run(self) -> None:
         """Loop; an error is logged and tried again, so that one bad moment does not end the service."""
         sealed = -1
+        self._telling.start()
         while not self._stopping.is_set():
             try:
                 self._site.hot_path.drain(lambda _report: self._seal_if_due())
@@ -75,6 +78,7 @@ class Worker(threading.Thread):
                 log.exception("worker")
             self._wake.wait(IDLE_S)
             self._wake.clear()
+        self._telling.stop()
         self._site.seal()
 
     def _seal_if_due(self) -> None:

@@ -51,8 +51,8 @@ def check(conn: Connection, digest: str, review: Review, answer: Answer, now_ms:
         found = Signed(key.fingerprint, {"fingerprint": key.fingerprint, "signature": answer.signature})
     else:
         found = _by_passkey(conn, digest, review, answer.passkey, now_ms)
-    if APPROVER not in accounts.roles(conn, review.by.id):
-        raise VerificationError("this person is not an approver", where="approval", todo="ask an admin for the entitlement")
+    if accounts.state(conn, review.by.id) == accounts.REVOKED:
+        raise VerificationError("this account was revoked", where="approval", todo="ask an admin for a new invitation")
     return found
 
 
@@ -75,6 +75,8 @@ def _by_passkey(conn: Connection, digest: str, review: Review, given: Passkeyed,
         why = "is enrolled for somebody else"
     elif held.revoked_ms:
         why = "was revoked"
+    elif APPROVER not in accounts.roles(conn, review.by.id):
+        why = "is not an approver's"
     if held is None or why:
         raise VerificationError(f"this passkey {why}", where="approval", todo="sign in with your own, then approve")
     known = Credential(held.credential, held.key, held.rp_id, held.sign_count)
