@@ -5,12 +5,15 @@ from __future__ import annotations
 import smtplib
 import ssl
 from email.message import EmailMessage
+from email.policy import SMTP
 
 from countersign.config import Mail as Settings
 from countersign.errors import EnvironmentFault
 from countersign.model.notices import Message
 
 TIMEOUT_S = 15.0
+LINE_CHARS_MAX = 900
+"""A subject stays on one line; RFC 5322 allows 998."""
 
 
 class Mail:
@@ -39,7 +42,7 @@ class Mail:
         return server
 
     def _mail(self, message: Message) -> EmailMessage:
-        mail = EmailMessage()
+        mail = EmailMessage(policy=SMTP.clone(max_line_length=LINE_CHARS_MAX))
         mail["Subject"] = message.text
         mail["From"] = self._settings.sender
         mail["To"] = ", ".join(part.strip() for part in self._settings.to.split(","))
