@@ -34,6 +34,7 @@ from countersign.store.engine import reading
 from countersign.telling import Telling
 from countersign.web.app import create_console
 from countersign.web.approvals import Approvals
+from countersign.web.directory import Directory
 from countersign.web.session import Sessions
 from countersign.web.ways import Ways
 
@@ -132,9 +133,18 @@ def create_app(site: Site, sessions: Sessions, *, worker: bool = True, approvals
         body_bytes_max=site.config.server.body_bytes_max,
         wake=working.wake,
     )
-    ways = Ways(site.config.server.url)
+    directory = Directory(site.config.oidc) if site.config.oidc.issuer else None
+    ways = Ways(site.config.server.url, directory.name if directory else "")
     seal = site.sealer.checkpoint
-    console = create_console(site, sessions=sessions, clock=site.clock, checkpoint=seal, ways=ways, approvals=approvals)
+    console = create_console(
+        site,
+        sessions=sessions,
+        clock=site.clock,
+        checkpoint=seal,
+        ways=ways,
+        directory=directory,
+        approvals=approvals,
+    )
     tlog = site.data / "tlog"
     tlog.mkdir(exist_ok=True)
 
