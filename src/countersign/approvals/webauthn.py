@@ -123,7 +123,7 @@ def _allowed(key: bytes) -> None:
     try:
         found = cbor2.loads(key)
         kind, algorithm, curve = found[1], found[3], found.get(-1)
-    except (cbor2.CBORDecodeError, KeyError, TypeError, AttributeError) as error:
+    except (cbor2.CBORDecodeError, LookupError, TypeError, AttributeError, ValueError) as error:
         raise _bad("its key cannot be read") from error
     if algorithm == RS256 and kind == 3:
         return
