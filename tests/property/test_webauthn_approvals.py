@@ -48,13 +48,13 @@ def test_an_assertion_is_for_one_digest_and_one_nonce(digest: str, other: str, a
         verify(replace(given_, nonce=nonce(KEY, "person~ada", digest, at_ms + 1)), digest, credential(), ORIGIN)
 
 
-@given(st.sampled_from(["authenticator_data", "client_data", "signature"]), st.data())
-def test_no_other_bits_verify(field: str, data: st.DataObject) -> None:
+@given(st.sampled_from(["authenticator_data", "client_data", "signature"]), st.integers(0, 999), st.integers(1, 255))
+def test_no_other_bits_verify(field: str, where: int, change: int) -> None:
     text = nonce(KEY, "person~ada", "0" * 64, 1)
     good = signed("0" * 64, text, count=9)
     raw = unb64(getattr(good, field), field)
-    place = data.draw(st.integers(0, len(raw) - 1))
-    bad = raw[:place] + bytes([raw[place] ^ data.draw(st.integers(1, 255))]) + raw[place + 1 :]
+    place = where % len(raw)
+    bad = raw[:place] + bytes([raw[place] ^ change]) + raw[place + 1 :]
     with pytest.raises(VerificationError):
         verify(replace(good, **{field: b64(bad)}), "0" * 64, credential(), ORIGIN)
 
