@@ -36,6 +36,7 @@ format: $(DEV) ## rewrite the code as ruff wants it
 
 bench: $(DEV) ## speed in CPU time, on this machine
 	$(BIN)/countersign bench hot-path
+	$(BIN)/countersign bench hot-path --closing
 	$(BIN)/countersign bench score
 
 screenshots: $(DEV) ## take the pictures of the documentation from the running demo

@@ -85,7 +85,11 @@ class Judge:
         known = [batch.patterns.get(p.pattern, _NOBODY) for p in batch.placed]
         rows = [self._row(p, a, k, batch) for p, a, k in zip(batch.placed, around, known, strict=True)]
         rarities = [p.rarity if p.row else rarity(p.finding, p.past) for p in batch.placed]
-        novelties = [assess(k, r, batch.now_ms) for k, r in zip(known, rarities, strict=True)]
+        ranked = {name: sorted(record.rarities) for name, record in batch.patterns.items()}
+        novelties = [
+            assess(k, r, batch.now_ms, ranked.get(p.pattern, ()))
+            for k, r, p in zip(known, rarities, batch.placed, strict=True)
+        ]
         silent = [tuple(name for name in a.unavailable if name in self.required) for a in around]
         verdicts = self.model.verdicts(
             rows,

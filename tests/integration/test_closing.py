@@ -13,12 +13,12 @@ from countersign.autonomy import review
 from countersign.autonomy.governor import Governed
 from countersign.autonomy.scopes import Stage
 from countersign.bootstrap import Site, open_site
-from countersign.errors import ConflictError
+from countersign.errors import ConflictError, NotFoundError
 from countersign.evaluate.replay import replay
 from countersign.model.cases import CloseState
 from countersign.model.entries import Kind
 from countersign.model.inventory import Asset, Criticality, Inventory
-from countersign.store import autonomy, read_closes
+from countersign.store import autonomy, ledger, read_closes
 from countersign.store import tables as t
 from countersign.store.engine import reading, writing
 from tests import earned, fakes
@@ -322,3 +322,63 @@ def test_a_site_on_postgresql_closes_recalls_and_rebuilds_all_the_same(databases
     fakes.assert_rebuilds(site)
     assert msgspec.msgpack.encode(scope(site).state)
     site.close()
+
+
+def test_misses_raise_an_alarm_under_which_nothing_closes_and_nothing_is_promoted(ready: Site) -> None:
+    """Through commands alone: would-be closes of many kinds turn out to be threats, the alarm stands, a person notes it."""
+    promote(ready, Stage.SUPERVISED)
+    kinds = [f"66{n:02}" for n in range(14)]
+    for n, kind in enumerate(kinds):  # each kind is known to people, and found benign, on hosts of its own
+        deliver(ready, noise(range(n * 20, n * 20 + 4), at_ms=LATER, rule=kind))
+    for case in earned.open_cases(ready):
+        ready.commands.dispose(case, "benign", "routine", "ada")
+    for n, kind in enumerate(kinds):
+        deliver(ready, noise([n * 20 + 10], at_ms=LATER + 7_200_000 + n * DAY_MS, rule=kind))
+        with reading(ready.engine) as conn:
+            found = select(t.findings.c.case_id, t.findings.c.quiet).where(t.findings.c.rule == kind)
+            case, quiet = conn.execute(found.order_by(t.findings.c.first_seen_ms.desc()).limit(1)).one()
+        if not quiet or scope(ready).state.halted:
+            continue
+        ready.commands.dispose(case, "true_positive", "it was one", "ada")
+    state = scope(ready).state
+    assert state.halted
+    assert state.stage not in {Stage.SUPERVISED, Stage.AUTONOMOUS}
+    with pytest.raises(ConflictError, match=state.halted):
+        promote(ready, Stage.SUPERVISED)
+    after = deliver(ready, noise(range(300, 340), at_ms=LATER + 40 * DAY_MS))
+    assert after.closed == 0
+    with reading(ready.engine) as conn:
+        why = conn.execute(select(t.findings.c.why).where(t.findings.c.first_seen_ms >= LATER + 40 * DAY_MS)).scalars()
+        assert {text for text in why if text.startswith("alarm")}
+
+
+def test_a_case_of_very_many_patterns_can_be_disposed_of(site: Site) -> None:
+    earned.furnish(site)
+    deliver(site, [one for n in range(700) for one in noise([1], rule=f"77{n:03}")])
+    case, *_ = earned.open_cases(site)
+    with writing(site.engine) as conn:  # as merges may lead to
+        conn.execute(update(t.findings).values(case_id=case))
+    site.commands.dispose(case, "benign", "a scan of our own", "ada")
+    assert status_of(site, case) == "closed_human"
+    assert fakes.verified(site).ok
+
+
+def test_a_repeat_leaves_what_a_person_confirmed_as_it_is(closing: Site) -> None:
+    finding = closes(closing, CloseState.CLOSED)[0]
+    closing.commands.dispose(case_of(closing, finding), "benign", "seen", "ada")
+    assert finding in closes(closing, CloseState.BENIGN)
+    with reading(closing.engine) as conn:
+        name = conn.execute(select(t.findings.c.host).where(t.findings.c.id == finding)).scalar_one()
+    closing.commands.stop("endpoint", "look into it", "ada")
+    deliver(closing, noise([int(name[3:])], at_ms=LATER, location="/var/log/other.log"))
+    assert finding in closes(closing, CloseState.BENIGN)
+
+
+@pytest.mark.parametrize("act", ["stop", "resume", "demote", "acknowledge"])
+def test_a_scope_that_does_not_exist_is_refused_and_leaves_no_trace(site: Site, act: str) -> None:
+    with reading(site.engine) as conn:
+        before = ledger.size(conn)
+    with pytest.raises(NotFoundError, match="bogus"):
+        getattr(site.commands, act)("bogus", "because", "ada")
+    with reading(site.engine) as conn:
+        assert ledger.size(conn) == before

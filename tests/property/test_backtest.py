@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from countersign.autonomy.evidence import Certificate, anytime_bound_ppm
+from countersign.autonomy.governor import begin
 from countersign.autonomy.scopes import DEFAULT_SCOPES
-from countersign.autonomy.states import begin
 from countersign.errors import CountersignError, UsageError
 from countersign.evaluate.ait_online import OURS, play
 from countersign.evaluate.ait_scope import ScopeRun

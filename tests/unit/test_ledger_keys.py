@@ -26,7 +26,7 @@ def test_the_public_half_is_published_and_nothing_else(tmp_path: Path) -> None:
     made = load_or_create(tmp_path, "soc.example/log")
     text = (tmp_path / VKEY_FILE).read_text()
     assert parse_vkey(text.strip()) == made.vkey
-    secret = (tmp_path / KEY_FILE).read_text().strip().rsplit("+", 1)[1]
+    secret = (tmp_path / KEY_FILE).read_text().strip().split("+", 4)[4]  # base64 may hold a plus of its own
     assert secret not in text
     assert secret not in repr(made)
 

@@ -45,6 +45,7 @@ def test_each_doubt_is_named(changes: dict[str, int], reason: str) -> None:
 
 @given(SCORES, st.integers(-5000, 50_000))
 def test_p_value_follows_its_definition_and_never_rises_with_strangeness(scores: list[int], score: int) -> None:
+    scores.sort()
     exact = (1 + len([s for s in scores if s >= score])) / (len(scores) + 1)
     assert p_value_ppm(scores, score) == int(exact * PPM + 1e-6)
     assert p_value_ppm(scores, score + 1) <= p_value_ppm(scores, score)
@@ -53,6 +54,7 @@ def test_p_value_follows_its_definition_and_never_rises_with_strangeness(scores:
 @given(SCORES)
 def test_conformal_validity_over_every_exchangeable_position(scores: list[int]) -> None:
     """Among n exchangeable findings at most a share epsilon has p <= epsilon: holds exactly over leave-one-out."""
+    scores.sort()
     low = [p_value_ppm(scores[:i] + scores[i + 1 :], s) <= 200_000 for i, s in enumerate(scores)]
     assert sum(low) <= 0.2 * len(scores)
 

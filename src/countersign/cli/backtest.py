@@ -13,6 +13,7 @@ from rich.console import Console
 from countersign.cli.common import DataOption, JsonOption, emit, note, table, visible
 from countersign.enrich.inventory_file import read_inventory
 from countersign.sources import shipped
+from countersign.sources.reader import input_files
 
 if TYPE_CHECKING:
     from countersign.evaluate.backtest_labels import Labels
@@ -55,6 +56,7 @@ def backtest(
     from countersign.evaluate.backtest_export import Wanted  # noqa: PLC0415
 
     del data  # every command takes it; nothing of a site is used
+    input_files(file)  # a missing file is said before anything else that is missing
     name, text = shipped.resolve(source, mapping)
     wanted = Wanted(name, text, label_column, _labels(text, threat, benign, unjudged))
     settings = Settings(read_inventory(inventory) if inventory else None, minutes, utc_offset_minutes)

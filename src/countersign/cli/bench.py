@@ -30,19 +30,27 @@ def hot_path(
     database: Annotated[
         str, typer.Option(help="`postgres` (starts a server for the run) or the address of an empty one; default SQLite.")
     ] = "",
+    closing: Annotated[
+        bool, typer.Option("--closing", help="Alerts that the agent closes, in a scope that earned it.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Alerts the whole way, durable and audited: alerts per CPU-second, by stage."""
-    from countersign.evaluate import bench  # noqa: PLC0415 - keeps `--help` quick
+    from countersign.evaluate import bench, bench_alerts  # noqa: PLC0415 - keeps `--help` quick
 
+    if file is not None and closing:
+        raise UsageError("takes alerts made up on the spot, not a file", where="--closing", todo="leave one of the two out")
     if file is not None and not source:
         raise UsageError("a file needs its source", where="--source", todo="`countersign sources` lists them")
     with tempfile.TemporaryDirectory(prefix="countersign-bench-") as folder:
-        if file is None:
-            feed = bench.deliveries(bench.distinct_alerts(alerts))
+        if closing:
+            figures = bench.closing(Path(folder) / "site", alerts, database=database)
+        elif file is None:
+            feed = bench_alerts.deliveries(bench_alerts.distinct_alerts(alerts))
+            figures = bench.hot_path(Path(folder) / "site", feed, database=database)
         else:
             feed = bench.file_deliveries(file, source, mapping.read_text("utf-8") if mapping else "")
-        figures = bench.hot_path(Path(folder) / "site", feed, database=database)
+            figures = bench.hot_path(Path(folder) / "site", feed, database=database)
     _show(figures, json=json)
 
 

@@ -12,7 +12,7 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from countersign.autonomy import review, states
+from countersign.autonomy import governor, review
 from countersign.autonomy.recall import Close, recall
 from countersign.autonomy.scopes import DEFAULT_SCOPES, Scope
 from countersign.correlate.link import HOUR_MS
@@ -116,7 +116,7 @@ class _Site:
         names = [ONE] if self.choices.one_scope else sorted({found.scope for found in self.stream.found})
         for name in names:
             limits = _scope(name, graded=name in self.choices.graded)
-            self.run.scopes[name] = ScopeRun(limits, states.begin(name, self.model.id, POLICY), self.edges)
+            self.run.scopes[name] = ScopeRun(limits, governor.begin(name, self.model.id, POLICY), self.edges)
 
     def until(self, now_ms: int | None) -> None:
         """Everything that people do up to a moment; to the end for None."""

@@ -125,7 +125,7 @@ def _standing(run: Run, scope: ScopeRun) -> dict[str, Any]:
         "missing": list(last),
         "bands": [
             {"reviewed": band.reviewed, "threats": band.threats, "p_ppm": band.p_ppm, "passed": band.passed}
-            for band in scope.bands or ()
+            for band in scope.bands
         ],
         "events": [[moment(e.at_ms), e.happened.value, e.after.value, str(e.cause)] for e in scope.events],
         "course": [[moment(at), reviewed, upper / PPM] for at, reviewed, upper in points],

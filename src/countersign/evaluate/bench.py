@@ -8,7 +8,6 @@ same bytes on the same machine in the same run.
 from __future__ import annotations
 
 import json
-import random
 import resource
 import time
 from collections.abc import Callable, Iterator
@@ -18,60 +17,14 @@ from typing import Any
 
 from countersign.bootstrap import Site, open_site
 from countersign.config import FILE
-from countersign.evaluate import bench_postgres
+from countersign.evaluate import bench_alerts, bench_closing, bench_postgres
 from countersign.feed import Feeder, Summary
 from countersign.model.alerts import CHUNK_ALERTS_MAX, Delivery
 from countersign.sources.reader import read_deliveries
 
-ALERT_BYTES = 3_000
-EVENT_GAP_MS = 250
-HOSTS, RULES = 400, 300
 YARDSTICK_MAX = 20_000
 OWN_SERVER = "postgres"
 """In place of a database address: start a PostgreSQL server for the run."""
-
-
-def distinct_alerts(n: int, seed: int = 1) -> Iterator[bytes]:
-    """n Wazuh alerts of 3 KB, each new and unlike the others: its own id, user, address and text on one of 400 hosts."""
-    draw = random.Random(seed)  # noqa: S311 - test data
-    start = 1_700_000_000_000
-    for i in range(n):
-        yield _alert(i, start + i * EVENT_GAP_MS, draw)
-
-
-def _alert(i: int, time_ms: int, draw: random.Random) -> bytes:
-    host, rule = f"host-{draw.randrange(HOSTS):03}", 100_000 + draw.randrange(RULES)
-    address = f"203.0.{draw.randrange(256)}.{draw.randrange(256)}"
-    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time_ms / 1000))
-    alert: dict[str, Any] = {
-        "timestamp": f"{seconds}.{time_ms % 1000:03}+0000",
-        "rule": {
-            "id": str(rule),
-            "level": draw.randrange(3, 13),
-            "description": f"Bench detection {rule}",
-            "groups": ["syslog", "bench"],
-            "mitre": {"id": ["T1110"], "tactic": ["Credential Access"], "technique": ["Brute Force"]},
-        },
-        "agent": {"id": f"{draw.randrange(HOSTS):03}", "name": host, "ip": "10.1.2.3"},
-        "manager": {"name": "manager"},
-        "id": f"{time_ms // 1000}.{i}",
-        "decoder": {"name": "sshd"},
-        "data": {"srcip": address, "dstuser": f"user{i}", "srcport": str(draw.randrange(65_536))},
-        "location": "/var/log/auth.log",
-    }
-    short = len(json.dumps(alert)) + len(', "full_log": ""')
-    words = (f"{draw.getrandbits(32):08x}" for _ in range(ALERT_BYTES))
-    text = f"Failed password for user{i} from {address} "
-    alert["full_log"] = (text + " ".join(islice(words, ALERT_BYTES // 9 + 1)))[: ALERT_BYTES - short]
-    return json.dumps(alert).encode()
-
-
-def deliveries(alerts: Iterator[bytes]) -> Iterator[Delivery]:
-    """Chunks of a Wazuh file, as the reader would give them."""
-    done = 0
-    while chunk := tuple(islice(alerts, CHUNK_ALERTS_MAX)):
-        yield Delivery("wazuh", "bench", tuple(range(done + 1, done + 1 + len(chunk))), chunk)
-        done += len(chunk)
 
 
 def hot_path(folder: Path, source: Iterator[Delivery], *, database: str = "") -> dict[str, Any]:
@@ -79,18 +32,39 @@ def hot_path(folder: Path, source: Iterator[Delivery], *, database: str = "") ->
 
     database: "" for SQLite, ``postgres`` for a server started and stopped here, else the address of an empty database.
     """
+    return _on(database, lambda address, cpu: _hot_path(folder, lambda: source, address, cpu))
+
+
+def closing(folder: Path, alerts: int, *, database: str = "") -> dict[str, Any]:
+    """The same with new and distinct alerts of kinds that the agent may close at this site (``bench_closing``)."""
+
+    def source() -> Iterator[Delivery]:
+        return bench_alerts.deliveries(bench_closing.routine(alerts, bench_closing.earn(folder)))
+
+    def run(address: str, cpu: _ServerCpu) -> dict[str, Any]:
+        bench_closing.configured(folder, address)
+        return _hot_path(folder, source, address, cpu)
+
+    return _on(database, run)
+
+
+_ServerCpu = Callable[[], float] | None
+
+
+def _on(database: str, run: Callable[[str, _ServerCpu], dict[str, Any]]) -> dict[str, Any]:
     if database != OWN_SERVER:
-        return _hot_path(folder, source, database)
+        return run(database, None)
     with bench_postgres.own_server() as server:
-        return _hot_path(folder, source, server.url, server.cpu_seconds)
+        return run(server.url, server.cpu_seconds)
 
 
 def _hot_path(
-    folder: Path, source: Iterator[Delivery], database: str, server_cpu: Callable[[], float] | None = None
+    folder: Path, supplied: Callable[[], Iterator[Delivery]], database: str, server_cpu: _ServerCpu
 ) -> dict[str, Any]:
-    folder.mkdir(parents=True)
-    if database:
-        (folder / FILE).write_text(f"database = {json.dumps(database)}\n", "utf-8")
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        (folder / FILE).write_text(f"database = {json.dumps(database)}\n" if database else "", "utf-8")
+    source = supplied()
     site = open_site(folder)
     sample = _sample(source)
     yardstick = _yardstick(sample)
@@ -156,7 +130,7 @@ def _consumed(held: list[Delivery]) -> Iterator[Delivery]:
 def _warm_up(site: Site) -> None:
     """Load lists and compile statements before the clock starts: a service does this once, not per alert."""
     feeder = Feeder(site)
-    feeder.feed(deliveries(distinct_alerts(CHUNK_ALERTS_MAX, seed=0)))
+    feeder.feed(bench_alerts.deliveries(bench_alerts.distinct_alerts(CHUNK_ALERTS_MAX, seed=0)))
     feeder.finish()
 
 
@@ -168,6 +142,7 @@ def _figures(summary: Summary, supply: _Supply, cpu: float, wall: float) -> dict
         "alerts": alerts,
         "bytes_per_alert": round(supply.size / max(1, alerts)),
         "findings": summary.findings,
+        "closed": summary.closed,
         "entries": summary.size,
         "cpu_seconds": round(cpu, 3),
         "wall_seconds": round(wall, 3),

@@ -53,7 +53,7 @@ class Tools:
         """One case with its findings and others of the same pattern."""
         return self._answer(lambda conn: documents.case(conn, case_id))
 
-    def get_finding(self, finding_id: Annotated[str, "such as F-0123456789abcdef"]) -> str:
+    def get_finding(self, finding_id: Annotated[str, "such as F-0056c8f00123456789abcdef"]) -> str:
         """One finding: entities, evidence, score with exact contributions, gate conditions, decision."""
         return self._answer(lambda conn: documents.finding(conn, finding_id))
 

@@ -14,7 +14,7 @@ FOLD_WINDOW_MS = 300_000
 class Finding(msgspec.Struct, frozen=True, gc=False):
     """One detection on one set of entities within one window; ``count`` raw alerts stand behind it.
 
-    id: ``F-`` and 16 hex digits of the fold key's SHA-256.  window_ms: start of the folding window.
+    id: ``F-``, its window in 8 hex digits, and 16 of its fold key's SHA-256.  window_ms: start of the folding window.
     host: value of the main host (``main_host``).  anchor: what its history is kept under (``anchor``).  labels: imported
     labels seen, sorted.  tainted: union over the folded alerts, sorted.
     """

@@ -80,7 +80,9 @@ def _judged(
     """Part of a body: what the answer tells that was not known before."""
     fresh = labelling.fresh(conn, findings, threat=threat)
     judged = labelling.judgements(conn, fresh, ask(conn, fresh), force, threat=threat) if threat is not None else []
-    return {**labelling.about(conn, fresh), "judged": labelling.written(judged)}
+    about = labelling.about(conn, fresh)
+    told = set(about["patterns"])
+    return {**about, "judged": labelling.written([one for one in judged if one.pattern in told])}
 
 
 def _labelled(

@@ -66,7 +66,7 @@ def write(conn: Connection, several: Sequence[Decided]) -> None:
     """Rows of the closes among these decisions; a close that is decided otherwise now is marked as taken back."""
     upsert_rows(conn, t.closes, [_row(one) for one in several if one.draw])
     gone = [one.record.finding.id for one in several if not one.draw and not one.record.first]
-    take_back(conn, gone, CloseState.REOPENED)
+    take_back(conn, gone, CloseState.REOPENED, (CloseState.CLOSED.value,))  # what a person confirmed stays confirmed
 
 
 def _row(one: Decided) -> tuple[Any, ...]:
@@ -99,13 +99,15 @@ def deciding(evidence: Sequence[Evidence]) -> list[str]:
     return sorted({f"{e.source}:{e.digest}" for e in evidence if e.status is LookupStatus.FOUND})
 
 
-def take_back(conn: Connection, findings: Collection[str], state: CloseState) -> None:
+def take_back(
+    conn: Connection, findings: Collection[str], state: CloseState, standing: Sequence[str] = CLOSED_STILL
+) -> None:
     """Closes of these findings that still stood do so no longer."""
     if not findings:
         return
     columns = t.closes.c
-    standing = among(conn, select(columns.finding_id), columns.finding_id, findings)
-    ids = list(conn.execute(standing.where(columns.state.in_(CLOSED_STILL))).scalars())
+    wanted = among(conn, select(columns.finding_id), columns.finding_id, findings)
+    ids = list(conn.execute(wanted.where(columns.state.in_(standing))).scalars())
     for ident in ids:
         conn.execute(update(t.closes).where(columns.finding_id == ident).values(state=state.value))
 

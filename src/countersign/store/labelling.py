@@ -19,6 +19,9 @@ from countersign.store.autonomy import InForce, Judgement
 from countersign.store.sql import among, upsert, upsert_rows
 
 RARITIES_MAX = 1_000
+PATTERNS_MAX, NUMBERS_MAX = 120, 3_000
+"""One answer teaches about so many patterns of its case at most, those with the most findings, and keeps so many
+nonconformities: an entry is bounded."""
 DAY_MS = 86_400_000
 HUMAN = "human"
 _MISSED = (*CLOSED_STILL, CloseState.RECALLED.value)
@@ -46,12 +49,18 @@ def about(conn: Connection, findings: Sequence[str]) -> dict[str, Any]:
     """Part of an entry's body: the patterns, rules and nonconformities that a label on these findings is about."""
     f = t.findings.c
     columns = select(f.pattern, f.source, f.rule, f.rarity)
-    patterns: dict[str, list[int]] = {}
-    rules: set[str] = set()
+    numbers: dict[str, list[int]] = {}
+    rules: dict[str, set[str]] = {}
     for row in conn.execute(among(conn, columns, f.id, findings).order_by(f.id)):
-        patterns.setdefault(row.pattern, []).append(row.rarity)
-        rules.add(f"{row.source}/{row.rule}")
-    return {"patterns": sorted(patterns), "rules": sorted(rules), "rarities": patterns}
+        numbers.setdefault(row.pattern, []).append(row.rarity)
+        rules.setdefault(row.pattern, set()).add(f"{row.source}/{row.rule}")
+    patterns = sorted(sorted(numbers, key=lambda name: (-len(numbers[name]), name))[:PATTERNS_MAX])
+    most = min(RARITIES_MAX, NUMBERS_MAX // max(1, len(patterns)))
+    return {
+        "patterns": patterns,
+        "rules": sorted({rule for name in patterns for rule in rules[name]}),
+        "rarities": {name: numbers[name][-most:] for name in patterns},
+    }
 
 
 def of_case(conn: Connection, case_id: str, *, threat: bool | None) -> list[str]:

@@ -6,6 +6,8 @@ from __future__ import annotations
 from sqlalchemy import Connection, delete, select
 
 from countersign.autonomy import governor
+from countersign.autonomy.scopes import DEFAULT_SCOPES
+from countersign.errors import NotFoundError
 from countersign.model.entries import Kind
 from countersign.store import autonomy
 from countersign.store import tables as t
@@ -25,6 +27,8 @@ def switch(conn: Connection, name: str, reason: str, who: str, now_ms: int, *, s
     """A person stops or resumes a scope (or all). A stopped scope steps back at once; resuming only lifts the switch: its
     stage stays what it is."""
     reason = required_reason(reason)
+    if name != ALL:
+        _known(name)
     act = Act(conn, who, now_ms, force)
     kind = Kind.AUTONOMY_STOPPED if stop else Kind.AUTONOMY_RESUMED
     index = act.enter(kind, name, "command", {"reason": reason})
@@ -37,6 +41,7 @@ def switch(conn: Connection, name: str, reason: str, who: str, now_ms: int, *, s
 def demote(conn: Connection, scope: str, reason: str, who: str, now_ms: int, force: InForce) -> None:
     """A person takes a scope out of the stages that close. Raises ConflictError when it is in none."""
     reason = required_reason(reason)
+    _known(scope)
     act = Act(conn, who, now_ms, force)
     autonomy.observe(act.governance, force, stopped(conn))
     stage = act.governance.states[scope].state.stage
@@ -50,11 +55,17 @@ def demote(conn: Connection, scope: str, reason: str, who: str, now_ms: int, for
 def acknowledge(conn: Connection, scope: str, reason: str, who: str, now_ms: int, force: InForce) -> None:
     """A person takes note of an alarm or change. Raises ConflictError when none stands."""
     reason = required_reason(reason)
+    _known(scope)
     act = Act(conn, who, now_ms, force)
     noted = governor.acknowledge(act.governance.states[scope], now_ms, act.actor.id)
     act.enter(Kind.AUTONOMY_ACKNOWLEDGED, scope, "command", {"reason": reason})
     act.governance.take(scope, (noted[0], ()))
     act.finish()
+
+
+def _known(scope: str) -> None:
+    if scope not in DEFAULT_SCOPES:
+        raise NotFoundError("no such scope", where=scope, todo="`countersign autonomy status` lists them")
 
 
 def apply(conn: Connection, name: str, *, stopped: bool, entry: int) -> None:

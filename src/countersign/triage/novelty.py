@@ -8,6 +8,7 @@ chapter 4). Nonconformity is a sum of log-rarities and log-counts in milli-nats,
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -58,13 +59,16 @@ def _log(value: int) -> int:
 
 
 def p_value_ppm(reviewed: Sequence[int], score: int) -> int:
-    """Mondrian conformal p-value of ``score`` among the ``reviewed`` of its own pattern: (1 + #{>= score}) / (n + 1)."""
-    return (1 + sum(other >= score for other in reviewed)) * PPM // (len(reviewed) + 1)
+    """Mondrian conformal p-value of ``score`` among the ``reviewed`` of its own pattern, ascending:
+    (1 + #{>= score}) / (n + 1)."""
+    return (1 + len(reviewed) - bisect_left(reviewed, score)) * PPM // (len(reviewed) + 1)
 
 
-def assess(record: PatternRecord, score: int, now_ms: int) -> Novelty:
-    """Whether a finding of nonconformity ``score`` is known at ``now_ms``."""
-    p_ppm = p_value_ppm(record.rarities, score) if record.rarities else 0
+def assess(record: PatternRecord, score: int, now_ms: int, ranked: Sequence[int] | None = None) -> Novelty:
+    """Whether a finding of nonconformity ``score`` is known at ``now_ms``. ranked: the record's rarities in ascending order,
+    from a caller who asks about many findings of one pattern."""
+    ranked = sorted(record.rarities) if ranked is None else ranked
+    p_ppm = p_value_ppm(ranked, score) if ranked else 0
     reason = _doubt(record, p_ppm, now_ms)
     return Novelty(known=not reason, p_ppm=p_ppm, reason=reason)
 
