@@ -18,7 +18,7 @@ from countersign.impact import Impact
 from countersign.model.entries import Kind
 from countersign.model.inventory import Asset, Criticality, Identity, Inventory
 from countersign.model.records import FindingRecord, Records
-from countersign.store import evidence
+from countersign.store import accounts, casework, evidence, passkeys, tokens
 from countersign.store import tables as t
 from countersign.store.changes import Answer
 from countersign.store.engine import reading, writing
@@ -74,7 +74,27 @@ def lived_in(site: Site) -> Site:
     deliver(site, [b'{"event_type":"flow","timestamp":"2026-11-01T10:00:00.0+0000"}'], "suricata")
     deliver(site, [wazuh("5", level=13, data={"dstuser": "cleo"})])
     enrol_two(Impact(site))
+    come_and_go(site)
     return site
+
+
+def come_and_go(site: Site) -> None:
+    """Roles, passkeys and tokens: each given, and one of each taken away."""
+    with writing(site.engine) as conn:
+        ada = casework.person(conn, "ada")
+        made = [passkeys.Made(bytes([n]) * 16, b"cose", n, "localhost", ("usb", "internal")) for n in (1, 2)]
+        for name, roles in (("ada", ("lead", "admin")), ("dora", ("viewer",)), ("emil", ("auditor",))):
+            accounts.grant(conn, casework.person(conn, name).id, roles, ada, NOON_MS)
+        accounts.take(conn, ada.id, ["admin"], ada, NOON_MS, reason="moved on")
+        accounts.close(conn, casework.person(conn, "emil").id, ada, NOON_MS, "left")
+        for one in made:
+            passkeys.enrol(conn, ada.id, one, "desk", ada, NOON_MS, "link")
+        passkeys.used(conn, made[0].credential_id, 7, NOON_MS)
+        passkeys.revoke(conn, ada.id, passkeys.b64(made[1].credential_id), ada, NOON_MS, "lost")
+        for name in ("dashboard", "old"):
+            tokens.issue(conn, name, ["api:read"], ada, 30, ada, NOON_MS)
+        tokens.revoke(conn, "old", ada, NOON_MS, "not used")
+        assert [(one.sign_count, one.used_ms) for one in passkeys.active(conn, ada.id)] == [(7, NOON_MS)]
 
 
 def enrol_two(impact: Impact) -> None:

@@ -47,6 +47,14 @@ class Kind(StrEnum):
     REVIEW_ANSWERED = "review.answered"
     RECALL_OPENED = "recall.opened"
     TOKEN_ISSUED = "token.issued"  # noqa: S105 - a kind of entry, not a secret
+    TOKEN_REVOKED = "token.revoked"  # noqa: S105 - as above
+    ROLE_GRANTED = "role.granted"
+    ROLE_REVOKED = "role.revoked"
+    PASSKEY_ENROLLED = "passkey.enrolled"
+    PASSKEY_REVOKED = "passkey.revoked"
+    PERSON_INVITED = "person.invited"
+    PERSON_SIGNED_IN = "person.signed_in"
+    PERSON_SIGNED_OUT = "person.signed_out"
 
 
 class Actor(msgspec.Struct, frozen=True):

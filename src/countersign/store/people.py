@@ -16,7 +16,7 @@ from countersign.approvals.change import Change
 from countersign.approvals.signed import APPROVER, Enrolled, said
 from countersign.errors import ConflictError, NotFoundError
 from countersign.model.entries import Entry, Kind
-from countersign.store import casework, ledger
+from countersign.store import accounts, casework, ledger
 from countersign.store import tables as t
 from countersign.store.effects import Approved, Effect
 from countersign.store.sql import insert_new
@@ -40,7 +40,7 @@ def names(conn: Connection) -> dict[str, str]:
 
 def is_first(conn: Connection) -> bool:
     """Whether nobody was ever enrolled. Revoking everybody does not bring this back."""
-    return ledger.last_index(conn, Kind.PERSON_ENROLLED) < 0
+    return accounts.nobody_yet(conn)
 
 
 def enrol_first(conn: Connection, name: str, key: sshsig.PublicKey, who: str, now_ms: int) -> None:

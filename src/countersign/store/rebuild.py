@@ -20,12 +20,14 @@ from countersign.model.entries import Entry, Kind
 from countersign.model.inventory import Inventory
 from countersign.model.records import FindingRecord, Records
 from countersign.store import (
+    accounts,
     autonomy,
     casework,
     changes,
     closing,
     evidence,
     ledger,
+    passkeys,
     past,
     people,
     projection,
@@ -33,6 +35,7 @@ from countersign.store import (
     recalling,
     reviewing,
     switches,
+    tokens,
     working,
 )
 from countersign.store import inventory as inventory_store
@@ -210,6 +213,30 @@ def _changes(conn: Connection, numbered: Sequence[_Numbered]) -> None:
             changes.apply_answered(conn, entry, index)
 
 
+def _roles(conn: Connection, numbered: Sequence[_Numbered]) -> None:
+    for index, entry in numbered:
+        if entry.kind is Kind.ROLE_GRANTED:
+            accounts.apply_granted(conn, entry.subject, entry.body, index, entry.time)
+        else:
+            accounts.apply_taken(conn, entry.subject, entry.body, index)
+
+
+def _passkeys(conn: Connection, numbered: Sequence[_Numbered]) -> None:
+    for index, entry in numbered:
+        if entry.kind is Kind.PASSKEY_ENROLLED:
+            passkeys.apply_enrolled(conn, entry.subject, entry.body, index, entry.time)
+        else:
+            passkeys.apply_revoked(conn, entry.body, index, entry.time)
+
+
+def _tokens(conn: Connection, numbered: Sequence[_Numbered]) -> None:
+    for index, entry in numbered:
+        if entry.kind is Kind.TOKEN_REVOKED:
+            tokens.apply_revoked(conn, entry.body, index, entry.time)
+        elif "scopes" in entry.body:  # the others are for one source, and their table is not from the ledger
+            tokens.apply_issued(conn, entry.body, index, entry.time)
+
+
 _APPLY: Mapping[Kind, Callable[[Connection, Sequence[_Numbered]], Any]] = {
     Kind.ALERT_RECEIVED: _received,
     Kind.ALERT_QUARANTINED: _quarantined,
@@ -222,6 +249,12 @@ _APPLY: Mapping[Kind, Callable[[Connection, Sequence[_Numbered]], Any]] = {
     Kind.INVENTORY_IMPORTED: _imported,
     Kind.PERSON_ENROLLED: _people,
     Kind.PERSON_REVOKED: _people,
+    Kind.ROLE_GRANTED: _roles,
+    Kind.ROLE_REVOKED: _roles,
+    Kind.PASSKEY_ENROLLED: _passkeys,
+    Kind.PASSKEY_REVOKED: _passkeys,
+    Kind.TOKEN_ISSUED: _tokens,
+    Kind.TOKEN_REVOKED: _tokens,
     Kind.CHANGE_PROPOSED: _changes,
     Kind.CHANGE_APPROVED: _changes,
     Kind.CHANGE_DENIED: _changes,

@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-from countersign.store import tables_closing, tables_meta
+from countersign.store import tables_closing, tables_meta, tables_people
 
 metadata, Rowid = tables_meta.metadata, tables_meta.Rowid
 autonomy, labels, judgements = tables_closing.autonomy, tables_closing.labels, tables_closing.judgements
@@ -348,4 +348,5 @@ PROJECTIONS = (
     judgements,
     closes,
     confirmed,
+    *tables_people.PROJECTIONS,
 )
