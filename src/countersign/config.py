@@ -25,10 +25,13 @@ _PREFIX = "COUNTERSIGN_"
 
 
 class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """host and port of console, API and intake. body_bytes_max: largest request body that intake takes."""
+    """host and port of console, API and intake. url: address at which browsers reach the console, such as
+    https://soc.example.org; passkeys and the directory's answers count there alone. Empty: http://localhost on this machine.
+    body_bytes_max: largest request body that intake takes."""
 
     host: str = "127.0.0.1"
     port: int = 8440
+    url: Annotated[str, msgspec.Meta(pattern=r"^(https://[^/\s?#@]+|http://localhost(:[0-9]+)?)?$")] = ""
     body_bytes_max: int = 16 * 1024 * 1024
 
 
@@ -149,6 +152,9 @@ utc_offset_minutes = 0
 [server]
 host = "127.0.0.1"
 port = 8440
+# Address at which browsers reach the console, such as "https://soc.example.org", without a path. Passkeys and what the
+# directory answers count there alone. Empty: http://localhost on this machine.
+url = ""
 # Largest request body that intake takes, in bytes.
 body_bytes_max = 16777216
 

@@ -70,3 +70,9 @@ class EnvironmentFault(CountersignError):
 
     code = "environment"
     exit_code = 3
+
+
+class RefusedError(CountersignError):
+    """Whoever asks has not proved who they are, or may not."""
+
+    code = "refused"

@@ -20,9 +20,7 @@ class Client:
         return asyncio.run(self._request(method, path, **values))
 
     async def _request(self, method: str, path: str, **values: Any) -> httpx.Response:
-        async with httpx.AsyncClient(
-            transport=self._transport, base_url="http://testserver", cookies=self.cookies
-        ) as client:
+        async with httpx.AsyncClient(transport=self._transport, base_url="http://localhost", cookies=self.cookies) as client:
             answer = await client.request(method, path, **values)
             self.cookies = client.cookies
             return answer

@@ -21,10 +21,12 @@ OPEN = {
     ("GET", "/metrics"),
     ("GET", "/healthz"),
     ("GET", "/enter"),
+    ("GET", "/sign-in"),
+    ("GET", "/enrol"),
     ("GET", "/tlog"),
     ("GET", "/static"),
 }
-"""What answers a stranger: state of health, counts, the published log, and the page that a one-time link leads to."""
+"""What answers a stranger: state of health, counts, the published log, and the ways in."""
 
 
 @pytest.fixture
@@ -90,8 +92,8 @@ def test_no_such_page_and_no_such_method_tell_a_stranger_nothing(app: Starlette)
 
 
 def test_a_forged_session_is_no_session(site: Site, app: Starlette) -> None:
-    real = Sessions(site.session_key).cookie("ada", site.clock.now_ms())
-    forged = Sessions(b"x" * 32).cookie("ada", site.clock.now_ms())
+    real = Sessions(site.session_key, site.engine).cookie("ada", site.clock.now_ms())
+    forged = Sessions(b"x" * 32, site.engine).cookie("ada", site.clock.now_ms())
     changed = real[:-1] + ("0" if real[-1] != "0" else "1")
     with TestClient(app) as client:
         for cookie, status in ((real, 200), (forged, 401), (changed, 401), ("", 401)):

@@ -20,10 +20,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from countersign.api.problems import of_error, problem
+from countersign.authority.roles import INTAKE, Right
 from countersign.errors import CountersignError
 from countersign.model.alerts import CHUNK_ALERTS_MAX, Delivery
 from countersign.ports import Clock
-from countersign.store import inbox
+from countersign.store import inbox, tokens
 from countersign.store import tables as t
 from countersign.store.engine import reading, writing
 
@@ -56,7 +57,7 @@ class Intake:
     wake: Callable[[], None]
     _queue: list[_Waiting] = field(default_factory=list)
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
-    _tokens: dict[str, tuple[str, int]] = field(default_factory=dict)
+    _tokens: dict[str, tuple[frozenset[str], int]] = field(default_factory=dict)
 
     def routes(self) -> list[Route]:
         """The one route of this door."""
@@ -95,20 +96,27 @@ class Intake:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             return False
-        digest = hashlib.sha256(token.strip().encode("utf-8", "surrogateescape")).hexdigest()
+        token = token.strip()
+        digest = tokens.digest(token)
         now_ms = self.clock.now_ms()
         known = self._tokens.get(digest)
         if known is None or now_ms > known[1]:
-            owner, expires_ms = await asyncio.to_thread(self._look_up, digest)
+            owner, expires_ms = await asyncio.to_thread(self._look_up, digest, token, now_ms)
             if expires_ms <= now_ms:
                 return False
             known = self._tokens[digest] = (owner, min(expires_ms, now_ms + TOKEN_CACHE_MS))
-        return known[0] == source
+        return source in known[0]
 
-    def _look_up(self, digest: str) -> tuple[str, int]:
+    def _look_up(self, digest: str, token: str, now_ms: int) -> tuple[frozenset[str], int]:
+        """(sources that may be posted to, when this ends)."""
         with reading(self.engine) as conn:
             row = conn.execute(select(t.tokens).where(t.tokens.c.hash == digest)).first()
-        return (row.source, row.expires_ms) if row is not None else ("", 0)
+            if row is not None:
+                return frozenset({row.source}), row.expires_ms
+            bearer = tokens.bearer(conn, token, now_ms)
+        if bearer is None or Right.INTAKE not in bearer.rights:
+            return frozenset(), 0
+        return frozenset(one.removeprefix(INTAKE) for one in bearer.scopes if one.startswith(INTAKE)), bearer.expires_ms
 
     async def _body(self, request: Request) -> bytes | None:
         parts: list[bytes] = []

@@ -12,11 +12,13 @@ from countersign.errors import (
     CountersignError,
     EnvironmentFault,
     NotFoundError,
+    RefusedError,
     UsageError,
     VerificationError,
 )
 
 _STATUS: tuple[tuple[type[CountersignError], int], ...] = (
+    (RefusedError, 401),
     (NotFoundError, 404),
     (ConflictError, 409),
     (UsageError, 422),

@@ -33,6 +33,7 @@ from countersign.store import ledger
 from countersign.store.engine import reading
 from countersign.web.app import create_console
 from countersign.web.session import Sessions
+from countersign.web.ways import Ways
 
 log = structlog.get_logger()
 IDLE_S = 0.5
@@ -125,7 +126,9 @@ def create_app(site: Site, sessions: Sessions, *, worker: bool = True) -> Starle
         body_bytes_max=site.config.server.body_bytes_max,
         wake=working.wake,
     )
-    console = create_console(site, sessions=sessions, clock=site.clock, checkpoint=site.sealer.checkpoint)
+    ways = Ways(site.config.server.url)
+    seal = site.sealer.checkpoint
+    console = create_console(site, sessions=sessions, clock=site.clock, checkpoint=seal, ways=ways)
     tlog = site.data / "tlog"
     tlog.mkdir(exist_ok=True)
 
@@ -145,7 +148,7 @@ def create_app(site: Site, sessions: Sessions, *, worker: bool = True) -> Starle
         Route("/readyz", _ready(site)),
         Route("/metrics", _measures(site)),
         Mount("/tlog", Log(directory=tlog)),
-        Mount("/api/v1", create_api(site.engine, sessions, site.clock)),
+        Mount("/api/v1", create_api(site.engine, sessions, site.clock, ways)),
         Mount("/", console),
     ]
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers={500: _broken})

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import FastAPI, Path, Query
+from fastapi import Depends, FastAPI, Path, Query
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from sqlalchemy import Connection, Engine
@@ -19,8 +19,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from countersign import __version__
-from countersign.api.access import Gate
+from countersign.api.access import Gate, needs
 from countersign.api.problems import of_error, problem, status_of
+from countersign.authority.roles import Scope
 from countersign.errors import CountersignError
 from countersign.model.records import FindingRecord
 from countersign.ports import Clock
@@ -29,6 +30,7 @@ from countersign.store import read_documents as documents
 from countersign.store.engine import reading
 from countersign.web.guard import SecureHeaders
 from countersign.web.session import Sessions
+from countersign.web.ways import Ways
 
 REF = "#/components/schemas/{name}"
 DOCUMENTS = (documents.Cases, documents.CaseDocument, documents.Entries, documents.Sources, FindingRecord, read.Autonomy)
@@ -40,9 +42,9 @@ Limit = Annotated[int, Query(ge=1, le=read.PAGE_ROWS_MAX)]
 Search = Annotated[str, Query(max_length=read.QUERY_CHARS_MAX, description="Words that must all be there.")]
 
 
-def create_api(engine: Engine, sessions: Sessions, clock: Clock) -> ASGIApp:
+def create_api(engine: Engine, sessions: Sessions, clock: Clock, ways: Ways) -> ASGIApp:
     """The API behind its gate, to be mounted."""
-    return SecureHeaders(Gate(create_routes(engine), engine, sessions, clock))
+    return SecureHeaders(Gate(create_routes(engine), engine, sessions, clock, ways))
 
 
 def create_routes(engine: Engine) -> FastAPI:
@@ -91,16 +93,16 @@ def _add_routes(app: FastAPI, ask: Ask) -> None:
         """What each source has brought."""
         return ask(documents.sources)
 
-    _add(app, "/cases", cases, documents.Cases)
-    _add(app, "/cases/{case_id}", case, documents.CaseDocument)
-    _add(app, "/cases/{case_id}/entries", case_entries, documents.Entries)
-    _add(app, "/findings/{finding_id}", finding, FindingRecord)
-    _add(app, "/ledger/entries", ledger_entries, documents.Entries)
-    _add(app, "/autonomy", autonomy, read.Autonomy)
-    _add(app, "/sources", sources, documents.Sources)
+    _add(app, Scope.CASES, "/cases", cases, documents.Cases)
+    _add(app, Scope.CASES, "/cases/{case_id}", case, documents.CaseDocument)
+    _add(app, Scope.CASES, "/cases/{case_id}/entries", case_entries, documents.Entries)
+    _add(app, Scope.CASES, "/findings/{finding_id}", finding, FindingRecord)
+    _add(app, Scope.LEDGER, "/ledger/entries", ledger_entries, documents.Entries)
+    _add(app, Scope.AUTONOMY, "/autonomy", autonomy, read.Autonomy)
+    _add(app, Scope.SOURCES, "/sources", sources, documents.Sources)
 
 
-def _add(app: FastAPI, path: str, endpoint: Callable[..., Response], document: type) -> None:
+def _add(app: FastAPI, scope: Scope, path: str, endpoint: Callable[..., Response], document: type) -> None:
     ok: dict[str, Any] = {
         "description": "OK",
         "content": {"application/json": {"schema": {"$ref": REF.format(name=document.__name__)}}},
@@ -109,10 +111,10 @@ def _add(app: FastAPI, path: str, endpoint: Callable[..., Response], document: t
         "description": "A problem (RFC 9457)",
         "content": {"application/problem+json": {"schema": {"$ref": REF.format(name="Problem")}}},
     }
-    codes = (401, 422, *((404,) if "{" in path else ()))
-    app.add_api_route(
-        path, endpoint, methods=["GET"], response_model=None, responses={200: ok, **dict.fromkeys(codes, refused)}
-    )
+    codes = (401, 403, 422, 429, *((404,) if "{" in path else ()))
+    responses: dict[int | str, dict[str, Any]] = {200: ok, **dict.fromkeys(codes, refused)}
+    rule = Depends(needs(scope))
+    app.add_api_route(path, endpoint, methods=["GET"], response_model=None, responses=responses, dependencies=[rule])
 
 
 def _answer(engine: Engine, question: Callable[[Connection], Any]) -> Response:

@@ -16,6 +16,9 @@ from countersign.errors import EnvironmentFault
 
 if TYPE_CHECKING:
     from countersign.bootstrap import Site
+    from countersign.web.session import Sessions
+
+FIRST = "once, within an hour: registers your passkey; you are then the first approver"
 
 
 def register(app: typer.Typer) -> None:
@@ -45,15 +48,13 @@ def run(site: Site, host: str, port: int, *, worker: bool = True, browser: bool 
     from countersign.web.session import Sessions  # noqa: PLC0415
 
     sessions = Sessions(site.session_key)
-    link = f"http://{host}:{port}/enter?t={sessions.link_token(site.commands.operator, site.clock.now_ms())}"
     listener = _bind(host, port)
     service = create_app(site, sessions, worker=worker)
     # Open event streams would otherwise hold up the end for as long as a browser keeps them.
     config = uvicorn.Config(service, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
-    sys.stdout.write(f"Console  {link}\n         (works once, within ten minutes; start again for a new one)\n")
-    sys.stdout.flush()
-    if browser:
+    link = _ways_in(site, sessions, host, port)
+    if browser and link:
         import webbrowser  # noqa: PLC0415
 
         threading.Timer(0.5, webbrowser.open, (link,)).start()
@@ -62,6 +63,45 @@ def run(site: Site, host: str, port: int, *, worker: bool = True, browser: bool 
     finally:
         listener.close()
     note("stopped")
+
+
+def _ways_in(site: Site, sessions: Sessions, host: str, port: int) -> str:
+    """Print how people come in, and return the link for a browser of this machine, "" when the console is for others.
+
+    The printed link is for one person on one machine: it never opens more than this shell could do. Off this machine only a
+    passkey or the directory lets anybody in.
+    """
+    from countersign.web.guard import LOOPBACK  # noqa: PLC0415 - only this command needs the console
+
+    local = host in LOOPBACK
+    shown = f"[{host}]" if ":" in host else host
+    link = ""
+    if local:
+        link = f"http://{shown}:{port}/enter?t={sessions.link_token(site.commands.operator, site.clock.now_ms())}"
+        sys.stdout.write(f"Console  {link}\n         (works once, within ten minutes; start again for a new one)\n")
+    base = site.config.server.url or (f"http://localhost:{port}" if local else "")
+    token = first_link(site) if base else ""
+    if token:
+        sys.stdout.write(f"Enrol    {base}/enrol?t={token}\n         ({FIRST})\n")
+    elif not local:
+        sys.stdout.write(f"Console  {base}/sign-in\n" if base else "")
+    if not base:
+        note("nobody can sign in: set server.url in countersign.toml to the console's https address")
+    sys.stdout.flush()
+    return link
+
+
+def first_link(site: Site) -> str:
+    """Token of a link with which the operator becomes the first person; "" once somebody is enrolled."""
+    from countersign.store import accounts, casework, enrolments  # noqa: PLC0415 - as above
+    from countersign.store.engine import reading, writing  # noqa: PLC0415
+
+    with reading(site.engine) as conn:
+        if not accounts.nobody_yet(conn):
+            return ""
+    with writing(site.engine) as conn:
+        who = casework.person(conn, site.commands.operator)
+        return enrolments.issue(conn, who.id, enrolments.Kind.FIRST, who, site.clock.now_ms())
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -7,12 +7,13 @@ Sign counts and the names that people give their devices stand in a table of the
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, select, update
 
+from countersign.authority.passkey import Made
 from countersign.errors import ConflictError, NotFoundError
 from countersign.model.entries import Actor, Entry, Kind
 from countersign.store import ledger
@@ -49,17 +50,6 @@ class Passkey(msgspec.Struct, frozen=True):
     def public_key(self) -> bytes:
         """COSE_Key bytes."""
         return unb64(self.key)
-
-
-class Made(msgspec.Struct, frozen=True):
-    """What a registration ceremony proved."""
-
-    credential_id: bytes
-    public_key: bytes
-    sign_count: int
-    rp_id: str
-    transports: Sequence[str] = ()
-    verified: bool = True
 
 
 def active(conn: Connection, person: str) -> tuple[Passkey, ...]:

@@ -6,7 +6,7 @@ digests of secrets that live for hours, or lead from a directory's identity to a
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, String, Table, Text
+from sqlalchemy import BigInteger, Column, LargeBinary, String, Table, Text
 
 from countersign.store.tables_meta import metadata
 
@@ -79,6 +79,7 @@ enrolments = Table(  # not from the ledger
     metadata,
     Column("hash", String(64), primary_key=True),  # SHA-256 of the link's token, hex
     Column("person", String, nullable=False),
+    Column("kind", String, nullable=False),  # store.enrolments.Kind
     Column("expires_ms", BigInteger, nullable=False),
     Column("used_ms", BigInteger, nullable=False),  # 0 while it can be used
 )
@@ -105,15 +106,6 @@ ceremonies = Table(  # not from the ledger
     Column("person", String, nullable=False),
     Column("data", LargeBinary, nullable=False),  # what the second half needs of the first
     Column("expires_ms", BigInteger, nullable=False),
-)
-
-attempts = Table(  # not from the ledger
-    "attempts",
-    metadata,
-    Column("key", String(64), primary_key=True),  # SHA-256 of what is counted: an address or an account
-    Column("window_ms", BigInteger, primary_key=True),
-    Column("failures", BigInteger, nullable=False),
-    Index("attempts_old", "window_ms"),
 )
 
 PROJECTIONS = (accounts, grants, passkeys, api_tokens)

@@ -25,27 +25,37 @@ from countersign.errors import (
     CountersignError,
     EnvironmentFault,
     NotFoundError,
+    RefusedError,
     UsageError,
     VerificationError,
 )
 from countersign.ports import Clock
 from countersign.web import render
 from countersign.web.closed import Closed
-from countersign.web.guard import Access, SecureHeaders, person_of, refused_write
+from countersign.web.guard import Access, SecureHeaders, person_of, refused_person, refused_write
+from countersign.web.joining import Joining
 from countersign.web.pages import Pages
 from countersign.web.scopes import Scopes
 from countersign.web.session import Person, Sessions
 from countersign.web.status import CheckpointReader
+from countersign.web.ways import TooOften, Ways
 from countersign.web.writes import Commands, Writes
 
 _log = structlog.get_logger(__name__)
 _STATUS: tuple[tuple[type[CountersignError], int], ...] = (
+    (TooOften, 429),
+    (RefusedError, 401),
     (NotFoundError, 404),
     (ConflictError, 409),
     (UsageError, 422),
     (EnvironmentFault, 503),
     (VerificationError, 500),
 )
+
+COMING_IN = ("/sign-in", "/enrol")
+"""Where a stranger writes: the two ways in."""
+LIVE = frozenset({"/queue", "/status", "/events"})
+"""What open pages fetch by themselves: no sign that anybody sits there."""
 
 Reader = Callable[[Request, Person], Response]
 Writer = Callable[[Request, Person, FormData], Response]
@@ -75,40 +85,48 @@ class Door:
     read: Reader | None = None
     write: Writer | None = None
 
+    def __post_init__(self) -> None:
+        """A write needs more than to be let in to read: no rule of its own, no entry."""
+        weak = self.write is not None and self.access in (Access.READ, Access.PUBLIC)
+        if weak and not self.path.startswith(COMING_IN):
+            raise ValueError(f"{self.method} {self.path} writes, and names no right that it needs")
+
 
 def doors(pages: Pages, writes: Writes, closed: Closed, scopes: Scopes) -> tuple[Door, ...]:
-    """Every route of the console. A door without an access rule cannot be written down."""
-    person, public = Access.PERSON, Access.PUBLIC
+    """Every route of the console but for those of people (``people_doors``)."""
+    read, work, steer, public = Access.READ, Access.WORK, Access.STEER, Access.PUBLIC
     return (
-        Door("GET", "/", person, pages.queue),
-        Door("GET", "/queue", person, pages.queue_live),
-        Door("GET", "/status", person, pages.status),
-        Door("GET", "/events", person, pages.events),
-        Door("GET", "/cases/{case_id}", person, pages.case),
-        Door("GET", "/cases/{case_id}/live", person, pages.case_live),
-        Door("GET", "/cases/{case_id}/preview", person, pages.preview),
-        Door("GET", "/cases/{case_id}/dispose", person, pages.dispose_form),
-        Door("GET", "/cases/{case_id}/assign", person, pages.assign_form),
-        Door("POST", "/cases/{case_id}/dispose", person, write=writes.dispose),
-        Door("POST", "/cases/{case_id}/assign", person, write=writes.assign),
-        Door("GET", "/cases/{case_id}/overturn", person, closed.overturn_form),
-        Door("POST", "/cases/{case_id}/overturn", person, write=closed.overturn),
-        Door("GET", "/closed", person, closed.page),
-        Door("GET", "/closed/live", person, closed.live),
-        Door("GET", "/closed/review", person, closed.next_review),
-        Door("GET", "/closed/review/{finding_id}", person, closed.review),
-        Door("GET", "/closed/review/{finding_id}/state", person, closed.review_state),
-        Door("POST", "/closed/review/{finding_id}", person, write=closed.answer),
-        Door("GET", "/recalls/{entry}", person, closed.recall),
-        Door("GET", "/autonomy", person, scopes.page),
-        Door("GET", "/autonomy/live", person, scopes.live),
-        Door("GET", "/autonomy/{scope}/{act}", person, scopes.form),
-        Door("POST", "/autonomy/{scope}/{act}", person, write=scopes.act),
-        Door("GET", "/findings/{finding_id}/alerts", person, pages.alert_list),
-        Door("GET", "/alerts/{blob}/{place}", person, pages.alert),
-        Door("GET", "/sources", person, pages.sources),
-        Door("POST", "/quarantine/{ident}/resubmit", person, write=writes.resubmit),
-        Door("GET", "/ledger", person, pages.ledger),
+        Door("GET", "/", read, pages.queue),
+        Door("GET", "/queue", read, pages.queue_live),
+        Door("GET", "/status", read, pages.status),
+        Door("GET", "/events", read, pages.events),
+        Door("GET", "/cases/{case_id}", read, pages.case),
+        Door("GET", "/cases/{case_id}/live", read, pages.case_live),
+        Door("GET", "/cases/{case_id}/preview", read, pages.preview),
+        Door("GET", "/cases/{case_id}/dispose", work, pages.dispose_form),
+        Door("GET", "/cases/{case_id}/assign", work, pages.assign_form),
+        Door("POST", "/cases/{case_id}/dispose", work, write=writes.dispose),
+        Door("POST", "/cases/{case_id}/assign", work, write=writes.assign),
+        Door("GET", "/cases/{case_id}/overturn", work, closed.overturn_form),
+        Door("POST", "/cases/{case_id}/overturn", work, write=closed.overturn),
+        Door("GET", "/closed", read, closed.page),
+        Door("GET", "/closed/live", read, closed.live),
+        Door("GET", "/closed/review", work, closed.next_review),
+        Door("GET", "/closed/review/{finding_id}", work, closed.review),
+        Door("GET", "/closed/review/{finding_id}/state", work, closed.review_state),
+        Door("POST", "/closed/review/{finding_id}", work, write=closed.answer),
+        Door("GET", "/recalls/{entry}", read, closed.recall),
+        Door("GET", "/autonomy", read, scopes.page),
+        Door("GET", "/autonomy/live", read, scopes.live),
+        Door("GET", "/autonomy/{scope}/stop", work, scopes.form),
+        Door("POST", "/autonomy/{scope}/stop", work, write=scopes.act),
+        Door("GET", "/autonomy/{scope}/{act}", steer, scopes.form),
+        Door("POST", "/autonomy/{scope}/{act}", steer, write=scopes.act),
+        Door("GET", "/findings/{finding_id}/alerts", read, pages.alert_list),
+        Door("GET", "/alerts/{blob}/{place}", read, pages.alert),
+        Door("GET", "/sources", read, pages.sources),
+        Door("POST", "/quarantine/{ident}/resubmit", steer, write=writes.resubmit),
+        Door("GET", "/ledger", read, pages.ledger),
         Door("GET", "/enter", public, pages.enter),
         Door("GET", "/healthz", public, pages.healthz),
     )
@@ -128,15 +146,46 @@ class Static(StaticFiles):
         return await super().get_response(path, scope)
 
 
-def create_console(site: Site, *, sessions: Sessions, clock: Clock, checkpoint: CheckpointReader | None = None) -> FastAPI:
+def people_doors(joining: Joining) -> tuple[Door, ...]:
+    """The ways in, and what is everybody's own."""
+    mine, public = Access.SELF, Access.PUBLIC
+    return (
+        Door("GET", "/sign-in", public, joining.sign_in),
+        Door("POST", "/sign-in/passkey/options", public, write=joining.sign_in_options),
+        Door("POST", "/sign-in/passkey", public, write=joining.sign_in_answer),
+        Door("GET", "/enrol", public, joining.enrol),
+        Door("POST", "/enrol/options", public, write=joining.enrol_options),
+        Door("POST", "/enrol", public, write=joining.enrol_answer),
+        Door("GET", "/account", mine, joining.account),
+        Door("POST", "/account/passkeys/options", mine, write=joining.add_options),
+        Door("POST", "/account/passkeys", mine, write=joining.add_answer),
+        Door("POST", "/account/passkeys/{credential}/remove", mine, write=joining.remove_passkey),
+        Door("POST", "/account/sessions/{session}/end", mine, write=joining.end_session),
+        Door("POST", "/account/sign-out", mine, write=joining.sign_out),
+        Door("POST", "/account/sign-out-everywhere", mine, write=joining.sign_out_everywhere),
+    )
+
+
+def create_console(
+    site: Site,
+    *,
+    sessions: Sessions,
+    clock: Clock,
+    checkpoint: CheckpointReader | None = None,
+    ways: Ways | None = None,
+) -> FastAPI:
     """The console. ``checkpoint()`` returns the newest signed checkpoint or None, and raises VerificationError when
-    its signature does not hold; without it the header says that sealing is not known."""
+    its signature does not hold; without it the header says that sealing is not known. ways: how people come in; left out:
+    by the printed link, and with passkeys at ``localhost``."""
     static = f"/static/{render.static_version()}"
-    pages = Pages(site.engine, sessions, clock, checkpoint, static)
+    sessions.over(site.engine)
+    ways = ways or Ways()
+    pages = Pages(site.engine, sessions, clock, checkpoint, static, ways)
     writes = Writes(site.commands, pages)
     app = FastAPI(title="Countersign console", openapi_url=None, docs_url=None, redoc_url=None)
     app.add_middleware(SecureHeaders)
-    for door in doors(pages, writes, Closed(site.commands, pages), Scopes(site.commands, pages)):
+    everyday = doors(pages, writes, Closed(site.commands, pages), Scopes(site.commands, pages))
+    for door in (*everyday, *people_doors(Joining(pages, sessions, ways))):
         endpoint = _endpoint(door, pages)
         app.add_route(door.path, endpoint, methods=[door.method], include_in_schema=False)
     app.mount(static, Static(directory=render.STATIC), name="static")
@@ -148,12 +197,19 @@ def _endpoint(door: Door, pages: Pages) -> Callable[[Request], Awaitable[Respons
     """A door with its rule in front and its errors turned into pages."""
 
     async def endpoint(request: Request) -> Response:
-        person = person_of(request, pages.sessions, pages.clock.now_ms())
+        now_ms = pages.clock.now_ms()
+        person = await run_in_threadpool(person_of, request, pages.sessions, now_ms)
         if door.access is not Access.PUBLIC and person is None:
             return pages.locked(request)
         refusal = refused_write(request.method, request.headers)
         if refusal:
             return pages.problem(request, 403, "Refused", refusal)
+        if person is not None and door.access is not Access.PUBLIC:
+            refusal = refused_person(door.access, person)
+            if refusal:
+                return pages.problem(request, 403, "Not yours to do", refusal)
+            if door.path not in LIVE and not door.path.endswith("/live"):
+                await run_in_threadpool(pages.sessions.seen, person, now_ms)
         try:
             return await _answer(door, request, person or Person("", 0))
         except CountersignError as error:

@@ -6,13 +6,14 @@ Routes deny by default: a door without an ``Access`` cannot be hung. Cross-site 
 
 from __future__ import annotations
 
-from enum import StrEnum
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from countersign.authority.roles import OPENS, Right
+from countersign.store.sessions import LINK
 from countersign.web.session import COOKIE, Person, Sessions
 
 CSP = (
@@ -32,11 +33,10 @@ SAFE_METHODS = frozenset({"GET", "HEAD"})
 FORM_BYTES_MAX = 65_536
 
 
-class Access(StrEnum):
-    """Who may use a door. ``public`` shows nothing of the site."""
-
-    PUBLIC = "public"
-    PERSON = "person"
+Access = Right
+"""What a door needs: a right of ``authority.roles``."""
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_ROLES = {right: ", ".join(role for role, opened in OPENS.items() if right in opened) for right in Right}
 
 
 class SecureHeaders:
@@ -65,6 +65,20 @@ class SecureHeaders:
 def person_of(request: Request, sessions: Sessions, now_ms: int) -> Person | None:
     """Who the request's cookie speaks for."""
     return sessions.person(request.cookies.get(COOKIE, ""), now_ms)
+
+
+def refused_person(access: Right, person: Person) -> str:
+    """Why a person may not use a door, "" when they may: its right is not among those that their roles open."""
+    if person.may(access):
+        return ""
+    if access is Right.APPROVE and person.how == LINK:
+        return "The printed link lets one person in, and nobody approves alone. Sign in with a passkey of an approver."
+    return f"This needs the right to {access.value}, which these open: {_ROLES[access] or 'none'}. An admin can grant them."
+
+
+def sealed_cookie(request: Request) -> bool:
+    """Whether cookies must be Secure: everywhere but on this machine's own address."""
+    return request.url.scheme == "https" or (request.url.hostname or "") not in LOOPBACK
 
 
 def refused_write(method: str, headers: Headers) -> str:

@@ -20,9 +20,11 @@ from countersign.ports import Clock
 from countersign.store import inventory, read, read_case, read_raw, read_review
 from countersign.store.engine import reading
 from countersign.web import case_view, graph, raw_view, render
+from countersign.web.guard import sealed_cookie
 from countersign.web.live import Watcher
 from countersign.web.session import COOKIE, SESSION_MS, Person, Sessions
 from countersign.web.status import CheckpointReader, Status, ledger_state, status
+from countersign.web.ways import Ways
 
 _PREVIEW_FINDINGS = 24
 _NUMBER_DIGITS_MAX = 18
@@ -32,12 +34,19 @@ class Pages:
     """Everything a page needs, handed in once."""
 
     def __init__(
-        self, engine: Engine, sessions: Sessions, clock: Clock, checkpoint: CheckpointReader | None, static: str
+        self,
+        engine: Engine,
+        sessions: Sessions,
+        clock: Clock,
+        checkpoint: CheckpointReader | None,
+        static: str,
+        ways: Ways | None = None,
     ) -> None:
         self.engine = engine
         self.sessions = sessions
         self.clock = clock
         self.checkpoint = checkpoint
+        self.ways = ways or Ways()
         self.env: Environment = render.environment(static)
         self.watcher = Watcher(self._pulse)
         self._counted: tuple[int, read.Counts] | None = None
@@ -253,11 +262,14 @@ class Pages:
         now = self.clock.now_ms()
         home = request.scope.get("root_path", "") + "/"
         token = request.query_params.get("t", "")
-        cookie = self.sessions.enter(token, now) if token else None
+        self.ways.let_try(request, now)
+        cookie = self.sessions.enter(token, now, request.headers.get("user-agent", "")) if token else None
         if cookie is None:
+            if token and not person.name:
+                self.ways.failed(request, now)
             return RedirectResponse(home, 303) if person.name else self.locked(request, used=bool(token))
         response = RedirectResponse(home, 303)
-        secure = request.url.scheme == "https"
+        secure = sealed_cookie(request)
         response.set_cookie(COOKIE, cookie, max_age=SESSION_MS // 1000, httponly=True, samesite="strict", secure=secure)
         return response
 
@@ -265,11 +277,15 @@ class Pages:
         """Is the process there? Says nothing else."""
         return PlainTextResponse("ok\n")
 
-    def locked(self, request: Request, *, used: bool = False) -> Response:
-        """401: how to get in. Shows nothing of the site."""
+    def locked(self, request: Request, *, used: bool = False, code: int = 401) -> Response:
+        """How to get in. Shows nothing of the site."""
         if "hx-request" in request.headers:
-            return self.problem(request, 401, "Your session has ended", "Open a new link from the terminal.")
-        return render.page(self.env, "locked.html", request, http=401, used=used)
+            return self.problem(request, 401, "Your session has ended", "Sign in again in a new tab; what you typed stays.")
+        return self.bare(request, "locked.html", code, used=used, **self.ways.shown(request))
+
+    def bare(self, request: Request, template: str, code: int, /, **values: Any) -> Response:  # noqa: ANN401
+        """A page for whoever is not signed in yet."""
+        return render.page(self.env, template, request, http=code, **values)
 
     def problem(self, request: Request, code: int, title: str, text: str) -> Response:
         """An error as a page, or as a notice above an open page that keeps everything on it."""
@@ -285,13 +301,13 @@ class Pages:
         if now_status is None:
             with reading(self.engine) as conn:
                 now_status = status(conn, self.checkpoint)
-        common = {"person": person.name, "now": self.clock.now_ms(), "status": now_status}
+        common = {"person": person.name, "me": person, "now": self.clock.now_ms(), "status": now_status}
         return render.page(self.env, name, request, http=code, **common, **values)
 
 
-def text_of(request: Request, name: str) -> str:
+def text_of(request: Request, name: str, chars_max: int = 128) -> str:
     """A part of the address."""
-    return str(request.path_params[name])[:128]
+    return str(request.path_params[name])[:chars_max]
 
 
 def number_of(request: Request, name: str) -> int:

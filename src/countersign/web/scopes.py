@@ -113,7 +113,7 @@ class Scopes:
 
     @staticmethod
     def _named(request: Request) -> tuple[str, str]:
-        name, scope = text_of(request, "act"), text_of(request, "scope")
+        name, scope = str(request.path_params.get("act", "stop")), text_of(request, "scope")
         known = scope in DEFAULT_SCOPES or (scope == EVERY and name != "acknowledge")
         if name not in ACTS or not known:
             raise NotFoundError("there is no such scope", where=scope[:20], todo="follow a link from the autonomy page")

@@ -52,7 +52,7 @@ def _for_a_while() -> None:
     op.create_table("identities", _text("subject", 64), _text("person"), sa.PrimaryKeyConstraint("subject"))
     op.create_table(
         "enrolments",
-        *(_text("hash", 64), _text("person"), _number("expires_ms"), _number("used_ms")),
+        *(_text("hash", 64), _text("person"), _text("kind"), _number("expires_ms"), _number("used_ms")),
         sa.PrimaryKeyConstraint("hash"),
     )
     op.create_table(
@@ -68,9 +68,3 @@ def _for_a_while() -> None:
         *(sa.Column("data", sa.LargeBinary(), nullable=False), _number("expires_ms")),
         sa.PrimaryKeyConstraint("hash"),
     )
-    op.create_table(
-        "attempts",
-        *(_text("key", 64), _number("window_ms"), _number("failures")),
-        sa.PrimaryKeyConstraint("key", "window_ms"),
-    )
-    op.create_index("attempts_old", "attempts", ["window_ms"], unique=False)

@@ -1,0 +1,42 @@
+"""Words for one's own account: how somebody came in, what they may, and what their browser calls itself."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from countersign.authority.roles import Right
+
+_HOW = {"link": "by the printed link", "passkey": "with a passkey", "oidc": "through the directory"}
+_MAY = {
+    Right.READ: "see cases, closes and the ledger",
+    Right.WORK: "dispose, assign, review, overturn and stop the agent",
+    Right.STEER: "lift a stop and send messages in again",
+    Right.PROPOSE: "ask for changes",
+    Right.ADMINISTER: "look after people and tokens",
+    Right.AUDIT: "export the record",
+    Right.APPROVE: "approve what others ask for",
+}
+_BROWSERS = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chromium"), ("Safari/", "Safari"))
+_SYSTEMS = (("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows"), ("Mac OS", "macOS"))
+
+
+def how(way: str) -> str:
+    """How a session began."""
+    return _HOW.get(way, way)
+
+
+def may(rights: Collection[Right]) -> str:
+    """What these rights open, as a list in words."""
+    return "; ".join(words for right, words in _MAY.items() if right in rights) or "nothing but this page"
+
+
+def may_not(rights: Collection[Right]) -> str:
+    """What they do not open; "" when they open everything."""
+    return "; ".join(words for right, words in _MAY.items() if right not in rights)
+
+
+def browser(agent: str) -> str:
+    """A browser and its system, as far as it says; what it says may be made up."""
+    name = next((word for mark, word in _BROWSERS if mark in agent), "")
+    system = next((word for mark, word in _SYSTEMS if mark in agent), "Linux" if "Linux" in agent else "")
+    return " on ".join(part for part in (name, system) if part) or "Unknown browser"
