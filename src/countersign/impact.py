@@ -17,7 +17,7 @@ from countersign.autonomy import promotion
 from countersign.autonomy.governor import Governed
 from countersign.autonomy.scopes import DEFAULT_SCOPES
 from countersign.bootstrap import Site
-from countersign.store import act, activating, autonomy, changes, people, promoting, read_closes, switches
+from countersign.store import act, activating, autonomy, changes, granting, people, promoting, read_closes, switches
 from countersign.store.effects import Approved, Effect
 from countersign.store.engine import reading, writing
 
@@ -26,6 +26,8 @@ def effects(site: Site) -> Mapping[str, Effect]:
     """Every kind of change, with what it does once it is approved."""
     return {
         people.ENROL: people.EFFECT,
+        granting.ROLE_GRANT: granting.GRANT,
+        granting.PASSKEY_INVITE: granting.INVITE,
         promoting.PROMOTE: promoting.effect(lambda: site.in_force),
         activating.ACTIVATE: activating.EFFECT,
     }
@@ -169,9 +171,33 @@ class Impact:
         self._site.seal()
         return number
 
-    def revoke(self, name: str, reason: str, *, last: bool = False) -> int:
-        """Take a person's entitlement away; returns how many keys it was."""
+    def invite(self, name: str, role: str) -> tuple[str, int | None]:
+        """(token of a one-time link, number of the change that must be approved before it works)."""
+        now_ms = self._site.clock.now_ms()
         with writing(self._site.engine) as conn:
-            keys = people.revoke(conn, name, reason, self.operator, self._site.clock.now_ms(), last=last)
+            token, wanted = granting.invite(conn, name, role, self.operator, now_ms)
+            number = changes.propose(conn, wanted, now_ms, self._effects) if wanted else None
+        self._site.seal()
+        return token, number
+
+    def grant(self, name: str, role: str) -> int | None:
+        """Give a role at once, or put it before the approvers and return the change's number."""
+        now_ms = self._site.clock.now_ms()
+        with writing(self._site.engine) as conn:
+            wanted = granting.grant(conn, name, role, self.operator, now_ms)
+            number = changes.propose(conn, wanted, now_ms, self._effects) if wanted else None
+        self._site.seal()
+        return number
+
+    def take(self, name: str, role: str, reason: str, *, last: bool = False) -> None:
+        """Take a role away."""
+        with writing(self._site.engine) as conn:
+            granting.take(conn, name, role, self.operator, self._site.clock.now_ms(), reason, last=last)
+        self._site.seal()
+
+    def revoke(self, name: str, reason: str, *, last: bool = False) -> int:
+        """Take everything from a person; returns how many keys and passkeys it was."""
+        with writing(self._site.engine) as conn:
+            keys = granting.revoke(conn, name, reason, self.operator, self._site.clock.now_ms(), last=last)
         self._site.seal()
         return keys

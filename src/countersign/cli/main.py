@@ -11,6 +11,7 @@ import typer
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from countersign import __version__
+from countersign.cli.rules import guard
 from countersign.errors import CountersignError, EnvironmentFault
 
 GROUPS = (
@@ -27,6 +28,7 @@ GROUPS = (
     "autonomy",
     "recall",
     "people",
+    "tokens",
     "approvals",
     "ledger",
     "record",
@@ -77,7 +79,7 @@ def main() -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     try:
-        app()
+        guard(typer.main.get_command(app))()
     except CountersignError as error:
         sys.stderr.write(f"countersign: {error}\n")
         sys.exit(error.exit_code)

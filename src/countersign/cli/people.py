@@ -1,4 +1,4 @@
-"""``countersign people``: who may approve, with which keys."""
+"""``countersign people``: who may do what, with which passkeys and keys."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ import msgspec
 import typer
 
 from countersign.approvals import sshsig
+from countersign.authority.roles import GRANTABLE
 from countersign.cli.approvals import answer
 from countersign.cli.common import DataOption, JsonOption, emit, note, opened, table
 from countersign.errors import UsageError
 from countersign.impact import Impact
+from countersign.store import accounts, passkeys
 from countersign.store import people as store
+from countersign.store.act import required_reason
 from countersign.store.engine import reading
 
 KEY_CHARS_MAX = 16_384
@@ -23,8 +26,10 @@ Name = Annotated[str, typer.Argument(help="The person's name; it never enters th
 
 def register(app: typer.Typer) -> None:
     """Add the command group."""
-    group = typer.Typer(help="People who may approve, and their keys.", no_args_is_help=True)
+    group = typer.Typer(help="People: roles, passkeys, and keys to approve with.", no_args_is_help=True)
     group.command("enrol")(enrol)
+    group.command("invite")(invite)
+    group.command("role")(role)
     group.command("list")(show)
     group.command("revoke")(revoke)
     app.add_typer(group, name="people")
@@ -55,18 +60,62 @@ def enrol(
     note(f"change {number}: an approver must sign: `countersign approve {number} --person … --reason … --sign-with KEY`")
 
 
+def invite(
+    name: Name,
+    role: Annotated[str, typer.Option(help=f"What they are here: {', '.join(GRANTABLE)}.")] = "viewer",
+    data: DataOption = None,
+) -> None:
+    """Print a one-time link with which a person registers a passkey. Whoever holds a role that approvers sign for gets one
+    that works once they signed for it as well."""
+    with opened(data) as site:
+        token, number = Impact(site).invite(name, role)
+        base = site.config.server.url or f"http://localhost:{site.config.server.port}"
+    typer.echo(f"{base}/enrol?t={token}")
+    if number is None:
+        note("works once, within an hour for the first approver and three days for anybody else")
+    else:
+        note(f"works once, after change {number} is approved: `countersign approve {number} --person … --sign-with KEY`")
+
+
+def role(
+    name: Name,
+    grant: Annotated[str, typer.Option(help=f"Role to give: {', '.join(GRANTABLE)}.")] = "",
+    take: Annotated[str, typer.Option(help="Role to take away; needs no signature.")] = "",
+    reason: Annotated[str, typer.Option(help="Why; goes into the ledger.")] = "",
+    last: Annotated[bool, typer.Option("--last", help="Even though nothing could be approved any more.")] = False,
+    data: DataOption = None,
+) -> None:
+    """Give or take a role. Lead, admin and approver are changes that an approver signs, once anybody is enrolled."""
+    if bool(grant) == bool(take):
+        raise UsageError("give either --grant or --take", where="people role", todo=f"roles are {', '.join(GRANTABLE)}")
+    with opened(data) as site:
+        if take:
+            Impact(site).take(name, take, required_reason(reason), last=last)
+            return note(f"{name} is no {take} any more")
+        number = Impact(site).grant(name, grant)
+    if number is None:
+        return note(f"{name} is {grant}")
+    return note(f"change {number}: an approver must sign: `countersign approve {number} --person … --sign-with KEY`")
+
+
 def show(data: DataOption = None, json: JsonOption = False) -> None:
-    """List every key ever enrolled."""
+    """List everybody with roles and passkeys, and every SSH key ever enrolled."""
     with opened(data) as site, reading(site.engine) as conn:
+        everybody = accounts.accounts(conn)
         keys, known = store.enrolled(conn), store.names(conn)
+        held = {one.person: len(passkeys.active(conn, one.person)) for one in everybody}
     if json:
-        emit([{"name": known.get(one.person, ""), **msgspec.to_builtins(one)} for one in keys])
+        listed = [{**msgspec.to_builtins(one), "passkeys": held[one.person]} for one in everybody]
+        emit({"people": listed, "keys": [{"name": known.get(one.person, ""), **msgspec.to_builtins(one)} for one in keys]})
         return
-    rows = [
-        (known.get(one.person, one.person), one.entitlement, one.fingerprint, _when(one.enrolled_ms), _when(one.revoked_ms))
-        for one in keys
-    ]
-    table(("person", "may", "key", "enrolled", "revoked"), rows)
+    rows = [(one.name or one.person, one.state, ", ".join(one.roles), held[one.person]) for one in everybody]
+    table(("person", "account", "roles", "passkeys"), rows)
+    if keys:
+        lines = [
+            (known.get(k.person, k.person), k.entitlement, k.fingerprint, _when(k.enrolled_ms), _when(k.revoked_ms))
+            for k in keys
+        ]
+        table(("person", "may", "key", "enrolled", "revoked"), lines)
 
 
 def revoke(
@@ -75,10 +124,10 @@ def revoke(
     last: Annotated[bool, typer.Option("--last", help="Even though nothing could be approved any more.")] = False,
     data: DataOption = None,
 ) -> None:
-    """Take the entitlement away, with every key; needs no signature."""
+    """Take everything away: keys, roles, passkeys, sessions and tokens; needs no signature."""
     with opened(data) as site:
         keys = Impact(site).revoke(name, reason, last=last)
-    note(f"{name} may no longer approve ({keys} key{'s' * (keys != 1)} revoked)")
+    note(f"{name} may do nothing here any more ({keys} key{'s' * (keys != 1)} revoked)")
 
 
 def _read(file: Path) -> str:

@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import Connection, Engine
 
 from countersign import __version__
+from countersign.authority.roles import IN_PERSON, Right
 from countersign.errors import CountersignError, EnvironmentFault
 from countersign.store import read_documents as documents
 from countersign.store.engine import reading
@@ -26,6 +27,10 @@ INSTRUCTIONS = (
     "the epoch, probabilities parts per million. Nothing here closes a case, approves or runs anything."
 )
 Tool = Callable[..., str]
+RIGHTS: dict[str, Right] = dict.fromkeys(
+    ("list_cases", "get_case", "get_finding", "ledger_entries", "autonomy_status"), Right.READ
+)
+"""The right that each tool needs. A tool without a row is not offered, nor one that needs a person."""
 
 
 class Tools:
@@ -89,6 +94,8 @@ def make_server(engine: Engine) -> MCPServer[Any]:
         raise EnvironmentFault("package mcp is not installed, or is older than 2", where="mcp", todo=todo) from error
     server: MCPServer[Any] = MCPServer("countersign", instructions=INSTRUCTIONS, version=__version__, log_level="WARNING")
     for tool in Tools(engine).all():
+        if RIGHTS.get(tool.__name__, Right.APPROVE) in IN_PERSON:
+            raise EnvironmentFault(f"tool {tool.__name__} has no rule by which an agent may use it", where="mcp")
         hints = ToolAnnotations(read_only_hint=True, open_world_hint=False)
         server.add_tool(tool, annotations=hints, structured_output=False)
     return server

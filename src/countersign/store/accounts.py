@@ -47,14 +47,11 @@ def state(conn: Connection, person: str) -> str:
 
 
 def roles(conn: Connection, person: str) -> tuple[str, ...]:
-    """Roles of a person, and ``approver`` where a passkey's grant or an enrolled SSH key says so; sorted."""
+    """Roles of a person, ``approver`` among them where it was granted; sorted. The entitlement of an SSH key is not here:
+    it counts for what that key signs, and passes to no passkey."""
     if state(conn, person) == REVOKED:
         return ()
-    found = set(conn.execute(select(tp.grants.c.role).where(tp.grants.c.person == person)).scalars())
-    p = t.people.c
-    if conn.execute(select(p.fingerprint).where(p.person == person, p.revoked_ms == 0, p.entitlement == APPROVER)).first():
-        found.add(APPROVER)
-    return tuple(sorted(found))
+    return tuple(sorted(set(conn.execute(select(tp.grants.c.role).where(tp.grants.c.person == person)).scalars())))
 
 
 def rights(conn: Connection, person: str) -> frozenset[Right]:

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Engine
 
 from countersign.autonomy.recall import Recalled
-from countersign.model.entries import Entry, Kind
+from countersign.errors import UsageError
+from countersign.model.entries import Actor, Entry, Kind
 from countersign.model.inventory import Inventory
 from countersign.ports import Clock
-from countersign.store import casework, evidence, inventory, labelling, ledger, quarantine, reviewing, switches
+from countersign.store import (
+    accounts,
+    casework,
+    evidence,
+    inventory,
+    labelling,
+    ledger,
+    quarantine,
+    reviewing,
+    switches,
+    tokens,
+)
 from countersign.store import tables as t
-from countersign.store.act import NOTHING
+from countersign.store.act import NOTHING, required_reason
 from countersign.store.autonomy import InForce
 from countersign.store.engine import writing
 from countersign.store.sql import insert_new
@@ -135,3 +147,21 @@ class Commands:
             body = {"source": source, "expires": expires, "hash": digest}
             ledger.append(conn, [(Entry(Kind.TOKEN_ISSUED, now_ms, who, source, "command", body), "")])
         return token
+
+    def issue_api_token(self, name: str, scopes: Sequence[str], days: int, *, person: str = "", agent: str = "") -> str:
+        """A new API token, of a person, of an agent, or of a program by the token's own name; only its hash is kept."""
+        with writing(self._engine) as conn:
+            by = casework.person(conn, self.operator)
+            holder = Actor(tokens.AGENT, agent) if agent else Actor(tokens.PROGRAM, name)
+            if person:
+                holder = casework.person(conn, person)
+                if accounts.state(conn, holder.id) != accounts.ACTIVE:
+                    todo = f"`countersign people invite {person}`"
+                    raise UsageError(f"{person} has no account here", where="--person", todo=todo)
+            return tokens.issue(conn, name, scopes, holder, days, by, self._clock.now_ms())
+
+    def revoke_tokens(self, which: str, reason: str) -> int:
+        """Revoke API tokens by name or hash; returns how many."""
+        with writing(self._engine) as conn:
+            by, why = casework.person(conn, self.operator), required_reason(reason)
+            return tokens.revoke(conn, which, by, self._clock.now_ms(), why)

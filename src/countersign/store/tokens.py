@@ -1,4 +1,4 @@
-"""API tokens: scoped, expiring, revocable; only their SHA-256 is kept. Each belongs to a person or an agent.
+"""API tokens: scoped, expiring, revocable; only their SHA-256 is kept. Each belongs to a person, an agent or a program.
 
 A person's token counts for no more than the person does at that moment: it falls with the account.
 """
@@ -20,13 +20,14 @@ from countersign.store import accounts, ledger
 from countersign.store import tables_people as tp
 from countersign.store.sql import insert_new
 
-HUMAN, AGENT = "human", "agent"
+HUMAN, AGENT, PROGRAM = "human", "agent", "program"
 DAY_MS = 86_400_000
 NAME_CHARS_MAX = 80
 
 
 class Token(msgspec.Struct, frozen=True):
-    """One token without its secret. scopes: space-separated. holder: a person's pseudonym or an agent's name."""
+    """One token without its secret. scopes: space-separated. holder: a person's pseudonym, or the name of an
+    agent or program."""
 
     hash: str
     name: str

@@ -1,0 +1,69 @@
+"""Which right each command needs, and whether it needs a signature besides. No rule, no entry: a command without a row here
+is refused before it runs.
+
+Whoever runs commands on a data directory holds it: its rights are those of the file system, and ``$USER`` is a name, not an
+identity that was proved. So rights here say what a command opens, which the screens and the record show; what must not hang
+on the shell alone is ``signed``: it takes effect by an enrolled approver's signature and by nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from countersign.authority.roles import Right
+from countersign.errors import UsageError
+
+
+class Rule(NamedTuple):
+    """right: what the command needs. signed: whether it changes anything only by an approver's signature."""
+
+    right: Right
+    signed: bool = False
+
+
+_READ, _WORK, _STEER = Rule(Right.READ), Rule(Right.WORK), Rule(Right.STEER)
+_RUN, _AUDIT, _SIGNED = Rule(Right.ADMINISTER), Rule(Right.AUDIT), Rule(Right.PROPOSE, signed=True)
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(("actions", "lookups", "sources", "queue", "case show", "inventory show", "quarantine list"), _READ),
+    **dict.fromkeys(("autonomy status", "autonomy reviews", "approvals", "people list", "tokens list", "mcp"), _READ),
+    **dict.fromkeys(
+        (
+            "bench score",
+            "bench hot-path",
+            "simulate",
+            "evaluate ait",
+            "evaluate mail",
+            "evaluate sites",
+            "backtest",
+            "doctor",
+        ),
+        _READ,
+    ),
+    **dict.fromkeys(("verify", "proof", "replay", "case export"), _AUDIT),
+    **dict.fromkeys(("case dispose", "case reopen", "case assign", "recall", "autonomy review", "autonomy stop"), _WORK),
+    **dict.fromkeys(("autonomy demote", "ingest"), _WORK),
+    **dict.fromkeys(("autonomy resume", "autonomy acknowledge", "quarantine replay"), _STEER),
+    **dict.fromkeys(("init", "serve", "worker", "demo", "inventory import", "rebuild"), _RUN),
+    **dict.fromkeys(("token", "tokens issue", "tokens revoke", "people revoke"), _RUN),
+    **dict.fromkeys(("people enrol", "people invite", "people role", "autonomy promote", "learn"), _SIGNED),
+    "approve": Rule(Right.APPROVE, signed=True),
+    "deny": Rule(Right.APPROVE),
+}
+
+
+def guard(command: Any, path: str = "") -> Any:  # noqa: ANN401 - a click command or group
+    """The command with every one below it that has no rule replaced by a refusal."""
+    below = getattr(command, "commands", None)
+    if below is not None:
+        for name, child in below.items():
+            guard(child, f"{path} {name}".strip())
+    elif path not in RULES:
+        command.callback = _refusal(path)
+    return command
+
+
+def _refusal(path: str) -> Any:  # noqa: ANN401 - whatever the command's parameters are
+    def refuse(**_: object) -> None:
+        raise UsageError("command has no rule that says who may run it", where=path, todo="report this as a defect")
+
+    return refuse
