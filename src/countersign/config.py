@@ -50,6 +50,23 @@ class Ledger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seal_ms: int = 1000
 
 
+class Oidc(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Sign-in through an OpenID provider; none while ``issuer`` is empty. client_secret: a reference, ``env:NAME`` or
+    ``file:PATH``; empty for a public client. name: what the button calls it. groups_claim: claim that lists one's groups.
+    roles: group → role; the entitlement to approve is none of them. approver_acr, approver_max_age_s: what the provider
+    must have done, and how many seconds ago at most, when an approver comes in."""
+
+    issuer: str = ""
+    client_id: str = ""
+    client_secret: Annotated[str, msgspec.Meta(pattern=r"^((env|file):.+)?$")] = ""
+    name: str = ""
+    scopes: str = "openid profile email"
+    groups_claim: str = "groups"
+    approver_acr: str = ""
+    approver_max_age_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 0
+    roles: dict[str, Literal["viewer", "analyst", "lead", "admin", "auditor"]] = {}
+
+
 class ScopeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a scope lets the agent close at most. severity_max: highest severity. severity_unknown: whether findings of a
     tool that grades nothing may close. closes_per_hour: budget. Left out: the default of the scope. A change is a change
@@ -69,6 +86,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server: Server = Server()
     geo: Geo = Geo()
     ledger: Ledger = Ledger()
+    oidc: Oidc = Oidc()
     scopes: dict[ScopeName, ScopeLimits] = {}
 
 
@@ -79,6 +97,21 @@ def data_dir(chosen: Path | None, environ: Mapping[str, str] = os.environ) -> Pa
     if environ.get(ENV_DATA):
         return Path(environ[ENV_DATA])
     return Path(platformdirs.user_data_dir("countersign", appauthor=False))
+
+
+def secret(reference: str, key: str, environ: Mapping[str, str] = os.environ) -> str:
+    """What a reference (``env:NAME``, ``file:PATH``) names, "" of an empty one. Raises ConfigError, quoting no secret."""
+    kind, _, name = reference.partition(":")
+    if not reference:
+        return ""
+    if kind == "env":
+        if name not in environ:
+            raise ConfigError(f"environment variable {name} is not set", where=key, todo="set it, or name another")
+        return environ[name]
+    try:
+        return Path(name).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("its file cannot be read", where=key, todo=f"check {name}") from error
 
 
 def load(directory: Path, environ: Mapping[str, str] = os.environ) -> Config:
@@ -168,6 +201,24 @@ asn = ""
 origin = ""
 # Longest time between an entry's commit and the checkpoint that covers it, in milliseconds.
 seal_ms = 1000
+
+[oidc]
+# Sign-in through an OpenID provider (Authorization Code with PKCE). Empty issuer: none.
+issuer = ""
+client_id = ""
+# A reference, never the secret itself: "env:NAME" or "file:/path". Empty for a public client.
+client_secret = ""
+# What the button calls the provider; empty: its host name.
+name = ""
+scopes = "openid profile email"
+# Claim of the ID token that lists a person's groups.
+groups_claim = "groups"
+# What is asked of approvers: authentication context, and age of the sign-in in seconds. Empty and 0: nothing more.
+approver_acr = ""
+approver_max_age_s = 0
+# Which group is which role (viewer, analyst, lead, admin, auditor). Approvers are made by approvers' signatures alone.
+# [oidc.roles]
+# "soc-analysts" = "analyst"
 
 # What the agent may close at most, once a scope's stage allows it; per scope (phishing, endpoint, network, identity, cloud,
 # other). What is left out keeps its default. A change is a change of policy: the scope steps back to advise.

@@ -32,6 +32,7 @@ from countersign.sources.reader import split_body
 from countersign.store import ledger
 from countersign.store.engine import reading
 from countersign.web.app import create_console
+from countersign.web.directory import Directory
 from countersign.web.session import Sessions
 from countersign.web.ways import Ways
 
@@ -126,9 +127,10 @@ def create_app(site: Site, sessions: Sessions, *, worker: bool = True) -> Starle
         body_bytes_max=site.config.server.body_bytes_max,
         wake=working.wake,
     )
-    ways = Ways(site.config.server.url)
+    directory = Directory(site.config.oidc) if site.config.oidc.issuer else None
+    ways = Ways(site.config.server.url, directory.name if directory else "")
     seal = site.sealer.checkpoint
-    console = create_console(site, sessions=sessions, clock=site.clock, checkpoint=seal, ways=ways)
+    console = create_console(site, sessions=sessions, clock=site.clock, checkpoint=seal, ways=ways, directory=directory)
     tlog = site.data / "tlog"
     tlog.mkdir(exist_ok=True)
 

@@ -32,6 +32,8 @@ from countersign.errors import (
 from countersign.ports import Clock
 from countersign.web import render
 from countersign.web.closed import Closed
+from countersign.web.directory import Directory
+from countersign.web.directory_doors import DirectoryDoors
 from countersign.web.guard import Access, SecureHeaders, person_of, refused_person, refused_write
 from countersign.web.joining import Joining
 from countersign.web.pages import Pages
@@ -146,10 +148,12 @@ class Static(StaticFiles):
         return await super().get_response(path, scope)
 
 
-def people_doors(joining: Joining) -> tuple[Door, ...]:
+def people_doors(joining: Joining, directory: DirectoryDoors) -> tuple[Door, ...]:
     """The ways in, and what is everybody's own."""
     mine, public = Access.SELF, Access.PUBLIC
     return (
+        Door("GET", "/sign-in/oidc", public, directory.out),
+        Door("GET", "/sign-in/oidc/callback", public, directory.back),
         Door("GET", "/sign-in", public, joining.sign_in),
         Door("POST", "/sign-in/passkey/options", public, write=joining.sign_in_options),
         Door("POST", "/sign-in/passkey", public, write=joining.sign_in_answer),
@@ -173,19 +177,23 @@ def create_console(
     clock: Clock,
     checkpoint: CheckpointReader | None = None,
     ways: Ways | None = None,
+    directory: Directory | None = None,
 ) -> FastAPI:
     """The console. ``checkpoint()`` returns the newest signed checkpoint or None, and raises VerificationError when
     its signature does not hold; without it the header says that sealing is not known. ways: how people come in; left out:
-    by the printed link, and with passkeys at ``localhost``."""
+    by the printed link, and with passkeys at ``localhost``. directory: an OpenID provider."""
     static = f"/static/{render.static_version()}"
     sessions.over(site.engine)
-    ways = ways or Ways()
+    ways = ways or Ways(directory=directory.name if directory else "")
     pages = Pages(site.engine, sessions, clock, checkpoint, static, ways)
     writes = Writes(site.commands, pages)
     app = FastAPI(title="Countersign console", openapi_url=None, docs_url=None, redoc_url=None)
     app.add_middleware(SecureHeaders)
     everyday = doors(pages, writes, Closed(site.commands, pages), Scopes(site.commands, pages))
-    for door in (*everyday, *people_doors(Joining(pages, sessions, ways))):
+    joining = Joining(pages, sessions, ways)
+    through = DirectoryDoors(joining, directory)
+    joining.leave = through.leave
+    for door in (*everyday, *people_doors(joining, through)):
         endpoint = _endpoint(door, pages)
         app.add_route(door.path, endpoint, methods=[door.method], include_in_schema=False)
     app.mount(static, Static(directory=render.STATIC), name="static")
