@@ -101,12 +101,10 @@ def test_sign_in_gives_the_roles_of_the_groups(house: House) -> None:
 
 
 def test_groups_are_followed_both_ways_and_none_means_nothing(house: House) -> None:
-    with writing(house.site.engine) as conn:
-        other = accounts.grant, casework.person(conn, "system-test")
     house.come("ada")
-    with writing(house.site.engine) as conn:
+    with writing(house.site.engine) as conn:  # as if her groups had been others yesterday
         ada = casework.person(conn, "ada")
-        other[0](conn, ada.id, ["lead", "admin"], other[1], house.clock.now_ms(), source=accounts.OIDC)
+        accounts.grant(conn, ada.id, ["lead", "admin"], ada, house.clock.now_ms(), source=accounts.OIDC)
     house.come("ada")
     assert house.roles("ada") == ("analyst",)
     client, refused = house.come("nobody")
@@ -192,7 +190,8 @@ def test_no_secret_shows_anywhere(house: House, capfd: pytest.CaptureFixture[str
     session = cookie.partition(".")[0]
     assert len(session) > 40
     with reading(house.site.engine) as conn:
-        hints = [one.hint for one in sessions.of(conn, casework_id(conn, "ada"), house.clock.now_ms())]
+        ada = next(one.person for one in accounts.accounts(conn) if one.name == "ada")
+        hints = [one.hint for one in sessions.of(conn, ada, house.clock.now_ms())]
     bad = client.get("/sign-in/oidc/callback?code=planted-code-77aa&state=planted-state-77bb")
     pages = [arrived.text, bad.text, *(client.get(path).text for path in ("/", "/account", "/ledger", "/nowhere"))]
     written = "".join(str(entry) for entry in entries(house.site.engine))
@@ -200,7 +199,3 @@ def test_no_secret_shows_anywhere(house: House, capfd: pytest.CaptureFixture[str
     for secret in (SECRET, session, "planted-code-77aa", "planted-state-77bb", *hints):
         assert secret
         assert secret not in shown
-
-
-def casework_id(conn: object, name: str) -> str:
-    return next(one.person for one in accounts.accounts(conn) if one.name == name)  # type: ignore[arg-type]
