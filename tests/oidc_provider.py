@@ -45,9 +45,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def provider(cache: Path, console: str, groups: Mapping[str, Sequence[str]] = GROUPS) -> Iterator[str]:
+def provider(
+    cache: Path, console: str, groups: Mapping[str, Sequence[str]] = GROUPS, port: int | None = None
+) -> Iterator[str]:
     """A running provider for the console at this address; gives its issuer."""
-    port = free_port()
+    port = port or free_port()
     command = ["node", "provider.mjs", str(port), f"{console}/sign-in/oidc/callback", f"{console}/sign-in"]
     environment = {"PATH": os.environ["PATH"], "CLIENT_SECRET": SECRET, "GROUPS": json.dumps(groups)}
     running = subprocess.Popen(

@@ -256,3 +256,33 @@ def test_cookies_are_secure_off_this_machine(site: Site) -> None:
         assert ("; secure" in cookie.lower()) == secure
         assert "httponly" in cookie.lower()
         client.cookies.delete(COOKIE)
+
+
+def test_planted_secrets_show_nowhere(people: People, capfd: pytest.CaptureFixture[str]) -> None:
+    people.enrol()
+    site = people.site
+    link, _ = people.impact.invite("bea", "viewer")
+    token = site.commands.issue_api_token("probe", ["sources:read"], 1)
+    with writing(site.engine) as conn:
+        session = sessions.start(conn, casework.person(conn, "bea").id, sessions.PASSKEY, site.clock.now_ms())
+    keeper = Sessions(site.session_key)
+    client = Client(create_app(site, keeper, worker=False))
+    form = {"t": link, "credential": '{"rawId":"AA","response":{"clientDataJSON":"AA"}}'}
+    bearer = {"authorization": f"Bearer {token}"}
+    client.cookies.set(COOKIE, keeper.signed(session))
+    answers = [
+        client.get("/api/v1/cases", headers=bearer),
+        client.get("/api/v1/sources", headers=bearer),
+        client.get(f"/api/v1/sources?limit={token}", headers=bearer),
+        client.post("/enrol", data=form, headers=SAME),
+        client.post("/enrol", data={**form, "credential": link}, headers=SAME),
+        client.post("/enrol/options", data=form, headers={**SAME, "host": "localhost:8440"}),
+        client.get(f"/nowhere/{'x' * 10}"),
+        *(client.get(path) for path in ("/account", "/ledger", "/", "/sources")),
+    ]
+    kept = "".join(str(entry) for entry in entries(site.engine))
+    shown = "".join(answer.text for answer in answers) + kept + "".join(capfd.readouterr())
+    for secret in (link, token, session):
+        assert secret not in shown
+    for digest in (enrolments.digest(link), tokens.digest(token)):
+        assert digest in kept  # which is what the ledger holds in their place

@@ -175,9 +175,11 @@ class Joining:
         return _json({"to": _base(request) + "/account"})
 
     def remove_passkey(self, request: Request, person: Person, form: FormData) -> Response:
-        """Take one of one's own passkeys out of force: it only closes a way."""
+        """Take one of one's own passkeys out of force. The last one stays: only an admin takes somebody's last way in."""
         with writing(self.pages.engine) as conn:
             me = Actor("human", person.id)
+            if len(passkeys.active(conn, person.id)) == 1:
+                raise ConflictError("this is your only passkey", where="account", todo="add another one first")
             passkeys.revoke(conn, person.id, text_of(request, "credential", 400), me, self._now(), "by its owner")
         return self._back(request)
 
