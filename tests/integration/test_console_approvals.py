@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from countersign.approving import Approving, by_name
-from countersign.bootstrap import Site
-from countersign.model.matters import Pressed
+from countersign.bootstrap import Site, open_site
+from countersign.impact import Impact
+from countersign.model.entries import Kind
+from countersign.model.matters import Ceremony, Pressed
 from countersign.store import act, ledger
 from countersign.store import sessions as held
 from countersign.store.engine import reading, writing
 from countersign.web.app import create_console
 from countersign.web.session import COOKIE, Sessions
-from tests import responding
+from tests import earned, fakes, responding
 from tests.browser.client import Client
 from tests.passkey_signing import Authenticator, enrol
 
@@ -135,3 +138,28 @@ def test_numbers_that_are_none_are_not_found(desk: Desk) -> None:
     client, _ = desk.person("Ada", "approver")
     for number in ("999999", "x", "9" * 40, "-1"):
         assert client.get(f"/approvals/{number}").status_code == 404
+
+
+@pytest.mark.slow
+def test_a_scope_is_promoted_by_a_passkey_in_the_console(tmp_path: Path) -> None:
+    site = open_site(fakes.data_directory(tmp_path / "data"), clock=fakes.StepClock())
+    earned.live_through(site)
+    number = Impact(site).promotion(earned.SCOPE)
+    key, approving = enrol(site, "Ada"), Approving(site)
+    sessions = Sessions(site.session_key)
+    client = Client(create_console(site, sessions=sessions, clock=site.clock, approvals=approving))
+    with writing(site.engine) as conn:
+        token = held.start(conn, act.person(conn, "Ada").id, held.PASSKEY, site.clock.now_ms())
+    client.cookies.set(COOKIE, sessions.signed(token))
+    page = client.get(f"/approvals/{number}").text
+    assert "rests on certificate_unats" in page
+    asked = client.get(f"/approvals/{number}/ceremony").json()
+    pressed = key.press(Ceremony(**asked))
+    form = {field: getattr(pressed, field) for field in Pressed.__struct_fields__}
+    done = client.post(f"/approvals/{number}/approve", headers=SAME, data={"reason": "the bound holds", **form})
+    assert done.status_code == 303
+    assert fakes.entries(site.engine, Kind.AUTONOMY_PROMOTED)[-1].body["after"] == "supervised"
+    assert "Approved and made, in one step" in client.get(f"/approvals/{number}").text
+    fakes.assert_rebuilds(site)
+    fakes.verified(site)
+    site.close()
