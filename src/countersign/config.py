@@ -50,6 +50,23 @@ class Ledger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seal_ms: int = 1000
 
 
+class Oidc(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Sign-in through an OpenID provider; none while ``issuer`` is empty. client_secret: a reference, ``env:NAME`` or
+    ``file:PATH``; empty for a public client. name: what the button calls it. groups_claim: claim that lists one's groups.
+    roles: group → role; the entitlement to approve is none of them. approver_acr, approver_max_age_s: what the provider
+    must have done, and how many seconds ago at most, when an approver comes in."""
+
+    issuer: str = ""
+    client_id: str = ""
+    client_secret: Annotated[str, msgspec.Meta(pattern=r"^((env|file):.+)?$")] = ""
+    name: str = ""
+    scopes: str = "openid profile email"
+    groups_claim: str = "groups"
+    approver_acr: str = ""
+    approver_max_age_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 0
+    roles: dict[str, Literal["viewer", "analyst", "lead", "admin", "auditor"]] = {}
+
+
 class ScopeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a scope lets the agent close at most. severity_max: highest severity. severity_unknown: whether findings of a
     tool that grades nothing may close. closes_per_hour: budget. Left out: the default of the scope. A change is a change
@@ -75,6 +92,44 @@ class Approvals(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     actions: dict[str, Thresholds] = {}
 
 
+_Reference = Annotated[str, msgspec.Meta(pattern=r"^((env|file):.+)?$")]
+
+
+class Webhook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Messages as JSON to an address. url, secret: references, ``env:NAME`` or ``file:PATH``; with a secret each body is
+    signed (``X-Countersign-Signature: sha256=HMAC``)."""
+
+    url: _Reference = ""
+    secret: _Reference = ""
+
+
+class Slack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Messages to a Slack-compatible incoming webhook. url: a reference, since whoever knows it can write there."""
+
+    url: _Reference = ""
+
+
+class Mail(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Messages by SMTP; none while ``host`` is empty. security: ``starttls``, ``tls`` or ``none``. password: a reference.
+    to: addresses, separated by commas."""
+
+    host: str = ""
+    port: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    user: str = ""
+    password: _Reference = ""
+    sender: str = ""
+    to: str = ""
+
+
+class Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where to say that something waits for people. Messages link to the page; none approves."""
+
+    webhook: Webhook = Webhook()
+    slack: Slack = Slack()
+    mail: Mail = Mail()
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """database: SQLAlchemy address, empty for SQLite in the data directory. utc_offset_minutes: the site's offset from
     UTC, for office hours. actions: which responses run, with how they reach their targets; each action reads its own table.
@@ -87,6 +142,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ledger: Ledger = Ledger()
     approvals: Approvals = Approvals()
     actions: dict[str, dict[str, Any]] = {}
+    notify: Notify = Notify()
+    oidc: Oidc = Oidc()
     scopes: dict[ScopeName, ScopeLimits] = {}
 
 
@@ -214,6 +271,47 @@ expiry_minutes = 60
 # Responses that really run; every other one stays a plan. Each action's how-to names its keys (`countersign actions`).
 # [actions.isolate_host]
 # run = true
+
+# Where to say that something waits for people's approval. Messages name the action and the case, and link to the page
+# (server.url); none approves. url, secret and password are references: "env:NAME" or "file:/path".
+[notify.webhook]
+url = ""
+# With a secret each body is signed with HMAC-SHA-256.
+secret = ""
+
+[notify.slack]
+# A Slack-compatible incoming webhook.
+url = ""
+
+[notify.mail]
+# Empty: no mail.
+host = ""
+port = 587
+# "starttls", "tls" or "none".
+security = "starttls"
+user = ""
+password = ""
+sender = ""
+# Addresses, separated by commas.
+to = ""
+
+[oidc]
+# Sign-in through an OpenID provider (Authorization Code with PKCE). Empty issuer: none.
+issuer = ""
+client_id = ""
+# A reference, never the secret itself: "env:NAME" or "file:/path". Empty for a public client.
+client_secret = ""
+# What the button calls the provider; empty: its host name.
+name = ""
+scopes = "openid profile email"
+# Claim of the ID token that lists a person's groups.
+groups_claim = "groups"
+# What is asked of approvers: authentication context, and age of the sign-in in seconds. Empty and 0: nothing more.
+approver_acr = ""
+approver_max_age_s = 0
+# Which group is which role (viewer, analyst, lead, admin, auditor). Approvers are made by approvers' signatures alone.
+# [oidc.roles]
+# "soc-analysts" = "analyst"
 
 # What the agent may close at most, once a scope's stage allows it; per scope (phishing, endpoint, network, identity, cloud,
 # other). What is left out keeps its default. A change is a change of policy: the scope steps back to advise.

@@ -9,6 +9,7 @@ from msgspec import Struct
 from countersign.model.alerts import Alert, Ignored
 from countersign.model.entities import Entity
 from countersign.model.evidence import Evidence
+from countersign.model.notices import Message
 from countersign.model.responses import Plan, Scene, Takes
 
 
@@ -88,6 +89,14 @@ class ActionPlan(Protocol):
     def hand(self, settings: Any, reach: Reach) -> Hand | None:  # noqa: ANN401 - each action's own struct
         """What carries it out, None while no target can be reached with these settings. Touches nothing yet. Raises
         ConfigError naming the key."""
+        ...
+
+
+class Notifier(Protocol):
+    """Tells people that something waits for them."""
+
+    def tell(self, message: Message) -> None:
+        """Once it returns, the message is out of our hands. Raises EnvironmentFault when it did not get through."""
         ...
 
 

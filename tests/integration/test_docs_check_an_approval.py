@@ -14,14 +14,28 @@ import pytest
 
 from countersign.approvals import sshsig
 from countersign.approvals.change import message
+from countersign.approving import Approving, by_name
 from countersign.bootstrap import Site
 from countersign.impact import Impact
+from countersign.model.inventory import Criticality
 from countersign.store.changes import Answer
+from countersign.store.proposals import NOT_RUN
+from tests import responding
+from tests.passkey_signing import enrol
 from tests.ssh_signing import SECURITY_KEY, make, sign
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "check-an-approval.md").read_text("utf-8")
 (SCRIPT,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 KINDS = ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ssh-rsa", SECURITY_KEY]
+
+
+SHORT = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "check_approval.py"
+needs_ssh_keygen = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not installed")
+
+
+def short(log: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-I", str(SHORT), str(log)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
 def check(log: Path) -> subprocess.CompletedProcess[str]:
@@ -54,14 +68,71 @@ def test_it_imports_nothing_of_ours_and_is_short() -> None:
     tree = ast.parse(SCRIPT)
     names = {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
     names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {name.partition(".")[0] for name in names} - sys.stdlib_module_names == {"cryptography"}
-    assert len(SCRIPT.splitlines()) < 150
+    assert {name.partition(".")[0] for name in names} - sys.stdlib_module_names == {"cryptography", "cbor2"}
+    assert len(SCRIPT.splitlines()) < 170
+
+
+def test_the_one_of_one_screen_imports_nothing_of_ours_either() -> None:
+    lines = SHORT.read_text("utf-8").splitlines()
+    found = {line.split()[1].partition(".")[0] for line in lines if line.startswith(("import ", "from "))}
+    assert found - sys.stdlib_module_names == {"cryptography", "cbor2"}
+    assert len(lines) <= 60
 
 
 def test_it_verifies_approvals_with_every_type_of_key(log: Path) -> None:
     done = check(log)
     assert done.returncode == 0, done.stderr
     assert len(re.findall(r"approved person\.enrol of person~", done.stdout)) == len(KINDS)
+
+
+@pytest.fixture
+def signed(site: Site) -> Path:
+    """A published log with an action and a change, approved by passkeys and by an OpenSSH key."""
+    keys = {name: enrol(site, name) for name in ("ada", "bea")}
+    case = responding.case(site, Criticality.CRITICAL)
+    approving = Approving(site)
+    number = approving.propose(case, by_name("isolate_host", ""), "cyn")
+    new = make("ssh-ed25519", "dan")
+    enrolment = Impact(site).enrol("dan", sshsig.parse_key(new.public))
+    if enrolment is not None:
+        approving.approve_by_passkey(enrolment, "bea", keys["bea"].press(approving.ceremony(enrolment, "bea")), "known")
+    approving.approve_by_passkey(number, "ada", keys["ada"].press(approving.ceremony(number, "ada")), "seen it")
+    armoured = sign(new, message(approving.sheet(number).line.digest))
+    assert approving.approve(number, Answer("dan", armoured, "seen it too")) == NOT_RUN
+    return site.data / "tlog"
+
+
+@needs_ssh_keygen
+def test_both_verify_passkeys_and_openssh_signatures_side_by_side(signed: Path) -> None:
+    for done in (check(signed), short(signed)):
+        assert done.returncode == 0, done.stderr
+        assert len(re.findall(r"^entry \d+: person~\w+ approved ", done.stdout, re.MULTILINE)) in (2, 3)
+
+
+PROPOSED = r'("digest":"\w{10})(.)(?=[^}]*\},"kind":"proposal.created")'
+APPROVED_BY = r'("id":"person~)(.)(?=[^}]*\},"body":\{"digest":"\w+","fing)'
+FORGED: list[tuple[str, Callable[[str], str]]] = [
+    ("the nonce", lambda text: re.sub(r'("nonce":"\w{40})(.)', _other, text, count=1)),
+    ("the signature", lambda text: re.sub(r'("signature":"ME\w{20})(.)', _other, text, count=1)),
+    ("the client data", lambda text: re.sub(r'("client_data":"\w{60})(.)', _other, text, count=1)),
+    ("the authenticator data", lambda text: re.sub(r'("authenticator_data":"\w{10})(.)', _other, text, count=1)),
+    (
+        "what was proposed",
+        lambda text: re.sub(PROPOSED, _other, text, count=1),
+    ),
+    (
+        "who approved",
+        lambda text: re.sub(APPROVED_BY, _other, text, count=1),
+    ),
+    ("the OpenSSH signature", lambda text: re.sub(r"(SIGNATURE-----\\nU1NIU0lHAAAAAQ.{80})(.)", _other, text, count=1)),
+]
+
+
+@needs_ssh_keygen
+@pytest.mark.parametrize(("what", "edit"), FORGED, ids=[what for what, _ in FORGED])
+def test_neither_takes_what_was_changed(signed: Path, tmp_path: Path, what: str, edit: Callable[[str], str]) -> None:
+    copy = edited(signed, tmp_path, edit, what)
+    assert (check(copy).returncode, short(copy).returncode) == (1, 1), what
 
 
 CHANGES: list[tuple[str, Callable[[str], str]]] = [
@@ -86,15 +157,20 @@ def _other(found: re.Match[str]) -> str:
     return found[1] + ("A" if found[2] != "A" else "B")
 
 
-@pytest.mark.parametrize(("what", "edit"), CHANGES, ids=[what for what, _ in CHANGES])
-def test_it_refuses_what_was_changed(log: Path, tmp_path: Path, what: str, edit: Callable[[str], str]) -> None:
+def edited(log: Path, tmp_path: Path, edit: Callable[[str], str], what: str) -> Path:
+    """A copy of the log in which one thing was changed."""
     copy = tmp_path / "copy" / "tlog"
     shutil.copytree(log, copy)
     parts = sorted((copy / "tile" / "entries" / "000.p").iterdir(), key=lambda part: int(part.name))
     text = parts[-1].read_bytes().decode("latin-1")
-    edited = edit(text)
-    assert (edited != text, len(edited)) == (True, len(text)), what
-    parts[-1].write_bytes(edited.encode("latin-1"))
-    done = check(copy)
+    changed = edit(text)
+    assert (changed != text, len(changed)) == (True, len(text)), what
+    parts[-1].write_bytes(changed.encode("latin-1"))
+    return copy
+
+
+@pytest.mark.parametrize(("what", "edit"), CHANGES, ids=[what for what, _ in CHANGES])
+def test_it_refuses_what_was_changed(log: Path, tmp_path: Path, what: str, edit: Callable[[str], str]) -> None:
+    done = check(edited(log, tmp_path, edit, what))
     assert done.returncode == 1
     assert "NOT VERIFIED" in done.stderr

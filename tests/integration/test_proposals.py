@@ -208,7 +208,7 @@ def test_another_persons_key_a_copy_and_a_stranger_are_refused(room: Room) -> No
     refused(room, number, VerificationError, "somebody else", lambda: room.approve(number, ADA, room.keys[BEA]))
     refused(room, number, ConflictError, "no passkey", lambda: room.approve(number, DAN, room.keys[ADA]))
     analyst = enrol(room.site, DAN, roles=("analyst",))
-    refused(room, number, VerificationError, "not an approver", lambda: room.approve(number, DAN, analyst))
+    refused(room, number, VerificationError, "not an approver's", lambda: room.approve(number, DAN, analyst))
     with writing(room.site.engine) as conn:
         accounts.close(conn, act.person(conn, BEA).id, Actor("system", "test"), 1, "left us")
     refused(room, number, VerificationError, "not an approver", lambda: room.approve(number, BEA))

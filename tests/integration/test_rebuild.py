@@ -11,6 +11,7 @@ from sqlalchemy import delete, select, update
 
 from countersign.approvals import sshsig
 from countersign.approvals.change import message
+from countersign.approvals.proposal import Proposal
 from countersign.bootstrap import Site
 from countersign.errors import VerificationError
 from countersign.evaluate.replay import replay
@@ -18,7 +19,9 @@ from countersign.impact import Impact
 from countersign.model.entries import Kind
 from countersign.model.inventory import Asset, Criticality, Identity, Inventory
 from countersign.model.records import FindingRecord, Records
-from countersign.store import accounts, casework, evidence, passkeys, tokens
+from countersign.model.responses import target_of
+from countersign.store import accounts, casework, evidence, passkeys, proposals, settling, tokens
+from countersign.store import inventory as inventory_store
 from countersign.store import tables as t
 from countersign.store.changes import Answer
 from countersign.store.engine import reading, writing
@@ -78,7 +81,24 @@ def lived_in(site: Site) -> Site:
     site.commands.stop_agent("enricher", "drill", "ada")
     deliver(site, [wazuh("6", host="c")])
     come_and_go(site)
+    ask(site, open_cases[1])
     return site
+
+
+def ask(site: Site, case: str) -> None:
+    """Actions that wait, were denied, and are outdated."""
+    host = target_of(Asset("b"))
+    with writing(site.engine) as conn:
+        grace, now_ms = casework.person(conn, "grace"), site.clock.now_ms()
+        for number in range(3):
+            draft = Proposal("isolate_host", {"minutes": number}, (host,), case, "cut it off", "let it back", ())
+            made = proposals.create(conn, draft, grace, proposals.Terms(), now_ms, trigger="command")
+            if number == 0:
+                proposals.deny(conn, made, "ada", "a decoy", now_ms)
+            if number == 1:
+                inventory_store.save(conn, Inventory((Asset("b", "", "boss"),)))
+                assert settling.settle(conn, now_ms) == 1
+                inventory_store.save(conn, Inventory((Asset("b"),)))
 
 
 def come_and_go(site: Site) -> None:

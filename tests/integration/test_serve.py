@@ -22,6 +22,8 @@ OPEN = {
     ("GET", "/healthz"),
     ("GET", "/enter"),
     ("GET", "/sign-in"),
+    ("GET", "/sign-in/oidc"),
+    ("GET", "/sign-in/oidc/callback"),
     ("GET", "/enrol"),
     ("GET", "/tlog"),
     ("GET", "/static"),

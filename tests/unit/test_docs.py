@@ -111,11 +111,18 @@ def test_every_setting_has_its_row_with_default_and_variable() -> None:
     assert [key for key in documented if key] == []
 
 
+def flat(table: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Dotted keys of a TOML document."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key
+
+
 def test_the_template_of_init_holds_exactly_the_settings_and_their_defaults() -> None:
     assert msgspec.convert(tomllib.loads(TEMPLATE), Config) == Config()
-    flat = {f"{t}.{k}" for t, v in tomllib.loads(TEMPLATE).items() if isinstance(v, dict) for k in v}
-    flat |= {k for k, v in tomllib.loads(TEMPLATE).items() if not isinstance(v, dict)}
-    assert flat == {key for key, _ in settings(Config)}
+    assert set(flat(tomllib.loads(TEMPLATE))) == {key for key, _ in settings(Config)}
 
 
 def test_dispositions_and_tabs_are_named() -> None:

@@ -31,8 +31,10 @@ from countersign.sources import SOURCES
 from countersign.sources.reader import split_body
 from countersign.store import ledger
 from countersign.store.engine import reading
+from countersign.telling import Telling
 from countersign.web.app import create_console
 from countersign.web.approvals import Approvals
+from countersign.web.directory import Directory
 from countersign.web.session import Sessions
 from countersign.web.ways import Ways
 
@@ -46,6 +48,7 @@ class Worker(threading.Thread):
     def __init__(self, site: Site) -> None:
         super().__init__(name="worker", daemon=True)
         self._site = site
+        self._telling = Telling(site)
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._sealed_at = 0.0
@@ -63,6 +66,7 @@ class Worker(threading.Thread):
     def run(self) -> None:
         """Loop; an error is logged and tried again, so that one bad moment does not end the service."""
         sealed = -1
+        self._telling.start()
         while not self._stopping.is_set():
             try:
                 self._site.hot_path.drain(lambda _report: self._seal_if_due())
@@ -75,6 +79,7 @@ class Worker(threading.Thread):
                 log.exception("worker")
             self._wake.wait(IDLE_S)
             self._wake.clear()
+        self._telling.stop()
         self._site.seal()
 
     def _seal_if_due(self) -> None:
@@ -128,9 +133,18 @@ def create_app(site: Site, sessions: Sessions, *, worker: bool = True, approvals
         body_bytes_max=site.config.server.body_bytes_max,
         wake=working.wake,
     )
-    ways = Ways(site.config.server.url)
+    directory = Directory(site.config.oidc) if site.config.oidc.issuer else None
+    ways = Ways(site.config.server.url, directory.name if directory else "")
     seal = site.sealer.checkpoint
-    console = create_console(site, sessions=sessions, clock=site.clock, checkpoint=seal, ways=ways, approvals=approvals)
+    console = create_console(
+        site,
+        sessions=sessions,
+        clock=site.clock,
+        checkpoint=seal,
+        ways=ways,
+        directory=directory,
+        approvals=approvals,
+    )
     tlog = site.data / "tlog"
     tlog.mkdir(exist_ok=True)
 

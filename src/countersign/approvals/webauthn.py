@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import hmac
 
+import cbor2
 import msgspec
 from webauthn import verify_authentication_response
 from webauthn.helpers.exceptions import WebAuthnException
@@ -22,6 +23,8 @@ TEXT_CHARS_MAX = 8_192
 """Of each part of an assertion; real ones come to a few hundred."""
 CEREMONY_MS = 5 * 60_000
 """How long after a challenge its answer is taken."""
+ES256, EDDSA, RS256 = -7, -8, -257
+"""COSE algorithms (IANA) that are allowed."""
 _TIME_CHARS, _MAC_CHARS = 12, 40
 NONCE_CHARS = _TIME_CHARS + _MAC_CHARS
 _DOMAIN = b"countersign-ceremony-v1\x00"
@@ -66,6 +69,7 @@ def verify(given: Assertion, digest: str, by: Credential, origin: str) -> int:
     }
     for name, text in named.items():
         unb64(_plain(text, name), name)
+    _allowed(unb64(by.key, "key"))
     try:
         found = verify_authentication_response(
             credential={"id": by.credential, "rawId": by.credential, "type": "public-key", "response": named},
@@ -121,6 +125,19 @@ def unb64(text: str, name: str) -> bytes:
     if not data or b64(data) != text:
         raise _bad(f"{name} is damaged")
     return data
+
+
+def _allowed(key: bytes) -> None:
+    """Raises VerificationError unless a COSE key is ES256 on P-256, Ed25519 or RS256: what a short script can check."""
+    try:
+        found = cbor2.loads(key)
+        kind, algorithm, curve = found[1], found[3], found.get(-1)
+    except (cbor2.CBORDecodeError, LookupError, TypeError, AttributeError, ValueError) as error:
+        raise _bad("its key cannot be read") from error
+    if algorithm == RS256 and kind == 3:
+        return
+    if (kind, algorithm, curve) not in {(2, ES256, 1), (1, EDDSA, 6)}:
+        raise _bad("its key is of a kind that is not allowed")
 
 
 def _mac(key: bytes, person: str, digest: str, at: str) -> str:

@@ -46,6 +46,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("init", "serve", "worker", "demo", "inventory import", "rebuild"), _RUN),
     **dict.fromkeys(("token", "tokens issue", "tokens revoke", "people revoke"), _RUN),
     **dict.fromkeys(("people enrol", "people invite", "people role", "autonomy promote", "learn"), _SIGNED),
+    "propose": Rule(Right.PROPOSE),
     "approve": Rule(Right.APPROVE, signed=True),
     "deny": Rule(Right.APPROVE),
 }

@@ -87,7 +87,7 @@ def grant(
     """Give roles that the person does not hold from this source yet; returns those. change: number of the approved change,
     -1 where none was needed."""
     size, _ = ledger.lock_head(conn)
-    new = sorted(set(given) - set(_held(conn, person, source)))
+    new = sorted(set(given) - set(held(conn, person, source)))
     if not new and state(conn, person) == ACTIVE:
         return ()
     body = {"roles": new, "source": source, "change": change}
@@ -109,7 +109,7 @@ def take(
 ) -> tuple[str, ...]:
     """Take roles away; returns those that were held. Needs no signature: it only closes a way."""
     size, _ = ledger.lock_head(conn)
-    gone = sorted(set(taken) & set(_held(conn, person, source)))
+    gone = sorted(set(taken) & set(held(conn, person, source)))
     if not gone:
         return ()
     body = {"roles": gone, "source": source, "reason": reason, "whole": 0}
@@ -155,6 +155,7 @@ def must_be_active(conn: Connection, person: str) -> None:
         raise ConflictError("this account was revoked", where="sign-in", todo="ask an admin for a new invitation")
 
 
-def _held(conn: Connection, person: str, source: str) -> Sequence[str]:
+def held(conn: Connection, person: str, source: str) -> Sequence[str]:
+    """Roles that a person holds from one source."""
     g = tp.grants.c
     return conn.execute(select(g.role).where(g.person == person, g.source == source)).scalars().all()

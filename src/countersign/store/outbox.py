@@ -18,6 +18,7 @@ WAITS, SENT, FAILED = "waits", "sent", "failed"
 TRIES_MAX = 8
 FIRST_DELAY_MS = 5_000
 """Doubled with each try: the last comes about ten minutes after the first."""
+CLAIM_MS = 60_000
 KEPT_MS = 7 * 86_400_000
 """How long messages that are done stay to be looked at."""
 
@@ -46,7 +47,8 @@ def tell(conn: Connection, event: str, number: int, what: str, case: str, now_ms
 
 def spread(conn: Connection, channels: Collection[str]) -> int:
     """One message for each channel in place of those that were put down; returns how many those were."""
-    rows = conn.execute(select(t.notices).where(t.notices.c.channel == "").order_by(t.notices.c.id)).all()
+    statement = select(t.notices).where(t.notices.c.channel == "").order_by(t.notices.c.id)
+    rows = conn.execute(statement.with_for_update(skip_locked=True)).all()  # two workers may come at once
     for row in rows:
         for channel in channels:
             values = _values(channel, row.event, row.number, row.what, row.case_id, row.made_ms, row.made_ms)
@@ -65,6 +67,13 @@ def due(conn: Connection, now_ms: int, most: int = 20) -> list[Notice]:
     c = t.notices.c
     ready = (c.state == WAITS) & (c.channel != "") & (c.next_ms <= now_ms)
     return [_notice(row) for row in conn.execute(select(t.notices).where(ready).order_by(c.id).limit(most))]
+
+
+def claim(conn: Connection, notice: Notice, now_ms: int) -> bool:
+    """Whether the message is this worker's to send; another takes it over when this one is gone for a minute."""
+    c = t.notices.c
+    same = (c.id == notice.id) & (c.next_ms == notice.next_ms) & (c.state == WAITS)
+    return conn.execute(update(t.notices).where(same).values(next_ms=now_ms + CLAIM_MS)).rowcount == 1
 
 
 def done(conn: Connection, notice: Notice, now_ms: int, error: str = "") -> None:

@@ -90,7 +90,7 @@ def enrol(conn: Connection, person: str, made: Made, name: str, by: Actor, now_m
         "sign_count": made.sign_count,
     }
     apply_enrolled(conn, person, body, size, now_ms)
-    row = {"credential": body["credential"], "sign_count": made.sign_count, "used_ms": 0, "name": name[:NAME_CHARS_MAX]}
+    row = {"credential": body["credential"], "sign_count": made.sign_count, "used_ms": now_ms, "name": name[:NAME_CHARS_MAX]}
     upsert(conn, tp.passkey_uses, [row])
     ledger.append(conn, [(Entry(Kind.PASSKEY_ENROLLED, now_ms, by, person, trigger, body), "")])
 

@@ -73,13 +73,6 @@ def sheet(conn: Connection, number: int, now_ms: int, effects: Mapping[str, Effe
     )
 
 
-def mark(conn: Connection) -> str:
-    """Changes whenever a list of them would: the last entry of either, and whose time has come."""
-    newest = [conn.execute(select(func.max(table.c.entry))).scalar() or 0 for table in (t.proposals, t.proposal_answers)]
-    newest += [conn.execute(select(func.max(table.c.entry))).scalar() or 0 for table in (t.changes, t.answers)]
-    return str(max(newest))
-
-
 def of_case(conn: Connection, case_id: str, now_ms: int) -> tuple[Line, ...]:
     """Actions proposed for a case, the newest first."""
     rows = conn.execute(select(t.proposals).where(t.proposals.c.case_id == case_id).order_by(t.proposals.c.id.desc()))

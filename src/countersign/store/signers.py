@@ -48,10 +48,11 @@ def check(conn: Connection, digest: str, review: Review, answer: Answer, now_ms:
     not hold, or the key is not enrolled, somebody else's, revoked, or its person may not approve."""
     if answer.passkey is None:
         key = signed.by_key(digest, review, answer.signature, people.enrolled(conn))
-        return Signed(key.fingerprint, {"fingerprint": key.fingerprint, "signature": answer.signature})
-    found = _by_passkey(conn, digest, review, answer.passkey, now_ms)
-    if APPROVER not in accounts.roles(conn, review.by.id):  # an SSH key carries its own entitlement, a passkey its person's
-        raise VerificationError("this person is not an approver", where="approval", todo="ask an admin for the entitlement")
+        found = Signed(key.fingerprint, {"fingerprint": key.fingerprint, "signature": answer.signature})
+    else:
+        found = _by_passkey(conn, digest, review, answer.passkey, now_ms)
+    if accounts.state(conn, review.by.id) == accounts.REVOKED:
+        raise VerificationError("this account was revoked", where="approval", todo="ask an admin for a new invitation")
     return found
 
 
@@ -90,6 +91,8 @@ def _by_passkey(conn: Connection, digest: str, review: Review, given: Passkeyed,
         why = "is enrolled for somebody else"
     elif held.revoked_ms:
         why = "was revoked"
+    elif APPROVER not in accounts.roles(conn, review.by.id):
+        why = "is not an approver's"
     if held is None or why:
         raise VerificationError(f"this passkey {why}", where="approval", todo="sign in with your own, then approve")
     known = Credential(held.credential, held.key, held.rp_id, held.sign_count)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from countersign.authority.roles import Right
+from countersign.web.words import span
 
+MINUTE_MS = 60_000
 _HOW = {"link": "by the printed link", "passkey": "with a passkey", "oidc": "through the directory"}
 _MAY = {
     Right.READ: "see cases, closes and the ledger",
@@ -25,14 +27,19 @@ def how(way: str) -> str:
     return _HOW.get(way, way)
 
 
-def may(rights: Collection[Right]) -> str:
-    """What these rights open, as a list in words."""
-    return "; ".join(words for right, words in _MAY.items() if right in rights) or "nothing but this page"
+def may(rights: Collection[Right]) -> tuple[str, ...]:
+    """What these rights open, in words."""
+    return tuple(words for right, words in _MAY.items() if right in rights)
 
 
-def may_not(rights: Collection[Right]) -> str:
-    """What they do not open; "" when they open everything."""
-    return "; ".join(words for right, words in _MAY.items() if right not in rights)
+def may_not(rights: Collection[Right]) -> tuple[str, ...]:
+    """What they do not open."""
+    return tuple(words for right, words in _MAY.items() if right not in rights)
+
+
+def ago(ms: int) -> str:
+    """How long ago something was."""
+    return "just now" if ms < MINUTE_MS else f"{span(ms)} ago"
 
 
 def browser(agent: str) -> str:

@@ -35,6 +35,8 @@ from countersign.web import render
 from countersign.web.agents import Agents
 from countersign.web.approvals import ApprovalPages, Approvals
 from countersign.web.closed import Closed
+from countersign.web.directory import Directory
+from countersign.web.directory_doors import DirectoryDoors
 from countersign.web.guard import Access, SecureHeaders, person_of, refused_person, refused_write
 from countersign.web.joining import Joining
 from countersign.web.pages import Pages
@@ -177,10 +179,12 @@ class Static(StaticFiles):
         return await super().get_response(path, scope)
 
 
-def people_doors(joining: Joining) -> tuple[Door, ...]:
+def people_doors(joining: Joining, directory: DirectoryDoors) -> tuple[Door, ...]:
     """The ways in, and what is everybody's own."""
     mine, public = Access.SELF, Access.PUBLIC
     return (
+        Door("GET", "/sign-in/oidc", public, directory.out),
+        Door("GET", "/sign-in/oidc/callback", public, directory.back),
         Door("GET", "/sign-in", public, joining.sign_in),
         Door("POST", "/sign-in/passkey/options", public, write=joining.sign_in_options),
         Door("POST", "/sign-in/passkey", public, write=joining.sign_in_answer),
@@ -204,15 +208,16 @@ def create_console(
     clock: Clock,
     checkpoint: CheckpointReader | None = None,
     ways: Ways | None = None,
+    directory: Directory | None = None,
     approvals: Approvals | None = None,
 ) -> FastAPI:
     """The console. ``checkpoint()`` returns the newest signed checkpoint or None, and raises VerificationError when
     its signature does not hold; without it the header says that sealing is not known. ways: how people come in; left out:
-    by the printed link, and with passkeys at ``localhost``. approvals: what may be done about what waits for people; left
-    out: the console only counts it."""
+    by the printed link, and with passkeys at ``localhost``. directory: an OpenID provider. approvals: what may be done
+    about what waits for people; left out: the console only counts it."""
     static = f"/static/{render.static_version()}"
     sessions.over(site.engine)
-    ways = ways or Ways()
+    ways = ways or Ways(directory=directory.name if directory else "")
     pages = Pages(site.engine, sessions, clock, checkpoint, static, site.case_grant, ways)
     writes = Writes(site.commands, pages)
     app = FastAPI(title="Countersign console", openapi_url=None, docs_url=None, redoc_url=None)
@@ -221,8 +226,11 @@ def create_console(
         pages.proposed, pages.proposes, pages.runs = approvals.of_case, True, approvals.runs
     commands = site.commands
     everyday = doors(pages, writes, Closed(commands, pages), Scopes(commands, pages), Agents(commands, pages))
+    joining = Joining(pages, sessions, ways)
+    through = DirectoryDoors(joining, directory)
+    joining.leave = through.leave
     answered = approval_doors(ApprovalPages(pages, approvals))
-    for door in (*everyday, *answered, *people_doors(Joining(pages, sessions, ways))):
+    for door in (*everyday, *answered, *people_doors(joining, through)):
         endpoint = _endpoint(door, pages)
         app.add_route(door.path, endpoint, methods=[door.method], include_in_schema=False)
     app.mount(static, Static(directory=render.STATIC), name="static")

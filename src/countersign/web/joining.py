@@ -10,6 +10,7 @@ from functools import wraps
 from typing import Any, TypeAlias
 
 import msgspec
+import structlog
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -28,6 +29,7 @@ from countersign.web.session import COOKIE, SESSION_MS, Person, Sessions
 from countersign.web.ways import TooOften, Ways
 from countersign.web.writes import field_of
 
+_log = structlog.get_logger(__name__)
 Writer: TypeAlias = Callable[["Joining", Request, Person, FormData], Response]
 _STATUS = ((TooOften, 429), (RefusedError, 401), (NotFoundError, 404), (ConflictError, 409), (UsageError, 422))
 
@@ -56,6 +58,7 @@ class Joining:
         self.pages = pages
         self.sessions = sessions
         self.ways = ways
+        self.leave: Callable[[Request, str], str] = lambda _request, _hint: ""
 
     # --- coming in ------------------------------------------------------------------------------------------------
 
@@ -172,9 +175,11 @@ class Joining:
         return _json({"to": _base(request) + "/account"})
 
     def remove_passkey(self, request: Request, person: Person, form: FormData) -> Response:
-        """Take one of one's own passkeys out of force: it only closes a way."""
+        """Take one of one's own passkeys out of force. The last one stays: only an admin takes somebody's last way in."""
         with writing(self.pages.engine) as conn:
             me = Actor("human", person.id)
+            if len(passkeys.active(conn, person.id)) == 1:
+                raise ConflictError("this is your only passkey", where="account", todo="add another one first")
             passkeys.revoke(conn, person.id, text_of(request, "credential", 400), me, self._now(), "by its owner")
         return self._back(request)
 
@@ -197,20 +202,37 @@ class Joining:
     # --- shared ----------------------------------------------------------------------------------------------------
 
     def welcome(self, request: Request, person: Person, token: str) -> Response:
-        """The answer that carries a new session. The one that was there before ends: a session never outlives a sign-in."""
-        if person.session:
-            with writing(self.pages.engine) as conn:
-                store.end(conn, person.id, [person.session], Actor("human", person.id), self._now())
+        """The answer that carries a new session."""
+        self.end_earlier(person)
         response = _json({"to": _base(request) + "/"})
         set_session(response, request, self.sessions.signed(token))
         return response
 
+    def end_earlier(self, person: Person) -> None:
+        """The session that was there before a sign-in ends with it."""
+        if person.session:
+            with writing(self.pages.engine) as conn:
+                store.end(conn, person.id, [person.session], Actor("human", person.id), self._now())
+
     def _out(self, request: Request, person: Person, hashes: list[str] | None) -> Response:
         with writing(self.pages.engine) as conn:
+            hint = store.get(conn, person.session).hint
             store.end(conn, person.id, hashes, Actor("human", person.id), self._now())
-        response = RedirectResponse(_base(request) + "/sign-in", 303)
+        response = self._gone(request, hint)
         response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=sealed_cookie(request))
         return response
+
+    def _gone(self, request: Request, hint: str) -> Response:
+        """On to the sign-in page, or to a page that also ends the directory's session: a form's answer may not redirect to
+        another site."""
+        to = ""
+        try:
+            to = self.leave(request, hint)
+        except CountersignError as error:  # ours has ended, whatever the directory says
+            _log.warning("sign-out.directory", why=error.what)
+        if not to:
+            return RedirectResponse(_base(request) + "/sign-in", 303)
+        return self.pages.bare(request, "left.html", 200, to=to, directory=self.ways.directory)
 
     def _back(self, request: Request) -> Response:
         return RedirectResponse(_base(request) + "/account", 303)

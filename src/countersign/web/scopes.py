@@ -1,6 +1,6 @@
 """**Autonomy**: what each scope may do alone, what that rests on, what is missing, and the ways down.
 
-There is no way up here: a stage is raised by an approver's signature at the command line and by nothing else.
+There is no way up here: a stage is raised by an approver's signature, on the approvals page or in the shell.
 """
 
 from __future__ import annotations

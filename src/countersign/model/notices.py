@@ -1,0 +1,33 @@
+"""A message about what waits for people: which action, which case, where to look. No word of an alert, no name of a
+person."""
+
+from __future__ import annotations
+
+import msgspec
+
+_SAID = {
+    "waits": "waits for approval",
+    "approved": "was approved",
+    "denied": "was denied",
+    "expired": "expired without enough approvals",
+    "outdated": "must be proposed anew: a target changed",
+}
+
+
+class Message(msgspec.Struct, frozen=True):
+    """text: one plain line. link: page in the console, "" where its address is not known. id: the same in each try."""
+
+    id: str
+    event: str
+    number: int
+    what: str
+    case: str
+    text: str
+    link: str
+
+
+def message(ident: str, event: str, number: int, what: str, case: str, base: str) -> Message:
+    """The message of an event. base: the console's address without a slash at its end, or ""."""
+    of = f" for case {case}" if case else ""
+    text = f"Countersign: {what}{of} {_SAID[event]} (number {number})"
+    return Message(ident, event, number, what, case, text, f"{base}/approvals/{number}" if base else "")

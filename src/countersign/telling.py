@@ -1,0 +1,106 @@
+"""Works the outbox off: each message about what waits for people goes to every channel, at least once, after the commit.
+
+It runs in a thread of its own, so that a slow server holds up neither alerts nor approvals. What fails is logged, tried
+again with growing pauses, and stays to be seen on the approvals page."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+import structlog
+
+from countersign.bootstrap import Site
+from countersign.errors import ConfigError, CountersignError, EnvironmentFault
+from countersign.model.notices import Message, message
+from countersign.notify import channels
+from countersign.ports import Notifier
+from countersign.store import outbox
+from countersign.store.engine import reading, writing
+
+log = structlog.get_logger()
+IDLE_S = 1.0
+
+
+class Telling(threading.Thread):
+    """Until stopped."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(name="telling", daemon=True)
+        self._site = site
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """End after the message in hand."""
+        self._stopping.set()
+        self.join()
+
+    def run(self) -> None:
+        """Loop; an error is logged and tried again."""
+        ways = configured(self._site)
+        while not self._stopping.is_set():
+            try:
+                work_off(self._site, ways)
+            except CountersignError as error:
+                log.error("notify", error=str(error))
+            except Exception:
+                log.exception("notify")
+            self._stopping.wait(IDLE_S)
+
+
+class Broken:
+    """Stands in for channels that the configuration names wrongly, so that it shows where people look."""
+
+    def __init__(self, error: ConfigError) -> None:
+        self._error = error
+
+    def tell(self, message: Message) -> None:
+        """Raises EnvironmentFault."""
+        raise EnvironmentFault(f"{self._error} (message {message.id} was not sent)")
+
+
+def configured(site: Site) -> Mapping[str, Notifier]:
+    """The site's channels."""
+    try:
+        return channels(site.config)
+    except ConfigError as error:
+        log.error("notify", error=str(error))
+        return {"configuration": Broken(error)}
+
+
+def work_off(site: Site, ways: Mapping[str, Notifier]) -> int:
+    """Send what is due, one message at a time, none inside a transaction; returns how many were tried."""
+    with reading(site.engine) as conn:
+        fresh, now_ms = outbox.pending(conn), site.clock.now_ms()
+        due = outbox.due(conn, now_ms)
+    if fresh:
+        with writing(site.engine) as conn:
+            outbox.spread(conn, ways)
+        with reading(site.engine) as conn:
+            due = outbox.due(conn, now_ms)
+    tried = 0
+    for notice in due:
+        with writing(site.engine) as conn:
+            mine = outbox.claim(conn, notice, site.clock.now_ms())
+        if not mine:
+            continue
+        tried += 1
+        error = _send(site, ways, notice)
+        with writing(site.engine) as conn:
+            outbox.done(conn, notice, site.clock.now_ms(), error)
+    return tried
+
+
+def _send(site: Site, ways: Mapping[str, Notifier], notice: outbox.Notice) -> str:
+    """Why it did not get through, "" when it did."""
+    way = ways.get(notice.channel)
+    if way is None:
+        return "this channel is not configured any more"
+    base = site.config.server.url or f"http://localhost:{site.config.server.port}"
+    ident = f"{notice.number}.{notice.event}"
+    try:
+        way.tell(message(ident, notice.event, notice.number, notice.what, notice.case, base))
+    except CountersignError as error:
+        log.warning("notify", channel=notice.channel, number=notice.number, error=error.what)
+        return error.what
+    return ""

@@ -1,0 +1,88 @@
+"""The real npm ``oidc-provider`` on loopback, and a person who signs in at it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urljoin
+
+import httpx
+import pytest
+
+FOLDER = Path(__file__).parent / "node" / "oidc"
+SECRET = "planted-client-secret-5b1f"
+GROUPS = {"ada": ["soc-analysts"], "lee": ["soc-leads", "staff"], "nobody": ["staff"], "evil:ada": ["soc-leads"]}
+
+
+def installed(cache: Path) -> Path:
+    """The folder with the provider installed from the committed lock file; skips with the reason where that cannot be."""
+    npm, node = shutil.which("npm"), shutil.which("node")
+    if npm is None or node is None:
+        pytest.skip("npm and node are not installed")
+    for file in FOLDER.iterdir():
+        if file.is_file():
+            shutil.copy(file, cache / file.name)
+    if not (cache / "node_modules" / "oidc-provider").is_dir():
+        done = subprocess.run(
+            [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=cache, capture_output=True, check=False
+        )
+        if done.returncode != 0:
+            pytest.skip(f"npm ci failed: {done.stderr.decode(errors='replace')[-200:]}")
+    return cache
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@contextmanager
+def provider(
+    cache: Path, console: str, groups: Mapping[str, Sequence[str]] = GROUPS, port: int | None = None
+) -> Iterator[str]:
+    """A running provider for the console at this address; gives its issuer."""
+    port = port or free_port()
+    command = ["node", "provider.mjs", str(port), f"{console}/sign-in/oidc/callback", f"{console}/sign-in"]
+    environment = {"PATH": os.environ["PATH"], "CLIENT_SECRET": SECRET, "GROUPS": json.dumps(groups)}
+    running = subprocess.Popen(
+        command, cwd=installed(cache), env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        assert running.stdout is not None
+        for line in running.stdout:
+            if "ready" in line:
+                break
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        running.terminate()
+        running.wait(timeout=20)
+        if running.stdout is not None:
+            running.stdout.close()
+
+
+def sign_in_there(address: str, login: str, back: str) -> str:
+    """Walk through the provider's own pages as this person; gives the address at the console that it sends them back to."""
+    with httpx.Client(timeout=20) as browser:
+        answer = browser.get(address)
+        for _ in range(12):
+            while answer.is_redirect:
+                to = urljoin(str(answer.url), answer.headers["location"])
+                if to.startswith(back):
+                    return to
+                answer = browser.get(to)
+            assert answer.status_code == 200, answer.text
+            found = re.search(r'<form[^>]*action="([^"]+)"', answer.text)
+            prompt = re.search(r'name="prompt" value="([^"]+)"', answer.text)
+            assert found is not None, answer.text
+            assert prompt is not None, answer.text
+            form = {"prompt": prompt[1], "login": login, "password": "any"}
+            answer = browser.post(urljoin(str(answer.url), found[1]), data=form)
+    raise AssertionError("the provider sends nobody back")
