@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Response, expect
 
 from countersign.bootstrap import Site, open_site
-from countersign.store import read_case, read_review
+from countersign.store import agents, read_case, read_review
 from countersign.store.engine import reading
 from countersign.web.app import create_console
 from countersign.web.session import Sessions
@@ -179,4 +179,23 @@ def test_stopping_from_the_page_shows_at_once_and_keeps_half_written_text(consol
     expect(page.locator(".call b")).to_have_text("Stopped everywhere", timeout=2 * LIVE_MS)
     expect(page.locator("#scope-endpoint .ladder .here b")).to_have_text("advise")
     expect(page.locator("#status")).to_contain_text("Kill switch on: every scope")
+    assert console.complaints == []
+
+
+def test_an_agent_is_stopped_in_the_dialog_and_the_page_follows(console: Console, real: Site) -> None:
+    page = console.enter()
+    page.goto(f"{console.base}/agents")
+    expect(page.locator(".call")).to_contain_text("5 agents, all running")
+    assert axe(page) == []
+    page.click('a[aria-label="Stop enricher"]')
+    expect(page.locator("#dialog")).to_contain_text("Every lookup counts as unavailable")
+    assert axe(page) == []
+    page.fill("#dialog textarea", "drill")
+    page.click("#dialog button[type=submit]")
+    expect(page.locator("#dialog .done")).to_contain_text("enricher is stopped")
+    expect(page.locator("#agent-enricher .pill-threat")).to_have_text("stopped", timeout=2 * LIVE_MS)
+    expect(page.locator(".call")).to_contain_text("1 agent stopped")
+    assert axe(page) == []
+    with reading(real.engine) as conn:
+        assert agents.find(conn, "enricher").reason == "drill"
     assert console.complaints == []

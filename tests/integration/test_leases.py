@@ -17,6 +17,7 @@ from countersign.authority.grant import FINDINGS, Authority, Grant, Part, lookup
 from countersign.authority.terms import Lease, LeaseRefused, Revocations, Use
 from countersign.bootstrap import Gear, Site, open_site
 from countersign.errors import ConflictError, NotFoundError, UsageError
+from countersign.ledger.mandates import is_signed
 from countersign.model.entries import Entry, Kind
 from countersign.model.evidence import LookupStatus
 from countersign.model.inventory import Asset, Inventory
@@ -245,9 +246,9 @@ def test_a_lease_is_signed_by_its_agents_key_and_every_entry_leads_to_it(site: S
     for entry in fakes.entries(site.engine, Kind.FINDING_DECIDED):
         assert (entry.actor.id, entry.actor.lease) == ("triage", issued.id)
     changed = issued.body | {"resources": ["lookup/everything"]}
-    assert not leases.is_signed(issued.id, changed, keys["triage"].public_key)
-    assert not leases.is_signed(issued.id, issued.body, keys["enricher"].public_key)
-    assert not leases.is_signed("0" * 32, issued.body, keys["triage"].public_key)
+    assert not is_signed(issued.id, changed, keys["triage"].public_key)
+    assert not is_signed(issued.id, issued.body, keys["enricher"].public_key)
+    assert not is_signed("0" * 32, issued.body, keys["triage"].public_key)
     for name in AGENTS:
         path = site.data / "keys" / "agents" / f"{name}.key"
         assert path.stat().st_mode & 0o777 == 0o600

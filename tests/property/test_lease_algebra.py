@@ -6,19 +6,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from countersign.authority.agents import AGENTS, Operation
+from countersign.authority.agents import AGENTS, Agent, Operation
 from countersign.authority.lease import (
     LEASE_MS_MAX,
     REVOCATIONS_AGE_MS_MAX,
-    Lease,
-    Revocations,
     VerifiedLease,
     attenuate,
+    demand,
     mint,
     new_root_key,
     public_key,
     verify,
 )
+from countersign.authority.terms import Lease, LeaseRefused, Revocations, Use
 from countersign.errors import UsageError, VerificationError
 
 ROOT = new_root_key()
@@ -202,6 +202,85 @@ def test_a_delegation_to_nothing_is_refused() -> None:
         attenuate(grant(), PUBLIC, operations=[])
     with pytest.raises(UsageError):
         attenuate(grant(), PUBLIC, resources=[])
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), granted=operations, on=resources, to=st.sampled_from(sorted(AGENTS)))
+def test_whoever_it_is_handed_to_may_do_what_both_may_and_no_more(
+    data: st.DataObject, granted: set[Operation], on: set[str], to: str
+) -> None:
+    child = attenuate(grant(operations=granted, resources=on), PUBLIC, to=to)
+    operation, resource = data.draw(st.sampled_from(list(Operation))), data.draw(st.sampled_from(RESOURCES))
+    expected = operation in granted & AGENTS[to].operations and resource in on
+    assert allowed(child, operation, resource, NOW) == expected
+    if expected:
+        assert use(child, operation=operation, resource=resource).agent == to
+
+
+@pytest.mark.parametrize("other", sorted(set(AGENTS) - {"enricher"}))
+def test_what_was_handed_on_is_not_handed_on_under_another_name(other: str) -> None:
+    child = attenuate(grant(), PUBLIC, to="enricher")
+    assert use(child).agent == "enricher"
+    with pytest.raises(LeaseRefused) as refused:
+        use(attenuate(child, PUBLIC, to=other))
+    assert refused.value.reason == "other holder"
+
+
+def test_a_lease_about_a_case_is_good_for_it_alone() -> None:
+    for lease in (grant(case="C-7"), attenuate(grant(), PUBLIC, case="C-7")):
+        assert use(lease, case="C-7").case == "C-7"
+        for case in ("", "C-8", "C-70"):
+            with pytest.raises(LeaseRefused) as refused:
+                use(lease, case=case)
+            assert refused.value.reason == "other case"
+    with pytest.raises(LeaseRefused):
+        use(attenuate(grant(case="C-7"), PUBLIC, case="C-8"), case="C-8")
+
+
+@pytest.mark.parametrize("stopped", ["investigator", "enricher"])
+def test_stopping_either_agent_ends_a_lease_that_was_handed_on(stopped: str) -> None:
+    child = attenuate(grant(), PUBLIC, to="enricher")
+    use(child)
+    with pytest.raises(LeaseRefused) as refused:
+        use(child, revoked=Revocations(frozenset(), NOW, frozenset({stopped})))
+    assert (refused.value.reason, refused.value.refusal.agent) == ("agent stopped", stopped)
+
+
+def test_an_agent_that_is_no_longer_enrolled_has_no_lease() -> None:
+    lease = grant()
+    for agents in ({}, {"investigator": Agent("investigator", "", frozenset({Operation.PROPOSE}))}):
+        with pytest.raises(LeaseRefused):
+            use(lease, agents=agents)
+
+
+@settings(max_examples=60, deadline=None)
+@given(life=st.integers(1, 1_000), later=st.integers(0, 200_000), age=st.integers(0, REVOCATIONS_AGE_MS_MAX))
+def test_a_proof_ends_with_its_lease_or_when_the_list_is_old(life: int, later: int, age: int) -> None:
+    lease = attenuate(grant(expires_ms=NOW + 100_000), PUBLIC, expires_ms=NOW + life * 100)
+    proof = use(lease, revoked=Revocations(frozenset(), NOW - age))
+    at = Use("batch-7", NOW + later)
+    good = later < life * 100 and age + later <= REVOCATIONS_AGE_MS_MAX
+    assert proof.allows(Operation.LOOKUP, "lookups/local", at) == good
+
+
+@pytest.mark.parametrize(
+    ("operation", "resource", "at", "reason"),
+    [
+        (Operation.PROPOSE, "lookups/local", Use("batch-7", NOW), "other operation"),
+        (Operation.LOOKUP, "lookups/remote", Use("batch-7", NOW), "other resource"),
+        (Operation.LOOKUP, "lookups/local", Use("batch-8", NOW), "other task"),
+        (Operation.LOOKUP, "lookups/local", Use("batch-7", NOW, "C-1"), "other case"),
+        (Operation.LOOKUP, "lookups/local", Use("batch-7", NOW + 1_000), "expired"),
+    ],
+)
+def test_a_connector_refuses_a_proof_for_something_else(operation: Operation, resource: str, at: Use, reason: str) -> None:
+    proof = use(grant())
+    demand(proof, Operation.LOOKUP, "lookups/local", Use("batch-7", NOW))
+    for shown, expected in ((proof, reason), (None, "no lease"), (grant(), "no lease")):
+        with pytest.raises(LeaseRefused) as refused:
+            demand(shown, operation, resource, at)  # type: ignore[arg-type]
+        assert refused.value.reason == expected
+        assert (refused.value.refusal.task, refused.value.refusal.operation) == (at.task, operation.value)
 
 
 def test_a_verified_lease_cannot_be_made_by_hand() -> None:

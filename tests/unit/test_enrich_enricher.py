@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 import pytest
 
+import countersign
 from countersign.authority.agents import Operation
 from countersign.authority.grant import Grant, Part, alone, lookup
 from countersign.authority.terms import LeaseRefused, Use
@@ -163,3 +166,15 @@ def test_a_site_gets_what_is_configured_in_the_order_of_the_registry() -> None:
         )
     ]
     assert sources == ["assets", "assets", "geo", "warninglists"]
+
+
+def test_nothing_but_the_enricher_asks_a_lookup() -> None:
+    """By construction: a lookup's ``answer`` takes one argument, and the enricher's takes the leases too."""
+    root = Path(countersign.__file__).parent
+    asking = []
+    for path in sorted(root.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            named = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "answer"
+            if named and len(node.args) + len(node.keywords) == 1:  # type: ignore[attr-defined]
+                asking.append(path.relative_to(root).as_posix())
+    assert asking == ["enrich/enricher.py"]

@@ -60,7 +60,8 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """A task's lease (None: none could be minted), what was handed on of it, and a proof for each use that passed."""
+    """A task's lease (None: none could be minted), what was handed on of it and is good, and a proof for each use that
+    passed."""
 
     use: Use
     lease: Lease | None
@@ -118,11 +119,10 @@ def take(known: Authority, use: Use, agent: str, parts: Sequence[Part], *, life_
     refusals: list[Refusal] = []
     for part in parts:
         mine = held if part.agent == agent else _hand_on(known, held, part)
-        if mine is not held:
-            handed.append(mine)
         try:
-            for proof in prove(known, mine, part, use):
-                proofs[proof.operation, proof.resource] = proof
+            proofs.update({(one.operation, one.resource): one for one in prove(known, mine, part, use)})
+            if mine is not held:
+                handed.append(mine)
         except LeaseRefused as refused:
             refusals.append(refused.refusal)
     return Grant(use, held, tuple(handed), MappingProxyType(proofs), tuple(refusals))

@@ -12,7 +12,7 @@ from countersign.cli.common import DataOption, JsonOption, emit, note, opened, t
 from countersign.config import FILE, TEMPLATE, data_dir
 from countersign.errors import UsageError
 from countersign.sources import SOURCES
-from countersign.store import inbox, ledger
+from countersign.store import agents, inbox, ledger
 from countersign.store.commands import READ_TOKEN
 from countersign.store.engine import reading
 
@@ -56,6 +56,7 @@ def doctor(data: DataOption = None, json: JsonOption = False) -> None:
     with opened(data) as site:
         with reading(site.engine) as conn:
             size, waiting = ledger.size(conn), inbox.waiting(conn)
+            stopped = agents.stopped(conn)
         sealed = site.sealer.checkpoint()
         facts: dict[str, str | int] = {
             "data": str(site.data),
@@ -65,6 +66,7 @@ def doctor(data: DataOption = None, json: JsonOption = False) -> None:
             "entries": size,
             "sealed": sealed.size if sealed else 0,
             "waiting": waiting,
+            "stopped agents": ", ".join(stopped) or "none",
             "model": site.model.id,
             "writable": int(os.access(_existing(site.data), os.W_OK)),
         }

@@ -1,9 +1,10 @@
 """Is the log what was signed? Reads everything once, in bundles, and names what is wrong.
 
-Checked: the checkpoint's signature; every entry's canonical form and kind; the root, once from the entries and once from
-the hash tiles; every hash tile above level 0; consistency with an older checkpoint; and, when a database stands beside
-the log, that its rows are the sealed entries, that those not sealed yet are whole and without a gap, and that every
-piece of evidence still matches its commitment. Nothing raises for what is found wrong: it is listed.
+Checked: the checkpoint's signature; every entry's canonical form and kind; that agents wrote under leases of theirs; the
+root, once from the entries and once from the hash tiles; every hash tile above level 0; consistency with an older
+checkpoint; and, when a database stands beside the log, that its rows are the sealed entries, that those not sealed yet
+are whole and without a gap, and that every piece of evidence still matches its commitment. Nothing raises for what is
+found wrong: it is listed.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from countersign.ledger.bodies import reference
 from countersign.ledger.canonical import decode
 from countersign.ledger.compare import differences
 from countersign.ledger.findings import Problem, Problems
+from countersign.ledger.mandates import Mandates
 from countersign.ledger.merkle import Tree, leaf_hash
 from countersign.ledger.note import Checkpoint, VerifierKey, open_checkpoint, parse_checkpoint, split_note
 from countersign.ledger.record import LogReader, RecordReader, Row, Rows, row_problem
@@ -124,7 +126,8 @@ class _Walk:
         self._moved = self._rows_moved = 0
         self._held: set[str] | None = None  # digests of the evidence that is there; None: no database beside the log
         self._spoilt: list[bytes] = []  # digests of evidence that does not match, to be found in entries
-        self.checked = {"checkpoints": 0, "entries": 0, "hash_tiles": 0}
+        self._mandates = Mandates()
+        self.checked = {"checkpoints": 0, "entries": 0, "entries_of_agents": 0, "hash_tiles": 0}
         if rows is not None:
             self.checked |= {"database_rows": 0, "unsealed_rows": 0, "evidence": 0}
 
@@ -195,7 +198,11 @@ class _Walk:
     def _check_entry(self, index: int, entry: bytes) -> None:
         self.checked["entries"] += 1
         try:
-            self._check_reference(index, decode(entry))
+            decoded = decode(entry)
+            self._check_reference(index, decoded)
+            if what := self._mandates.problem(decoded):
+                self._problems.add(index, f"entry {index}: {what}")
+            self.checked["entries_of_agents"] = self._mandates.checked
         except VerificationError as error:
             self._problems.add(index, f"entry {index}: {error}")
         for digest in self._spoilt:

@@ -69,6 +69,12 @@ def everyone(conn: Connection) -> tuple[Registered, ...]:
     )
 
 
+def stopped(conn: Connection) -> tuple[str, ...]:
+    """Names of those whose kill switch is on."""
+    found = select(t.agents.c.name).where(t.agents.c.stopped >= 0, t.agents.c.retired_ms == 0)
+    return tuple(conn.execute(found.order_by(t.agents.c.name)).scalars())
+
+
 def find(conn: Connection, name: str) -> Registered:
     """One of them. Raises NotFoundError."""
     for one in everyone(conn):
@@ -135,8 +141,7 @@ def body_of(agent: Agent, owner: str, public_key: str, change: int) -> dict[str,
         "public_key": public_key,
         "key": fingerprint(bytes.fromhex(public_key)),
         "operations": " ".join(sorted(agent.operations)),
-        "change": change,
-    }
+    } | ({"change": change} if change >= 0 else {})
 
 
 def apply_registered(conn: Connection, name: str, body: Mapping[str, Any], entry: int, now_ms: int) -> None:

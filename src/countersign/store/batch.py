@@ -77,13 +77,12 @@ class Batch:
         when no lease allows it: nothing is done but recording that, and the alerts go on waiting."""
         if not self._begin(f"inbox-{claimed[0].id}", sum(row.n for row in claimed)):
             return None
-        granted = self.granted
         with self.timed("read"):
             reads = [self._read(row, skip) for row in claimed]
             items = self._new_items(reads)
             self._enter_received(reads)
         with self.timed("fold"):
-            parts = flow.gather(items, lambda finding: self.tools.role(finding, granted))
+            parts = flow.gather(items, lambda finding: self.tools.role(finding, self.granted))
         with self.timed("load"):
             load = self._load(parts)
         with self.timed("correlate"):
@@ -92,7 +91,7 @@ class Batch:
                 load.known,
                 load.history,
                 load.index,
-                lambda entities: self.tools.answer(entities, granted),
+                lambda entities: self.tools.answer(entities, self.granted),
                 self.next_case,
             )
         with self.timed("judge"):
@@ -138,11 +137,10 @@ class Batch:
         task keeps its name when it is tried again, so that its refusal is recorded once."""
         self._look()
         self.granted = self.tools.lease(self.conn, task, self.now_ms)
-        for entry in leases.refused(self.conn, self.granted.refusals, self.size, self.now_ms):
-            self.entries.append((entry, ""))
+        refused = leases.refused(self.conn, self.granted.refusals, self.size, self.now_ms)
+        self.entries.extend((entry, "") for entry in refused)
         if not (self.granted.holds(Operation.DECIDE) and self.granted.holds(Operation.LINK)):
-            if self.entries:
-                ledger.append(self.conn, self.entries)
+            ledger.append(self.conn, self.entries)
             return False
         self.seeds, opening = closing.commit_seeds(self.conn, self.now_ms, self.size + len(self.entries))
         self.entries.extend((entry, "") for entry in opening)

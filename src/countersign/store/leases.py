@@ -6,13 +6,11 @@ signature, so a stranger can tell from the ledger alone which agent took a task 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, Engine, func, select
 
 from countersign.authority import lease as tokens
@@ -20,7 +18,8 @@ from countersign.authority.agents import Operation, fingerprint
 from countersign.authority.grant import CASES, FINDINGS, Authority, Grant, Part, case, lookup, running, take
 from countersign.authority.terms import Refusal, Revocations, Use
 from countersign.errors import ConflictError, NotFoundError
-from countersign.ledger.canonical import decode, encode_value
+from countersign.ledger.canonical import decode
+from countersign.ledger.mandates import is_signed, message
 from countersign.model.entries import Actor, Entry, Kind
 from countersign.store import agents, ledger
 from countersign.store import tables as t
@@ -28,7 +27,6 @@ from countersign.store.act import NOTHING, Act, required_reason
 from countersign.store.engine import reading, writing
 from countersign.store.sql import insert_new_rows, upsert
 
-PREFIX = b"countersign-lease-v1\n"
 _EVERY_TASK = "*"
 _SYSTEM = Actor("system", "countersign")
 
@@ -97,7 +95,7 @@ class Leases:
         assert granted.lease is not None  # noqa: S101 - whoever has none writes no such entry
         key = self._key(granted.lease.agent)
         body = granted.body() | about | {"key": fingerprint(key.public_key().public_bytes_raw())}
-        return body | {"signature": key.sign(_message(granted.lease.id, body)).hex()}
+        return body | {"signature": key.sign(message(granted.lease.id, body)).hex()}
 
     def _key(self, name: str) -> Ed25519PrivateKey:
         if name not in self._keys:
@@ -108,22 +106,6 @@ class Leases:
 def public_of(seed: bytes) -> str:
     """Public half of an agent's key, hex."""
     return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw().hex()
-
-
-def _message(lease: str, body: Mapping[str, Any]) -> bytes:
-    """What an agent signs when it takes a lease on."""
-    said = encode_value({"id": lease, "body": {k: v for k, v in body.items() if k != "signature"}}, "lease")
-    return PREFIX + hashlib.sha256(said).hexdigest().encode()
-
-
-def is_signed(lease: str, body: Mapping[str, Any], public_key: str) -> bool:
-    """Whether the key (hex) signed a ``lease.issued`` of this id and body."""
-    try:
-        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key))
-        key.verify(bytes.fromhex(body.get("signature", "")), _message(lease, body))
-    except (InvalidSignature, ValueError):
-        return False
-    return True
 
 
 def newest(conn: Connection, limit: int) -> tuple[Issued, ...]:

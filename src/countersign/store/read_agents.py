@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, select
 
+from countersign.authority.agents import AGENTS
 from countersign.ledger.canonical import decode
 from countersign.model.entries import Entry, Kind
 from countersign.store import agents, leases, ledger
@@ -16,9 +17,11 @@ from countersign.store.read import people
 
 LEASES_READ = 200
 """How many of the newest leases are looked through."""
-DEEDS_SHOWN = 6
+DEEDS_SHOWN = 4
 LIVE_SHOWN = 4
 _ABOUT = (Kind.AGENT_REGISTERED, Kind.AGENT_STOPPED, Kind.AGENT_RESUMED, Kind.AGENT_RETIRED, Kind.LEASE_REFUSED)
+_ORDER = ("triage", *(name for name in AGENTS if name != "triage"))
+"""The one whose tasks come first, then those it hands parts of them on to."""
 _MARKS = (*_ABOUT, Kind.LEASE_ISSUED, Kind.LEASE_REVOKED)
 
 
@@ -70,7 +73,8 @@ def views(conn: Connection, now_ms: int) -> tuple[AgentView, ...]:
     gone = set(conn.execute(select(t.revoked_leases.c.id)).scalars())
     names = people(conn, {one.owner for one in everyone if one.owner != BUILT_IN})
     told = _told(conn)
-    ordered = sorted(everyone, key=lambda one: one.owner != BUILT_IN)
+    places = {name: place for place, name in enumerate(_ORDER)}
+    ordered = sorted(everyone, key=lambda one: places.get(one.name, len(places)))
     return tuple(_view(one, names.get(one.owner, one.owner), issued, gone, told, now_ms) for one in ordered)
 
 

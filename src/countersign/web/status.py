@@ -1,4 +1,4 @@
-"""What the header always says: what the agent may do alone, and how the ledger stands."""
+"""What the header always says: what the agent may do alone, which agents are stopped, and how the ledger stands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from countersign.errors import CountersignError
 from countersign.ledger.note import Checkpoint
-from countersign.store import read, read_waiting
+from countersign.store import agents, inbox, read, read_waiting
 
 CheckpointReader = Callable[[], Checkpoint | None]
 
@@ -27,11 +27,14 @@ class LedgerState(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """The header's facts. approvals: actions and changes that wait for people."""
+    """The header's facts, and what may not go unseen. approvals: actions and changes that wait for people. stopped: agents
+    that are; held: alerts that wait because of it."""
 
     autonomy: read.Autonomy
     ledger: LedgerState
     approvals: int = 0
+    stopped: tuple[str, ...] = ()
+    held: int = 0
 
 
 BEHIND_MAX = 2_000
@@ -40,8 +43,14 @@ BEHIND_MAX = 2_000
 
 def status(conn: Connection, checkpoint: CheckpointReader | None, now_ms: int) -> Status:
     """Read all of them. The checkpoint's failure is a state to show, not an error of the page."""
-    approvals = read_waiting.waiting(conn, now_ms)
-    return Status(autonomy=read.autonomy(conn), ledger=ledger_state(conn, checkpoint), approvals=approvals)
+    stopped = agents.stopped(conn)
+    return Status(
+        autonomy=read.autonomy(conn),
+        ledger=ledger_state(conn, checkpoint),
+        approvals=read_waiting.waiting(conn, now_ms),
+        stopped=stopped,
+        held=inbox.waiting(conn) if stopped else 0,
+    )
 
 
 def ledger_state(conn: Connection, checkpoint: CheckpointReader | None) -> LedgerState:
