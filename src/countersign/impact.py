@@ -19,9 +19,11 @@ from countersign.autonomy.governor import Governed
 from countersign.autonomy.scopes import DEFAULT_SCOPES
 from countersign.bootstrap import Site, agent_file, secret_file
 from countersign.policy.engine import PolicyEngine
+from countersign.policy.texts import PolicyTexts
 from countersign.store import (
     act,
     activating,
+    activating_policy,
     autonomy,
     changes,
     enlisting,
@@ -45,6 +47,7 @@ def effects(site: Site) -> Mapping[str, Effect]:
         promoting.PROMOTE: promoting.effect(lambda: site.in_force),
         activating.ACTIVATE: activating.EFFECT,
         **enlisting.EFFECTS,
+        activating_policy.ACTIVATE: activating_policy.effect(lambda conn: _policy_hash(site, conn), site.policy_name),
     }
 
 
@@ -103,6 +106,11 @@ def _standing(name: str, governed: Governed, closes: int, now_ms: int) -> Standi
     )
 
 
+def _policy_hash(site: Site, conn: Connection) -> str:
+    site.follow(conn)
+    return site.policy.hash
+
+
 def _same(one: Change, two: Change) -> bool:
     """Whether both lead the same thing the same way."""
     return (one.change, one.subject, one.was, one.to) == (two.change, two.subject, two.was, two.to)
@@ -159,7 +167,17 @@ class Impact:
             draft = enlisting.addition(name, purpose, operations, "00" * 32, requester)  # a name that is none makes no file
             public = public_of(secret_file(agent_file(self._site.data, draft.subject)))
             wanted = enlisting.addition(name, purpose, operations, public, requester)
-            number = changes.propose(conn, wanted, self._site.clock.now_ms(), self._effects)
+            number = changes.propose(conn, wanted, self._site.clock.now_ms(), self._effects, policy=self._policy(conn))
+        self._site.seal()
+        return number
+
+    def policy_activation(self, texts: PolicyTexts) -> int:
+        """Prove a policy set and put it before two people; returns the change's number. Raises what ``proved`` raises."""
+        activating_policy.proved(texts)  # before the transaction: it may take seconds
+        with writing(self._site.engine) as conn:
+            requester = act.person(conn, self.operator)
+            wanted = activating_policy.proposal(conn, texts, self._policy(conn).hash, requester)
+            number = changes.propose(conn, wanted, self._site.clock.now_ms(), self._effects, policy=self._policy(conn))
         self._site.seal()
         return number
 
@@ -168,7 +186,7 @@ class Impact:
         with writing(self._site.engine) as conn:
             requester = act.person(conn, self.operator)
             wanted = enlisting.resumption(conn, name, act.required_reason(reason), requester)
-            number = changes.propose(conn, wanted, self._site.clock.now_ms(), self._effects)
+            number = changes.propose(conn, wanted, self._site.clock.now_ms(), self._effects, policy=self._policy(conn))
         self._site.seal()
         return number
 
@@ -188,7 +206,13 @@ class Impact:
             return people.names(conn)
 
     def approve(self, number: int, answer: changes.Answer) -> Approved | None:
-        """Take a signed approval, and make the change with the last one that is needed."""
+        """Take a signed approval, and make the change with the last one that is needed. A policy is proved again first,
+        outside the transaction: what was said when it was proposed is not taken on trust."""
+        change = self.waiting(number).change
+        if change.change == activating_policy.ACTIVATE:
+            with reading(self._site.engine) as conn:
+                texts = activating_policy.proposed(conn, change)
+            activating_policy.proved(texts)
         with writing(self._site.engine) as conn:
             made = changes.approve(conn, number, answer, self._site.clock.now_ms(), self._effects, policy=self._policy(conn))
         self._site.seal()

@@ -161,7 +161,7 @@ def axe_clean(console: Console, url: str) -> list[str]:
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_pages_have_no_accessibility_violation(console: Console, theme: str) -> None:
     page = console.enter(theme=theme, bypass_csp=True)
-    for path in ("/closed", "/closed?part=back", "/closed/review", "/autonomy", "/autonomy/endpoint/stop"):
+    for path in ("/closed", "/closed?part=back", "/closed/review", "/autonomy", "/autonomy/endpoint/stop", "/policy"):
         page.goto(f"{console.base}{path}")
         assert axe(page) == [], path
 

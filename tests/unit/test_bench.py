@@ -31,6 +31,7 @@ def test_every_alert_of_a_run_is_counted_and_every_stage_is_named(tmp_path: Path
     assert {"read", "fold", "load", "correlate", "judge", "write"} <= set(found["stages"])
     stages = sum(stage["cpu_seconds"] for stage in found["stages"].values())
     assert abs(stages - found["cpu_seconds"]) < 0.01  # rounding: the stages are all of it
+    assert 0 < found["policy_share"] < 1
     msgspec.json.encode(found)
 
 

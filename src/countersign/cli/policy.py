@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,7 +27,7 @@ FolderOption = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the command group."""
     group = typer.Typer(help="Cedar policies: check, explain, prove, activate.", no_args_is_help=True)
-    for command in (check, explain):
+    for command in (check, explain, prove, activate, show):
         group.command()(command)
     app.add_typer(group, name="policy")
 
@@ -90,6 +91,94 @@ def explain(
         typer.echo(f"entry {found.index} of the ledger {held}")
     rows = [(c.policy, c.name, c.outcome, c.have, c.need) for c in found.conditions]
     table(("policy", "condition", "outcome", "have", "need"), rows)
+
+
+def prove(
+    policies: FolderOption = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where the scripts and the result go.", show_default="DATA/policy/proof"),
+    ] = None,
+    data: DataOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show with two solvers that no request gets past P1-P3, in every environment; exit 1 with a request that does."""
+    from countersign.policy.texts import problems  # noqa: PLC0415 - keeps `--help` quick
+    from countersign.store import proofs  # noqa: PLC0415
+
+    texts = chosen(policies, data)
+    started = time.perf_counter()
+    proof = proofs.prove(texts)
+    document = proofs.document(proof) | {"seconds": round(time.perf_counter() - started, 3)}
+    invalid = [f"{one.where}: {one.what}" for one in problems(texts)]
+    folder = proofs.write(proof, document, out or data_dir(data) / "policy" / "proof")
+    if json:
+        emit(document | {"artefacts": str(folder), "problems": invalid})
+    else:
+        _show(document)
+        note(f"scripts and result: {folder}")
+    for one in () if json else invalid:
+        note(f"countersign: {one}")
+    if not proof.holds or invalid:
+        raise typer.Exit(1)
+
+
+def activate(policies: FolderOption = None, data: DataOption = None) -> None:
+    """Prove the site's policies and put them before two people; they decide once both have signed."""
+    from countersign.impact import Impact  # noqa: PLC0415 - keeps `--help` quick
+    from countersign.store import proofs  # noqa: PLC0415
+    from countersign.store.activating_policy import PEOPLE, proved  # noqa: PLC0415
+
+    texts = chosen(policies, data)
+    proof = proved(texts)
+    proofs.write(proof, proofs.document(proof), data_dir(data) / "policy" / "proof")
+    with opened(data) as site:
+        number = Impact(site).policy_activation(texts)
+    note(f"policy {texts.hash} is proved in {proof.proved} environments; change {number} waits for {PEOPLE} people:")
+    note(f"countersign approve {number} --person NAME --sign-with KEY --reason TEXT")
+
+
+def show(data: DataOption = None, json: JsonOption = False) -> None:
+    """The policy in force: hash, files, who activated it, its last proof, and whether the files on disk differ."""
+    from countersign.store import policies as stored  # noqa: PLC0415 - keeps `--help` quick
+    from countersign.store.engine import reading  # noqa: PLC0415
+
+    with opened(data) as site, reading(site.engine) as conn:
+        index, entry = stored.newest(conn)
+        site.follow(conn)
+        texts = site.policy.texts
+    body: dict[str, Any] = entry.body if entry is not None else {}
+    candidate = chosen(None, data)
+    document = {
+        "hash": texts.hash,
+        "origin": body.get("origin", "shipped"),
+        "files": sorted(texts.files),
+        "entry": index,
+        "by": {"type": entry.actor.type, "id": entry.actor.id} if entry is not None else {},
+        "proof": body.get("proof", {}),
+        "candidate": "" if candidate.hash == texts.hash else candidate.hash,
+    }
+    if json:
+        emit(document | {"texts": dict(texts.files)})
+        return
+    table(
+        ("policy in force", ""), [(name, msgspec.json.encode(value).decode().strip('"')) for name, value in document.items()]
+    )
+    if document["candidate"]:
+        note("the files in DATA/policy differ from it: `countersign policy activate` puts them before people")
+
+
+def _show(document: dict[str, Any]) -> None:
+    rows = [(one["environment"], *(one["said"][name] for name in document["solvers"])) for one in document["results"]]
+    table(("environment", *(f"{name} {version}" for name, version in document["solvers"].items())), rows)
+    for found in document["counterexamples"]:
+        note(f"{found['environment']}: allowed by {', '.join(found['allowed_by'])}, and the engine confirms it")
+        for one in found["violates"]:
+            note(f"  does not hold: {one}")
+        note(f"  request: {msgspec.json.encode(found['request']).decode()}")
+    refused = document["refused"]
+    end = "no request gets past P1-P3" if not refused else f"{refused} refused"
+    note(f"{document['proved']} of {document['environments']} environments proved in {document['seconds']} s: {end}")
 
 
 def chosen(policies: Path | None, data: Path | None) -> PolicyTexts:

@@ -6,8 +6,9 @@ conditions.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 
 import cedarpy
 import msgspec
@@ -16,12 +17,15 @@ from cedarpy import pst
 from countersign.policy.engine import PolicyEngine, Request, ask
 from countersign.policy.texts import handle, names_of, title_of
 
+_COMPARISONS = {"less", "less_eq", "greater", "greater_eq", "eq", "not_eq"}
+
 
 @dataclass(frozen=True)
 class Probe:
     """One clause as a policy of its own. facts: names of the context's attributes that it reads. source: its text in
     Cedar. clause: its tree. forbids: it stands in a forbid, and holds when it does not apply. whole: it reads the context
-    or a party as a whole."""
+    or a party as a whole. cuts: for facts that are only ever compared with numbers, these numbers: between two of them the
+    engine cannot tell one value from another."""
 
     name: str
     facts: tuple[str, ...]
@@ -31,6 +35,7 @@ class Probe:
     handle: cedarpy.PolicySet
     forbids: bool = False
     whole: bool = False
+    cuts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -56,14 +61,18 @@ def forbid_probe(policy: pst.Template) -> Probe:
     name = title_of(policy).replace("-", "_").replace(".", "_").replace(":", "_")
     clause = pst.When(pst.Record(pst.FrozenMap({str(i): one.expr for i, one in enumerate(policy.clauses)})))
     source = str(cedarpy.PolicySet.from_pst(pst.PolicySet(pst.FrozenMap(), whole, ()))).replace("permit", "not ", 1)
-    return Probe(name, *_read(clause), " ".join(source.split()), clause, handle({"probe": made}), True, _whole(clause))
+    return Probe(
+        name, *_read(clause), " ".join(source.split()), clause, handle({"probe": made}), True, _whole(clause), _cuts(clause)
+    )
 
 
 def _probe(policy: pst.Template, name: str, clause: pst.Clause) -> Probe:
     made = pst.Template("probe", "permit", pst.ScopeAny(), pst.ScopeAny(), pst.ScopeAny(), (clause,), pst.FrozenMap())
     ready = handle({"probe": made})
     text = " ".join(str(ready).split())
-    return Probe(name, *_read(clause), text[text.index(")") + 1 :].strip(" ;"), clause, ready, False, _whole(clause))
+    return Probe(
+        name, *_read(clause), text[text.index(")") + 1 :].strip(" ;"), clause, ready, False, _whole(clause), _cuts(clause)
+    )
 
 
 def _read(clause: pst.Clause) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -83,6 +92,25 @@ def _whole(clause: pst.Clause) -> bool:
     found = list(nodes(clause.expr))
     bases = sum(isinstance(one, pst.GetAttr | pst.HasAttr) and isinstance(one.base, pst.Var) for one in found)
     return sum(isinstance(one, pst.Var) for one in found) > bases
+
+
+def _cuts(clause: pst.Clause) -> dict[str, tuple[int, ...]]:
+    """Numbers that a fact is compared with, for facts that occur nowhere else."""
+    occurs: Counter[str] = Counter()
+    compared: dict[str, list[int]] = {}
+    for node in nodes(clause.expr):
+        if isinstance(node, pst.GetAttr) and node.base == pst.Var("context"):
+            occurs[node.attr] += 1
+        if isinstance(node, pst.BinaryOp) and node.op in _COMPARISONS:
+            for one, other in ((node.left, node.right), (node.right, node.left)):
+                if isinstance(one, pst.GetAttr) and one.base == pst.Var("context") and isinstance(other, pst.LongLit):
+                    compared.setdefault(one.attr, []).append(other.value)
+    return {name: tuple(sorted(set(found))) for name, found in compared.items() if len(found) == occurs[name]}
+
+
+def head(policy: pst.Template) -> cedarpy.PolicySet:
+    """The policy without its conditions: whom and what it speaks of."""
+    return handle({"head": replace(policy, id="head", effect="permit", clauses=(), annotations=pst.FrozenMap())})
 
 
 def nodes(root: object) -> Iterator[object]:

@@ -1,18 +1,21 @@
 """The gate: every condition of design/triage.md section 5, by name. All hold, or a person sees the finding.
 
-The conditions are the clauses of the one Cedar permit for ``close`` (``default/close.cedar``, or the one that a site has
-activated). Each is asked of the engine by itself and remembered on the exact content of what it reads; when all hold, the
-whole set decides the whole request. A fact that could not be established is ``None`` here and left out of the request: the
-condition is then *unevaluated*, which counts as failed (P4). The words beside an answer are this module's; the answer is the
-engine's. Facts carry no person's identifier: only counts, classes and thresholds.
+The conditions are the clauses of the one Cedar permit for ``close`` (``default/close.cedar``, or the one that a site
+has activated). Each is asked of the engine by itself and remembered on the exact content of what it reads: that all of
+them hold is what a satisfied permit is. A fact that could not be established is ``None`` here and left out of the
+request: the condition is then *unevaluated*, which counts as failed (P4). The words beside an answer are this
+project's; the answer is the engine's. Facts carry no person's identifier: only counts, classes and thresholds.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from functools import cache, lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
+
+import cedarpy
 
 from countersign.autonomy.scopes import Stage
 from countersign.errors import ConfigError
@@ -20,8 +23,8 @@ from countersign.model.decisions import Action, Condition, Decision, Outcome
 from countersign.model.verdicts import Label
 from countersign.policy import conditions
 from countersign.policy.conditions import Probe
-from countersign.policy.engine import PolicyEngine
-from countersign.policy.facts import AGENT, CLOSE, FIELDS, SPOKEN, GateInput, request
+from countersign.policy.engine import PolicyEngine, Request, Value, ask
+from countersign.policy.facts import AGENT, CLOSE, FACTS, FIELDS, FINDING, SPOKEN, GateInput, request
 from countersign.policy.gate_words import CHECKS, CONDITIONS, REVIEWED_MIN, why
 from countersign.policy.shipped import default_engine
 
@@ -51,17 +54,17 @@ class Gate:
         self._asked = tuple(_Asked(probe, _shipped(engine)) for probe in (*conditions.probes(permits[0]), *forbids))
         self.conditions = tuple(one.name for one in self._asked)
         self.probes = tuple(one.probe for one in self._asked)
+        speaks = ask(conditions.head(permits[0]), Request(AGENT, CLOSE, FINDING, {}))
+        self._others = () if speaks.decision is cedarpy.Decision.Allow else (_OTHERS,)
         self.decide: _lru_cache_wrapper[Decision] = lru_cache(maxsize=MEMO_MAX)(self._decide)
 
     def _decide(self, given: GateInput) -> Decision:
-        """Close only if every condition held and the whole set says so. ``advice`` leaves the stage aside: what the gate
-        would say if the scope's stage allowed closing; shown to people, never executed. ``why``: the most telling reason for
-        a person, "" on a close. ``quiet``: nothing but the scope's own state speaks against closing."""
-        found = tuple([asked.answer(given) for asked in self._asked])
+        """Close only if every condition held: that is when Cedar allows it, since a permit is satisfied when its head and
+        all of its clauses are, and no forbid is. ``advice`` leaves the stage aside: what the gate would say if the scope's
+        stage allowed closing; shown to people, never executed. ``why``: the most telling reason for a person, "" on a close.
+        ``quiet``: nothing but the scope's own state speaks against closing."""
+        found = (*[asked.answer(given) for asked in self._asked], *self._others)
         failed = frozenset([c.name for c in found if c.outcome is not Outcome.HELD])
-        if not failed and not (said := self.engine.decide(request(given))).allowed:
-            found = (*found, Condition("policy", Outcome.FAILED, said.why, "the policy set allows it"))
-            failed = frozenset(["policy"])
         return Decision(
             action=Action.ESCALATE if failed else Action.CLOSE,
             advice=Action.ESCALATE if failed - {"stage"} else Action.CLOSE,
@@ -73,8 +76,11 @@ class Gate:
         )
 
 
+_OTHERS = Condition("policy", Outcome.FAILED, "the permit speaks of others", "it speaks of the agent and its findings")
+
+
 class _Asked:
-    """One condition, asked of the engine once for each content of what it reads and says."""
+    """One condition, asked of the engine once for each content of what it reads, and put in words for each value."""
 
     def __init__(self, probe: Probe, shipped: bool) -> None:
         self.name, self.probe = probe.name, probe
@@ -87,6 +93,8 @@ class _Asked:
             fields = dict.fromkeys(GateInput.__struct_fields__)
         self._key: Callable[[GateInput], Any] = attrgetter(*fields) if fields else lambda _given: None
         self._remembered: dict[Any, Condition] = {}
+        self._read = tuple((FACTS[name], probe.cuts.get(name)) for name in probe.facts if name in FACTS)
+        self._said: dict[Any, Outcome] = {}
 
     def answer(self, given: GateInput) -> Condition:
         """By the engine, in words."""
@@ -99,15 +107,31 @@ class _Asked:
         return known
 
     def _ask(self, given: GateInput) -> Condition:
+        content = (given,) if self.probe.whole else (given.stopped, *[_cell(take(given), cuts) for take, cuts in self._read])
+        outcome = self._said.get(content)
+        if outcome is None:
+            if len(self._said) >= MEMO_MAX:
+                self._said.clear()
+            outcome = self._said[content] = self._put(given)
+        if self._words is None:
+            return Condition(self.name, outcome, conditions.have(self.probe, request(given)), self.probe.source)
+        have, need = self._words(given, outcome)
+        return Condition(self.name, outcome, "not known" if outcome is Outcome.UNEVALUATED else have, need)
+
+    def _put(self, given: GateInput) -> Outcome:
         asked = request(given)
         said = conditions.outcome(self.probe, asked)
-        unknown = said == "error" or (said == "failed" and any(fact not in asked.context for fact in self.probe.optional))
-        outcome = Outcome.HELD if said == "held" else Outcome.UNEVALUATED if unknown else Outcome.FAILED
-        if self._words is None:
-            have = conditions.have(self.probe, asked)
-            return Condition(self.name, outcome, have, self.probe.source)
-        have, need = self._words(given, outcome)
-        return Condition(self.name, outcome, "not known" if unknown else have, need)
+        if said == "held":
+            return Outcome.HELD
+        unknown = said == "error" or any(fact not in asked.context for fact in self.probe.optional)
+        return Outcome.UNEVALUATED if unknown else Outcome.FAILED
+
+
+def _cell(value: Value | None, cuts: tuple[int, ...] | None) -> Value | None:
+    """A number as its place among those that it is compared with, anything else as it is."""
+    if cuts is None or not isinstance(value, int):
+        return value
+    return bisect_left(cuts, value) + bisect_right(cuts, value)
 
 
 @cache

@@ -39,12 +39,20 @@ class PolicyTexts:
     @cached_property
     def policies(self) -> Mapping[str, pst.Template]:
         """``file:line`` → policy. Raises ConfigError that names file and line."""
-        found: dict[str, pst.Template] = {}
+        return {where: dataclasses.replace(_parsed(text, where), id=where) for where, text in self.statements}
+
+    @cached_property
+    def statements(self) -> tuple[tuple[str, str], ...]:
+        """(``file:line``, text) of each policy, each place once: a second policy on a line is ``file:line.2``."""
+        found: dict[str, str] = {}
         for file in sorted(self.files):
-            for line, statement in statements(self.files[file]):
-                where = f"{file}:{line}"
-                found[where] = dataclasses.replace(_parsed(statement, where), id=where)
-        return found
+            for line, text in statements(self.files[file]):
+                where, more = f"{file}:{line}", 1
+                while where in found:
+                    more += 1
+                    where = f"{file}:{line}.{more}"
+                found[where] = text
+        return tuple(found.items())
 
     @cached_property
     def handle(self) -> cedarpy.PolicySet:
@@ -106,18 +114,16 @@ def problems(texts: PolicyTexts) -> tuple[CountersignError, ...]:
     """Everything wrong with a set: syntax, names, and what the schema's strict validation says; each names file and line."""
     found: list[CountersignError] = []
     schema = parsed_schema(texts.schema)
-    for file in sorted(texts.files):
-        for line, statement in statements(texts.files[file]):
-            where = f"{file}:{line}"
-            try:
-                names_of(dataclasses.replace(_parsed(statement, where), id=where))
-            except CountersignError as error:
-                found.append(error)
-                continue
-            found += [
-                ConfigError(str(said.error).replace("for policy `policy0`, ", ""), where=where, todo="see the schema")
-                for said in cedarpy.validate_policies(statement, schema).errors
-            ]
+    for where, statement in texts.statements:
+        try:
+            names_of(dataclasses.replace(_parsed(statement, where), id=where))
+        except CountersignError as error:
+            found.append(error)
+            continue
+        found += [
+            ConfigError(str(said.error).replace("for policy `policy0`, ", ""), where=where, todo="see the schema")
+            for said in cedarpy.validate_policies(statement, schema).errors
+        ]
     return tuple(found)
 
 

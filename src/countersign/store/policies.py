@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from countersign.errors import ConflictError, CountersignError, NotFoundError
 from countersign.ledger.canonical import decode
 from countersign.model.entries import Actor, Entry, Kind
+from countersign.policy.shipped import default_texts
 from countersign.policy.texts import PolicyTexts
 from countersign.store import evidence, ledger
 from countersign.store import tables as t
@@ -102,7 +103,8 @@ def activate(
 ) -> None:
     """Put a set in force that people approved. approval: index of the last approval's entry. proof: what proved it."""
     ledger.lock_head(conn)
-    body = _body(texts, keep(conn, texts), ident, conditions, SITE) | {"approval": approval, "proof": dict(proof)}
+    origin = SHIPPED if texts.hash == default_texts().hash else SITE
+    body = _body(texts, keep(conn, texts), ident, conditions, origin) | {"approval": approval, "proof": dict(proof)}
     ledger.append(conn, [(Entry(Kind.POLICY_ACTIVATED, now_ms, by, ident, "approval", body), "")])
 
 

@@ -21,7 +21,8 @@ from countersign.store import tables as t
 
 _record = msgspec.msgpack.Decoder(FindingRecord)
 _given = msgspec.msgpack.Decoder(GateInput)
-_ASKED = (Kind.CHANGE_PROPOSED, Kind.CHANGE_APPROVED, Kind.LEASE_ISSUED)
+ASKED = (Kind.CHANGE_PROPOSED, Kind.CHANGE_APPROVED, Kind.LEASE_ISSUED)
+"""Kinds of entries, besides decisions, that asked the policy something."""
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -121,7 +122,7 @@ def _lookup(entry: Entry) -> Request:
 def _found(conn: Connection, ident: str) -> tuple[int, Entry]:
     if ident.isdigit():
         entry = _entry(conn, int(ident))
-        if entry.kind not in (*_ASKED, Kind.FINDING_DECIDED):
+        if entry.kind not in (*ASKED, Kind.FINDING_DECIDED):
             todo = "name a finding, or the entry of a decision, a change or a lease"
             raise NotFoundError(f"entry {ident} ({entry.kind.value}) asked the policy nothing", where=ident, todo=todo)
         return int(ident), entry

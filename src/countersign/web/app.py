@@ -40,6 +40,7 @@ from countersign.web.directory_doors import DirectoryDoors
 from countersign.web.guard import Access, SecureHeaders, person_of, refused_person, refused_write
 from countersign.web.joining import Joining
 from countersign.web.pages import Pages
+from countersign.web.policy_page import PolicyPage
 from countersign.web.scopes import Scopes
 from countersign.web.session import Person, Sessions
 from countersign.web.status import CheckpointReader
@@ -160,6 +161,7 @@ def doors(pages: Pages, writes: Writes, closed: Closed, scopes: Scopes, agents: 
         Door("GET", "/sources", read, pages.sources),
         Door("POST", "/quarantine/{ident}/resubmit", steer, write=writes.resubmit),
         Door("GET", "/ledger", read, pages.ledger),
+        Door("GET", "/policy", read, PolicyPage(pages).page),
         Door("GET", "/enter", public, pages.enter),
         Door("GET", "/healthz", public, pages.healthz),
     )

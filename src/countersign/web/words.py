@@ -275,6 +275,22 @@ CONDITIONS = {
     "budget": "Closes this hour below the budget",
     "concern": "No reasoner raised a concern",
     "concerns": "No reasoner raised a concern",
+    "requester": "Not the one who asked",
+    "entitled": "A person who may approve",
+    "digest": "Exactly what was put before people",
+    "expiry": "Before it expires",
+    "unused": "Not used before",
+    "signature": "The signature holds",
+    "approved": "A person has approved",
+    "approver": "A person, and not the one who asked",
+    "in_time": "The approval has not expired",
+    "second": "A second person too, where it takes two",
+    "harmless": "Touches no system",
+    "lease": "A lease for this task and target",
+    "operation": "The operation is one that the agent may do",
+    "task": "A lease for this task",
+    "resource": "A lease for this source",
+    "kind": "Something that agents may ask for",
 }
 
 
