@@ -24,7 +24,18 @@ from countersign.errors import ConfigError, ConflictError, NotFoundError, UsageE
 from countersign.impact import effects
 from countersign.model.cases import CaseStatus
 from countersign.model.matters import Ceremony, Line, Pressed, Sheet
-from countersign.store import act, changes, inventory, outbox, passkeys, proposals, read_approvals, read_case, settling
+from countersign.store import (
+    act,
+    activating_policy,
+    changes,
+    inventory,
+    outbox,
+    passkeys,
+    proposals,
+    read_approvals,
+    read_case,
+    settling,
+)
 from countersign.store.engine import reading, writing
 from countersign.store.proposals import Terms
 from countersign.store.signers import Answer, Passkeyed
@@ -35,11 +46,13 @@ Choose = Callable[[tuple[Suggestion, ...]], Suggestion]
 
 
 class Approving:
-    """Every method that writes is one transaction with its entries, covered by a checkpoint before it returns."""
+    """Every method that writes is one transaction with its entries, under a checkpoint before it returns. approved: told
+    after an approval."""
 
     def __init__(self, site: Site, origin: str = "") -> None:
         self._site = site
         self._effects = effects(site)
+        self.approved: Callable[[], None] = lambda: None
         self.origin = origin or site.config.server.url or f"http://localhost:{site.config.server.port}"
 
     @property
@@ -119,7 +132,9 @@ class Approving:
             now_ms = self._site.clock.now_ms()
             draft = choose(self._suggested(conn, case_id, granted)).proposal
             requester = act.person(conn, person)
-            number = proposals.create(conn, draft, requester, self._terms(draft.action), now_ms, trigger=trigger)
+            self._site.follow(conn)
+            terms, policy = self._terms(draft.action), self._site.policy
+            number = proposals.create(conn, draft, requester, terms, now_ms, trigger=trigger, policy=policy)
         self._site.seal()
         return number
 
@@ -130,16 +145,34 @@ class Approving:
     def approve(self, number: int, answer: Answer) -> str:
         """Take a signed approval; returns what came of it, in words. Raises VerificationError, ConflictError, UsageError."""
         self._settle()
+        self._prove(number)
         with writing(self._site.engine) as conn:
             now_ms = self._site.clock.now_ms()
+            self._site.follow(conn)
             if proposals.is_one(conn, number):
-                said = _WORDS[proposals.approve(conn, number, answer, now_ms)]
+                said = self._words(conn, number, proposals.approve(conn, number, answer, now_ms, self._site.policy))
             else:
-                self._site.follow(conn)
                 made = changes.approve(conn, number, answer, now_ms, self._effects, policy=self._site.policy)
                 said = "approved and made" if made else "approved; more people are needed"
         self._site.seal()
+        self.approved()
         return said
+
+    def _prove(self, number: int) -> None:
+        """A policy is proved again before anybody's yes counts, outside the transaction."""
+        with reading(self._site.engine) as conn:
+            if proposals.is_one(conn, number):
+                return
+            change = changes.waiting(conn, number, self._site.clock.now_ms()).change
+            if change.change != activating_policy.ACTIVATE:
+                return
+            texts = activating_policy.proposed(conn, change)
+        activating_policy.proved(texts)
+
+    def _words(self, conn: Connection, number: int, state: Status) -> str:
+        if state is Status.APPROVED and proposals.held(conn, number).proposal.action in self.runs:
+            return "approved; it is carried out now"
+        return _WORDS[state]
 
     def deny(self, number: int, person: str, reason: str) -> str:
         """Say no; returns what came of it, in words. Raises ConflictError, NotFoundError, UsageError."""

@@ -258,7 +258,8 @@ def propose_undo(site: Site, number: int, requester: Actor, trigger: str) -> int
         if not inverse:
             raise ConflictError("no action takes it back", where=held.proposal.action, todo="undo it by hand")
         draft = _undo_draft(held.proposal, number, inverse, inventory.load(conn))
-        undo = proposals.create(conn, draft, requester, Terms(), now_ms, trigger=trigger)
+        site.follow(conn)
+        undo = proposals.create(conn, draft, requester, Terms(), now_ms, trigger=trigger, policy=site.policy)
         performing.apply_undo(conn, number, undo, now_ms)
     site.seal()
     return undo

@@ -10,6 +10,9 @@ _SAID = {
     "approved": "was approved",
     "denied": "was denied",
     "expired": "expired without enough approvals",
+    "probed_ok": "was carried out and holds",
+    "probed_bad": "was carried out and is not effective: somebody has to look",
+    "left_to_person": "was not carried out: somebody has to look",
     "outdated": "must be proposed anew: a target changed",
 }
 

@@ -70,7 +70,7 @@ def propose(
     nonces = set(conn.execute(select(t.changes.c.nonce).where(t.changes.c.nonce == change.nonce)).scalars())
     signed.unused(change, nonces)
     unmoved(conn, _effect(effects, change), change)
-    permits.propose(policy, change, now_ms)
+    permits.propose(policy, permits.matter(change), now_ms)
     _not_twice(conn, change, now_ms)
     body = {"proposal": canonical(change).decode(), "digest": digest(change)}
     apply_proposed(conn, body, size)
@@ -117,7 +117,7 @@ def approve(
     key = signers.check(conn, held.digest, review, answer, now_ms)
     earlier = _earlier(conn, number, signers.in_force(conn))
     standing = signed.count(change, earlier, review).standing
-    permits.approve(policy, change, review, held.digest, earlier)
+    permits.approve(policy, permits.matter(change), review, held.digest, earlier)
     effect = _effect(effects, change)
     unmoved(conn, effect, change)
     body = {

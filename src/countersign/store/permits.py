@@ -1,11 +1,11 @@
-"""The policy before every change: proposed, answered, made. One call at each of the three places."""
+"""The policy before every change and action: proposed, answered, made. One call at each of these places."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from countersign.approvals.change import Change
-from countersign.approvals.proposal import digest
+from countersign.approvals.proposal import Proposal, digest
 from countersign.approvals.quorum import Review
 from countersign.model.entries import Actor
 from countersign.policy import requests
@@ -18,18 +18,24 @@ def matter(change: Change) -> requests.Matter:
     return requests.Matter(change.change, change.requester, digest(change), change.expires_ms, change.people)
 
 
-def propose(policy: PolicyEngine | None, change: Change, now_ms: int) -> None:
+def action(proposal: Proposal) -> requests.Matter:
+    """A proposed action as the policy knows it."""
+    kind = f"action.{proposal.action}"
+    return requests.Matter(kind, proposal.requester, digest(proposal), proposal.expires_ms, proposal.people)
+
+
+def propose(policy: PolicyEngine | None, about: requests.Matter, now_ms: int) -> None:
     """Raises UsageError unless its requester may put it before people. policy: None for the shipped set."""
-    require(policy or default_engine(), requests.propose(matter(change), now_ms))
+    require(policy or default_engine(), requests.propose(about, now_ms))
 
 
-def approve(policy: PolicyEngine | None, change: Change, review: Review, signed: str, earlier: Sequence[Review]) -> None:
+def approve(
+    policy: PolicyEngine | None, about: requests.Matter, review: Review, signed: str, earlier: Sequence[Review]
+) -> None:
     """Raises UsageError unless this answer counts. signed: the digest under the signature, which has been checked, as has
     the entitlement of its key; earlier: answers that count already."""
     used = any(one.by.id == review.by.id for one in earlier)
-    asked = requests.approve(
-        matter(change), review.by, digest=signed, now_ms=review.at_ms, approver=True, verified=True, used=used
-    )
+    asked = requests.approve(about, review.by, digest=signed, now_ms=review.at_ms, approver=True, verified=True, used=used)
     require(policy or default_engine(), asked)
 
 

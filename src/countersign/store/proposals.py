@@ -21,7 +21,8 @@ from countersign.errors import ConflictError, NotFoundError
 from countersign.model.entities import EntityType
 from countersign.model.entries import Actor, Entry, Kind
 from countersign.model.responses import Target, TargetKind
-from countersign.store import act, evidence, ledger, outbox, settling, signers
+from countersign.policy.engine import PolicyEngine
+from countersign.store import act, evidence, ledger, outbox, permits, settling, signers
 from countersign.store import tables as t
 from countersign.store.signers import Answer
 from countersign.store.sql import upsert
@@ -47,7 +48,16 @@ class Held(msgspec.Struct, frozen=True):
     data: bytes
 
 
-def create(conn: Connection, draft: Proposal, requester: Actor, terms: Terms, now_ms: int, *, trigger: str) -> int:
+def create(
+    conn: Connection,
+    draft: Proposal,
+    requester: Actor,
+    terms: Terms,
+    now_ms: int,
+    *,
+    trigger: str,
+    policy: PolicyEngine | None = None,
+) -> int:
     """Put a drafted action before people; returns its number. Raises ConflictError when its targets are no longer what the
     draft says, or when the same already waits; VerificationError when a parameter is free text."""
     size, _ = ledger.lock_head(conn)
@@ -57,6 +67,7 @@ def create(conn: Connection, draft: Proposal, requester: Actor, terms: Terms, no
     proposal = typed(read(data))
     _unmoved(conn, proposal)
     _not_twice(conn, proposal, now_ms)
+    permits.propose(policy, permits.action(proposal), now_ms)
     blob = evidence.pack("proposal", data)
     evidence.put(conn, [blob])
     body = {
@@ -109,7 +120,7 @@ def pending(conn: Connection, now_ms: int) -> tuple[Held, ...]:
     return tuple(held(conn, number) for number in conn.execute(waits).scalars())
 
 
-def approve(conn: Connection, number: int, answer: Answer, now_ms: int) -> Status:
+def approve(conn: Connection, number: int, answer: Answer, now_ms: int, policy: PolicyEngine | None = None) -> Status:
     """Take a signed approval; returns where the proposal stands with it: proposed as long as more people are needed.
 
     Raises VerificationError, ConflictError or UsageError where it does not count, and ConflictError when a target is no
@@ -123,6 +134,7 @@ def approve(conn: Connection, number: int, answer: Answer, now_ms: int) -> Statu
     key = signers.check(conn, found.digest, review, answer, now_ms)
     earlier = _earlier(conn, number, signers.in_force(conn))
     standing = signed.counted(proposal, proposal.requester, earlier, review, proposal.action).standing
+    permits.approve(policy, permits.action(proposal), review, found.digest, earlier)
     body = {
         "digest": found.digest,
         **key.record,

@@ -22,7 +22,13 @@ from countersign.store.effects import Effect
 ENDED_MAX = 25
 CHANGE, ACTION = "change", "action"
 _NOTES = {
-    (ACTION, "approved"): "Approved, not run: responses are not switched on here.",
+    (ACTION, "approved"): "Approved. It is carried out where this response is switched on, and stays approved where it is not.",
+    (ACTION, "intent_sealed"): "Its intent is written down. It runs once a signed checkpoint covers that.",
+    (ACTION, "running"): "It is being carried out, or was interrupted and will be probed.",
+    (ACTION, "probed_ok"): "Carried out, and shown to hold by a probe from outside.",
+    (ACTION, "probed_bad"): "Carried out, and not shown to be effective. Somebody has to look at the target.",
+    (ACTION, "undo_proposed"): "Carried out; its undo was proposed.",
+    (ACTION, "left_to_person"): "Not carried out: it went to a person.",
     (CHANGE, "approved"): "Approved and made, in one step.",
     (ACTION, "denied"): "Denied. Nothing was done; it would have to be proposed anew.",
     (CHANGE, "denied"): "Denied. Nothing was changed; it would have to be proposed anew.",
