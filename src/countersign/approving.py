@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from countersign.actions import ACTIONS, switched_on
 from countersign.actions.suggest import Suggestion, suggest
 from countersign.approvals import webauthn
+from countersign.approvals.proposal import Proposal
 from countersign.approvals.status import Status
 from countersign.authority import grant
 from countersign.authority.agents import Operation
@@ -23,7 +24,10 @@ from countersign.bootstrap import Site
 from countersign.errors import ConfigError, ConflictError, NotFoundError, UsageError
 from countersign.impact import effects
 from countersign.model.cases import CaseStatus
+from countersign.model.entries import Actor
+from countersign.model.inventory import Asset, Identity, Inventory
 from countersign.model.matters import Ceremony, Line, Pressed, Sheet
+from countersign.model.responses import Scene
 from countersign.store import (
     act,
     activating_policy,
@@ -31,6 +35,7 @@ from countersign.store import (
     inventory,
     outbox,
     passkeys,
+    performing,
     proposals,
     read_approvals,
     read_case,
@@ -192,6 +197,13 @@ class Approving:
         with writing(self._site.engine) as conn:
             settling.settle(conn, self._site.clock.now_ms())
 
+    def propose_undo(self, number: int, person: str) -> int:
+        """Put the undo of an action that was carried out before people; returns its number. Raises ConflictError,
+        NotFoundError."""
+        with writing(self._site.engine) as conn:
+            who = act.person(conn, person)
+        return propose_undo(self._site, number, who, "asked for")
+
     def _suggested(self, conn: Connection, case_id: str, granted: Grant) -> tuple[Suggestion, ...]:
         detail = read_case.case_detail(conn, case_id)
         if detail.case.status is CaseStatus.MERGED:
@@ -248,3 +260,28 @@ def _aims(one: Suggestion) -> tuple[str, ...]:
     """What a suggestion may be called by: its address, else the names of its targets."""
     address = one.proposal.parameters.get("address")
     return (str(address),) if address else tuple(target.name for target in one.proposal.targets)
+
+
+def propose_undo(site: Site, number: int, requester: Actor, trigger: str) -> int:
+    """Put the undo of an action before people; returns its number. Raises ConflictError, NotFoundError."""
+    with writing(site.engine) as conn:
+        now_ms = site.clock.now_ms()
+        held = performing.undoable(conn, number)
+        inverse = ACTIONS[held.proposal.action].inverse
+        if not inverse:
+            raise ConflictError("no action takes it back", where=held.proposal.action, todo="undo it by hand")
+        draft = _undo_draft(held.proposal, number, inverse, inventory.load(conn))
+        site.follow(conn)
+        undo = proposals.create(conn, draft, requester, Terms(), now_ms, trigger=trigger, policy=site.policy)
+        performing.apply_undo(conn, number, undo, now_ms)
+    site.seal()
+    return undo
+
+
+def _undo_draft(of: Proposal, number: int, inverse: str, known: Inventory) -> Proposal:
+    named = {one.name for one in of.targets}
+    everything: tuple[Asset | Identity, ...] = (*known.assets, *known.identities)
+    records = tuple(one for one in everything if one.name in named)
+    parameters = {name: value for name, value in of.parameters.items() if name != "minutes"} | {"undoes": number}
+    plan = ACTIONS[inverse].plan(Scene(of.case, records, parameters, known))
+    return Proposal(inverse, parameters, of.targets, of.case, plan.plan, plan.undo, plan.blast_radius)

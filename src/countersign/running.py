@@ -18,20 +18,19 @@ import structlog
 
 from countersign.actions import ACTIONS, switched_on
 from countersign.actions.hand import BaseHand, Cover
-from countersign.approvals.proposal import Proposal
 from countersign.approvals.status import Event, Status
+from countersign.approving import propose_undo
 from countersign.authority.agents import Operation
 from countersign.authority.grant import running
 from countersign.authority.terms import LeaseRefused, Use
 from countersign.bootstrap import Site
 from countersign.config import secret
-from countersign.errors import ConfigError, ConflictError, CountersignError, EnvironmentFault, TargetFault
+from countersign.errors import ConfigError, CountersignError, EnvironmentFault, TargetFault
 from countersign.model.entries import Actor
-from countersign.model.responses import Effect, Scene, Seen
-from countersign.store import inventory, performing, proposals
+from countersign.model.responses import Effect, Seen
+from countersign.store import performing
 from countersign.store.engine import reading, writing
 from countersign.store.performing import Prepared, Refused, Rules
-from countersign.store.proposals import Terms
 from countersign.store.solo import alone
 
 log = structlog.get_logger()
@@ -249,30 +248,6 @@ class Runner:
         propose_undo(self._site, number, SYSTEM, "the time that it was approved for is over")
 
 
-def propose_undo(site: Site, number: int, requester: Actor, trigger: str) -> int:
-    """Put the undo of an action before people; returns its number. Raises ConflictError, NotFoundError."""
-    with writing(site.engine) as conn:
-        now_ms = site.clock.now_ms()
-        held = performing.undoable(conn, number)
-        inverse = ACTIONS[held.proposal.action].inverse
-        if not inverse:
-            raise ConflictError("no action takes it back", where=held.proposal.action, todo="undo it by hand")
-        draft = _undo_draft(held.proposal, number, inverse, inventory.load(conn))
-        site.follow(conn)
-        undo = proposals.create(conn, draft, requester, Terms(), now_ms, trigger=trigger, policy=site.policy)
-        performing.apply_undo(conn, number, undo, now_ms)
-    site.seal()
-    return undo
-
-
-def _undo_draft(of: Proposal, number: int, inverse: str, known: Any) -> Proposal:  # noqa: ANN401 - Inventory
-    named = {one.name for one in of.targets}
-    records = tuple(one for one in (*known.assets, *known.identities) if one.name in named)
-    parameters = {name: value for name, value in of.parameters.items() if name != "minutes"} | {"undoes": number}
-    plan = ACTIONS[inverse].plan(Scene(of.case, records, parameters, known))
-    return Proposal(inverse, parameters, of.targets, of.case, plan.plan, plan.undo, plan.blast_radius)
-
-
 class Performer(threading.Thread):
     """Runs a ``Runner`` beside a service, so that a target which does not answer holds no alert up."""
 
@@ -305,4 +280,4 @@ class Performer(threading.Thread):
             self._wake.clear()
 
 
-__all__ = ["Hands", "Performer", "Runner", "propose_undo"]
+__all__ = ["Hands", "Performer", "Runner"]

@@ -1,23 +1,33 @@
-"""``countersign actions``: the responses there are, and which of them this site carries out."""
+"""``countersign actions``: the responses there are, which of them this site carries out, and what became of them."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
 
 import typer
 
 from countersign.actions import ACTIONS, standing, switched_on
 from countersign.actions.playbooks import OTHERWISE, PLAYBOOKS
-from countersign.cli.common import DataOption, JsonOption, emit, note, table
+from countersign.cli.common import DataOption, JsonOption, emit, note, opened, table
 from countersign.config import data_dir, load
 from countersign.ports import ActionPlan
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(actions)
+    """Add the command group."""
+    group = typer.Typer(help="Responses: what there is, what became of it.", invoke_without_command=True)
+    group.callback()(actions)
+    group.command()(show)
+    group.command()(undo)
+    group.command()(run)
+    app.add_typer(group, name="actions")
 
 
-def actions(data: DataOption = None, json: JsonOption = False) -> None:
+def actions(context: typer.Context, data: DataOption = None, json: JsonOption = False) -> None:
     """Every response, what it is taken on, for which ATT&CK ids it is suggested, and whether this site carries it out."""
+    if context.invoked_subcommand is not None:
+        return
     on = switched_on(load(data_dir(data)).actions)
     rows = [
         {
@@ -40,6 +50,45 @@ def actions(data: DataOption = None, json: JsonOption = False) -> None:
     ]
     table(("action", "does", "taken on", "runs", "suggested for"), cells)
     note(f"{standing(on)}.")
+
+
+def show(number: Annotated[int, typer.Argument(metavar="ID")], data: DataOption = None, json: JsonOption = False) -> None:
+    """The way of one proposed action, step by step, with the time that each took."""
+    from countersign.approving import Approving  # noqa: PLC0415 - keeps `--help` quick
+
+    with opened(data) as site:
+        sheet = Approving(site).sheet(number)
+    if json:
+        emit(sheet)
+        return
+    note(f"{sheet.line.what} on {sheet.line.about}, {sheet.line.case}: {sheet.line.state}. {sheet.note}")
+    rows = [
+        (datetime.fromtimestamp(s.at_ms / 1000, UTC).isoformat(timespec="milliseconds"), s.what, s.text, s.entry)
+        for s in sheet.steps
+    ]
+    table(("when", "step", "what came of it", "entry"), rows)
+
+
+def undo(
+    number: Annotated[int, typer.Argument(metavar="ID")],
+    person: Annotated[str, typer.Option(help="Who asks, and can therefore not approve it.")] = "",
+    data: DataOption = None,
+) -> None:
+    """Put the undo of an action that was carried out before people."""
+    from countersign.approving import Approving  # noqa: PLC0415
+
+    with opened(data) as site:
+        undone = Approving(site).propose_undo(number, person or site.commands.operator)
+    note(f"proposal {undone}: it waits for approval by others (`countersign approvals`)")
+
+
+def run(data: DataOption = None) -> None:
+    """Carry out now what is approved and switched on, as `serve` and `worker` do by themselves."""
+    from countersign.running import Runner  # noqa: PLC0415
+
+    with opened(data) as site:
+        taken = Runner(site).step()
+    note(f"{taken} taken further")
 
 
 def _state(action: ActionPlan, on: bool) -> str:

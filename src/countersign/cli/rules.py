@@ -47,6 +47,9 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("token", "tokens issue", "tokens revoke", "people revoke"), _RUN),
     **dict.fromkeys(("people enrol", "people invite", "people role", "autonomy promote", "learn"), _SIGNED),
     "propose": Rule(Right.PROPOSE),
+    "actions show": _READ,
+    "actions undo": Rule(Right.PROPOSE),
+    "actions run": Rule(Right.ADMINISTER, signed=True),
     "approve": Rule(Right.APPROVE, signed=True),
     "deny": Rule(Right.APPROVE),
 }

@@ -46,13 +46,16 @@ def run(site: Site, host: str, port: int, *, worker: bool = True, browser: bool 
 
     from countersign.api.server import create_app  # noqa: PLC0415
     from countersign.approving import Approving  # noqa: PLC0415
+    from countersign.running import Performer, Runner  # noqa: PLC0415
     from countersign.web.session import Sessions  # noqa: PLC0415
 
     sessions = Sessions(site.session_key)
     listener = _bind(host, port)
-    service = create_app(
-        site, sessions, worker=worker, approvals=Approving(site, site.config.server.url or f"http://localhost:{port}")
-    )
+    approving = Approving(site, site.config.server.url or f"http://localhost:{port}")
+    performer = Performer(Runner(site)) if worker else None
+    if performer is not None:
+        approving.approved = performer.wake
+    service = create_app(site, sessions, worker=worker, approvals=approving)
     # Open event streams would otherwise hold up the end for as long as a browser keeps them.
     config = uvicorn.Config(service, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
@@ -61,10 +64,14 @@ def run(site: Site, host: str, port: int, *, worker: bool = True, browser: bool 
         import webbrowser  # noqa: PLC0415
 
         threading.Timer(0.5, webbrowser.open, (link,)).start()
+    if performer is not None:
+        performer.start()
     try:
         server.run(sockets=[listener])
     finally:
         listener.close()
+        if performer is not None:
+            performer.stop()
     note("stopped")
 
 
@@ -123,9 +130,10 @@ def _bind(host: str, port: int) -> socket.socket:
 def worker(data: DataOption = None) -> None:
     """Process alerts without any door, until interrupted."""
     from countersign.api.server import Worker  # noqa: PLC0415
+    from countersign.running import Performer, Runner  # noqa: PLC0415
 
     with opened(data) as site:
-        working = Worker(site)
+        working, performer = Worker(site), Performer(Runner(site))
         ended = threading.Event()
 
         def end(_signal: int, _frame: FrameType | None) -> None:
@@ -134,6 +142,8 @@ def worker(data: DataOption = None) -> None:
         signal.signal(signal.SIGINT, end)
         signal.signal(signal.SIGTERM, end)
         working.start()
+        performer.start()
         note("worker runs; interrupt to stop")
         ended.wait()
+        performer.stop()
         working.stop()

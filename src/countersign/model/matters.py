@@ -59,10 +59,19 @@ class Line(msgspec.Struct, frozen=True):
     entry: int
 
 
+class Step(msgspec.Struct, frozen=True):
+    """One moment in the way of an action. what: in two or three words. text: what came of it."""
+
+    at_ms: int
+    what: str
+    text: str
+    entry: int
+
+
 class Sheet(msgspec.Struct, frozen=True):
     """One of them whole. lines: label and text, rendered from ``data``, the canonical bytes as text. message: what an
     OpenSSH signature is made over. moved: what is no longer so of what it starts from. note: what its state means, in
-    words."""
+    words. steps: its way so far. undo: number of the proposal that would take it back, 0 for none."""
 
     line: Line
     lines: tuple[tuple[str, str], ...]
@@ -72,3 +81,6 @@ class Sheet(msgspec.Struct, frozen=True):
     names: tuple[tuple[str, str], ...]
     moved: tuple[str, ...]
     note: str
+    steps: tuple[Step, ...] = ()
+    undo: int = 0
+    can_undo: bool = False

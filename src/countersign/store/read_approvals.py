@@ -15,14 +15,17 @@ from countersign.approvals.status import Status
 from countersign.errors import CountersignError, NotFoundError
 from countersign.model.entries import Actor
 from countersign.model.matters import Given, Line, Sheet
-from countersign.store import people, proposals, settling
+from countersign.store import people, proposals, read_steps, settling
 from countersign.store import tables as t
 from countersign.store.effects import Effect
 
 ENDED_MAX = 25
 CHANGE, ACTION = "change", "action"
 _NOTES = {
-    (ACTION, "approved"): "Approved. It is carried out where this response is switched on, and stays approved where it is not.",
+    (
+        ACTION,
+        "approved",
+    ): "Approved. It is carried out where this response is switched on, and stays approved where it is not.",
     (ACTION, "intent_sealed"): "Its intent is written down. It runs once a signed checkpoint covers that.",
     (ACTION, "running"): "It is being carried out, or was interrupted and will be probed.",
     (ACTION, "probed_ok"): "Carried out, and shown to hold by a probe from outside.",
@@ -59,12 +62,16 @@ def sheet(conn: Connection, number: int, now_ms: int, effects: Mapping[str, Effe
         row = conn.execute(select(t.proposals).where(t.proposals.c.id == number)).one()
         line, data = _action(conn, row, known, now_ms), one.data
         moved = settling.changed(conn, one.proposal)
+        way = read_steps.steps(conn, number, row.case_id, known)
+        performed = conn.execute(select(t.performances).where(t.performances.c.proposal_id == number)).one_or_none()
+        undo, can_undo = (performed.undo, bool(performed.started_ms)) if performed else (0, False)
     else:
         change_row = conn.execute(select(t.changes).where(t.changes.c.id == number)).one_or_none()
         if change_row is None:
             raise NotFoundError("nothing of this number waits or waited", where=str(number), todo="see the approvals")
         line, data = _change(conn, change_row, known, now_ms), change_row.proposal.encode()
         moved = _moved(conn, signed.unchanged(data, change_row.digest), effects)
+        way, undo, can_undo = (), 0, False
     state = "outdated" if moved and line.state == "waiting" else line.state
     pseudonyms = tuple((who, known[who]) for who in sorted(known) if who in data.decode())
     return Sheet(
@@ -76,6 +83,9 @@ def sheet(conn: Connection, number: int, now_ms: int, effects: Mapping[str, Effe
         names=pseudonyms,
         moved=moved if line.state == "waiting" else (),
         note=_NOTES.get((line.kind, state), ""),
+        steps=way,
+        undo=undo,
+        can_undo=can_undo and not undo,
     )
 
 

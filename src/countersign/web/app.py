@@ -117,6 +117,8 @@ def approval_doors(pages: ApprovalPages) -> tuple[Door, ...]:
         Door("POST", "/approvals/{number}/deny", answer, write=pages.deny),
         Door("GET", "/approvals/{number}/withdraw", propose, pages.withdraw_form),
         Door("POST", "/approvals/{number}/withdraw", propose, write=pages.withdraw),
+        Door("GET", "/approvals/{number}/undo", propose, pages.undo_form),
+        Door("POST", "/approvals/{number}/undo", propose, write=pages.undo),
         Door("GET", "/cases/{case_id}/propose", propose, pages.propose_form),
         Door("POST", "/cases/{case_id}/propose", propose, write=pages.propose),
     )

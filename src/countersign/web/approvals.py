@@ -71,6 +71,10 @@ class Approvals(Protocol):
         """Say no."""
         ...
 
+    def propose_undo(self, number: int, person: str) -> int:
+        """Put the undo of an action that was carried out before people."""
+        ...
+
     def propose_draft(self, case_id: str, digest: str, person: str) -> int:
         """Put the suggested response of this draft before people."""
         ...
@@ -137,6 +141,18 @@ class ApprovalPages:
         """The reason why whoever asked takes it back."""
         self._own(request, person)
         return self._form(request, person, "withdraw")
+
+    def undo_form(self, request: Request, person: Person) -> Response:
+        """Ask before the undo is put before people."""
+        return self._form(request, person, "undo")
+
+    def undo(self, request: Request, person: Person, _form: FormData) -> Response:
+        """Put the undo of an action before people; 409 when there is nothing to undo."""
+        try:
+            number = self.approvals.propose_undo(number_of(request, "number"), person.name)
+        except _REFUSED as error:
+            return self._form(request, person, "undo", problem=_sentence(error), code=409)
+        return self._done(request, person, number, "waits for approval by others")
 
     def ceremony(self, request: Request, person: Person) -> Response:
         """What the browser hands to the authenticator, as JSON; a refusal as JSON too."""

@@ -1,0 +1,74 @@
+"""The way of one action, moment by moment, as its entries tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from countersign.errors import CountersignError
+from countersign.ledger.canonical import decode
+from countersign.model.entries import Entry, Kind
+from countersign.model.matters import Step
+from countersign.model.responses import Effect
+from countersign.store import evidence
+from countersign.store import tables as t
+
+_WHAT = {
+    Kind.PROPOSAL_CREATED: "proposed",
+    Kind.PROPOSAL_APPROVED: "approved",
+    Kind.PROPOSAL_DENIED: "denied",
+    Kind.PROPOSAL_EXPIRED: "expired",
+    Kind.PROPOSAL_OUTDATED: "outdated",
+    Kind.ACTION_INTENDED: "intent written",
+    Kind.ACTION_STARTED: "started",
+    Kind.ACTION_PROBED: "probed",
+    Kind.ACTION_LEFT: "left to a person",
+}
+_EFFECT = {
+    Effect.HOLDS.value: "the effect holds",
+    Effect.ABSENT.value: "not effective",
+    Effect.UNKNOWN.value: "could not be shown to hold",
+}
+
+
+def steps(conn: Connection, number: int, case_id: str, known: Mapping[str, str]) -> tuple[Step, ...]:
+    """Everything that was entered about a proposal, the oldest first. known: names by pseudonym."""
+    e = t.entries.c
+    kinds = [kind.value for kind in _WHAT]
+    created = select(e.idx, e.bytes).where(e.idx == number)
+    rows = list(conn.execute(created).all())
+    later = select(e.idx, e.bytes).where(e.case_id == case_id, e.subject == str(number), e.kind.in_(kinds), e.idx > number)
+    rows += conn.execute(later.order_by(e.idx)).all()
+    return tuple(_step(conn, row.idx, decode(row.bytes), known) for row in rows)
+
+
+def _step(conn: Connection, index: int, entry: Entry, known: Mapping[str, str]) -> Step:
+    return Step(entry.time, _WHAT[entry.kind], _text(conn, entry, known), index)
+
+
+def _text(conn: Connection, entry: Entry, known: Mapping[str, str]) -> str:
+    body, who = entry.body, known.get(entry.actor.id, entry.actor.id)
+    if entry.kind is Kind.ACTION_INTENDED:
+        return f"by {who}, under lease {entry.actor.lease[:12]}, on {len(body['approvals'])} approvals checked again"
+    if entry.kind is Kind.ACTION_STARTED:
+        return f"the intent is covered by the checkpoint of {body['sealed']:,} entries"
+    if entry.kind is Kind.ACTION_PROBED:
+        return _probed(conn, body)
+    if entry.kind is Kind.ACTION_LEFT:
+        return _detail(conn, body["blob"])
+    return f"by {who}" + (f": {body['reason']}" if body.get("reason") else "")
+
+
+def _probed(conn: Connection, body: Mapping[str, Any]) -> str:
+    took = ", ".join(f"{name} {ms:,} ms" for name, ms in body["ms"].items())
+    fault = f"; it met: {body['fault']}" if body["fault"] else ""
+    return f"{_EFFECT[body['effect']]}: {_detail(conn, body['blob'])}{fault} ({took})"
+
+
+def _detail(conn: Connection, blob: str) -> str:
+    try:
+        return str(evidence.get(conn, blob, dict[str, str])["detail"])
+    except CountersignError:
+        return "what was found was erased"
