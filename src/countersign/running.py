@@ -63,8 +63,9 @@ class Hands:
             todo = f"use one of {', '.join(sorted(known))}"
             raise ConfigError(f"no action is called {unknown[0]!r}", where="countersign.toml: actions", todo=todo)
         self.on = switched_on(self._tables)
-        for name in self.on:
-            self._settings(name)
+        for name, action in ACTIONS.items():
+            if action.configured in self._tables:
+                self._settings(name)
 
     def of(self, name: str) -> BaseHand:
         """The hand of an action. Raises ConfigError when nothing can carry it out with these settings."""
@@ -208,7 +209,8 @@ class Runner:
         seen = self._seen(ready, action) if ready else Seen(Effect.UNKNOWN, "it could not be probed: look at the target")
         times.lap("probe")
         with writing(self._site.engine) as conn:
-            performing.probed(conn, number, seen, fault, times.steps, self._site.clock.now_ms())
+            now_ms = self._site.clock.now_ms()
+            performing.probed(conn, number, ready, self._site.leases, performing.Found(seen, fault, times.steps), now_ms)
         self._site.seal()
 
     def _seen(self, ready: Prepared, action: str) -> Seen:

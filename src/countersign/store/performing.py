@@ -196,30 +196,56 @@ def start(conn: Connection, ready: Prepared, leases: Leases, sealed: int, now_ms
 
 def _enter(conn: Connection, ready: Prepared, leases: Leases, kind: Kind, body: dict[str, Any], now_ms: int) -> int:
     size, _ = ledger.lock_head(conn)
-    lease = ready.granted.lease
-    assert lease is not None  # noqa: S101 - what is refused is never prepared
     number, case = ready.held.id, ready.held.proposal.case
-    issued = Entry(
-        Kind.LEASE_ISSUED, now_ms, Actor("agent", AGENT, lease.id), lease.id, str(number), leases.issued(ready.granted)
-    )
-    entry = Entry(kind, now_ms, Actor("agent", AGENT, lease.id), str(number), str(number), body)
+    issued = _issued(ready, leases, number, now_ms)
+    entry = Entry(kind, now_ms, issued.actor, str(number), str(number), body)
     _apply(conn, entry, size + 1)
     ledger.append(conn, [(issued, case), (entry, case)])
     return size + 1
 
 
-def probed(conn: Connection, number: int, seen: Seen, fault: str, times: Mapping[str, int], now_ms: int) -> Status:
-    """What the probe found; whatever is not shown to hold is not effective, and a person is called. times: milliseconds."""
+class Found(msgspec.Struct, frozen=True):
+    """What a probe found, the fault that doing met ("" for none), and milliseconds of each step."""
+
+    seen: Seen
+    fault: str
+    times: dict[str, int]
+
+
+def probed(conn: Connection, number: int, ready: Prepared | None, leases: Leases, found: Found, now_ms: int) -> Status:
+    """What the probe found; whatever is not shown to hold is not effective, and a person is called. ready: under whose lease
+    it was probed, None when nobody could look."""
     size, _ = ledger.lock_head(conn)
     row = _proposal(conn, number)
-    blob = evidence.pack("probe", {"detail": seen.detail})
+    blob = evidence.pack("probe", {"detail": found.seen.detail})
     evidence.put(conn, [blob])
-    body = {"effect": seen.effect.value, "fault": fault, "blob": blob.digest, "ms": dict(times)}
-    entry = Entry(Kind.ACTION_PROBED, now_ms, Actor("agent", AGENT), str(number), str(number), body)
-    state = _apply(conn, entry, size)
+    body = {"effect": found.seen.effect.value, "fault": found.fault, "blob": blob.digest, "ms": found.times}
+    entries: list[tuple[Entry, str]] = []
+    by = Actor("system", "actions")
+    if ready is not None and ready.granted.lease is not None:
+        by = Actor("agent", AGENT, ready.granted.lease.id)
+        if ready.granted.lease.id not in _leases_of(conn, number):
+            entries.append((_issued(ready, leases, number, now_ms), row.case_id))
+    entry = Entry(Kind.ACTION_PROBED, now_ms, by, str(number), str(number), body)
+    state = _apply(conn, entry, size + len(entries))
     outbox.tell(conn, state.value, number, row.action, row.case_id, now_ms)
-    ledger.append(conn, [(entry, row.case_id)])
+    ledger.append(conn, [*entries, (entry, row.case_id)])
     return state
+
+
+def _leases_of(conn: Connection, number: int) -> set[str]:
+    """Leases that were entered for this action."""
+    e = t.entries.c
+    case = _proposal(conn, number).case_id
+    found = select(e.subject, e.bytes).where(e.case_id == case, e.kind == Kind.LEASE_ISSUED.value, e.idx > number)
+    return {row.subject for row in conn.execute(found) if decode(row.bytes).trigger == str(number)}
+
+
+def _issued(ready: Prepared, leases: Leases, number: int, now_ms: int) -> Entry:
+    lease = ready.granted.lease
+    assert lease is not None  # noqa: S101 - what is refused is never prepared
+    by = Actor("agent", AGENT, lease.id)
+    return Entry(Kind.LEASE_ISSUED, now_ms, by, lease.id, str(number), leases.issued(ready.granted))
 
 
 def leave(conn: Connection, number: int, event: Event, why: str, fault: str, now_ms: int) -> Status:
