@@ -63,7 +63,7 @@ class Gate:
         all of its clauses are, and no forbid is. ``advice`` leaves the stage aside: what the gate would say if the scope's
         stage allowed closing; shown to people, never executed. ``why``: the most telling reason for a person, "" on a close.
         ``quiet``: nothing but the scope's own state speaks against closing."""
-        found = (*[asked.answer(given) for asked in self._asked], *self._others)
+        found = (*[asked.condition(given) for asked in self._asked], *self._others)
         failed = frozenset([c.name for c in found if c.outcome is not Outcome.HELD])
         return Decision(
             action=Action.ESCALATE if failed else Action.CLOSE,
@@ -96,7 +96,7 @@ class _Asked:
         self._read = tuple((FACTS[name], probe.cuts.get(name)) for name in probe.facts if name in FACTS)
         self._said: dict[Any, Outcome] = {}
 
-    def answer(self, given: GateInput) -> Condition:
+    def condition(self, given: GateInput) -> Condition:
         """By the engine, in words."""
         key = self._key(given)
         known = self._remembered.get(key)
