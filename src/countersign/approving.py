@@ -85,7 +85,10 @@ class Approving:
     def sheet(self, number: int) -> Sheet:
         """One matter whole, rendered from the bytes that are signed. Raises NotFoundError, VerificationError."""
         with reading(self._site.engine) as conn:
-            return read_approvals.sheet(conn, number, self._site.clock.now_ms(), self._effects)
+            found = read_approvals.sheet(conn, number, self._site.clock.now_ms(), self._effects)
+        if found.line.state == Status.APPROVED.value and found.line.what in self.runs:
+            return msgspec.structs.replace(found, note="Approved. It is carried out now.")
+        return found
 
     def ceremony(self, number: int, person: str) -> Ceremony:
         """What this person's browser must have signed to approve it. Raises ConflictError when they have no passkey here,

@@ -48,7 +48,7 @@ def test_each_agent_stands_there_with_key_limits_leases_and_deeds(door: Door) ->
     assert f"/agents/{handed['enricher']}/revoke" in card(page, "enricher")
     assert "2 to decide" in card(page, "triage")
     assert "Helped triage" in card(page, "correlator")
-    assert "Nothing runs in this version" in card(page, "responder")
+    assert "It has carried nothing out lately" in card(page, "responder")
 
 
 def test_stopping_takes_a_reason_and_resuming_is_not_here(door: Door) -> None:
