@@ -22,10 +22,7 @@ from countersign.store.effects import Effect
 ENDED_MAX = 25
 CHANGE, ACTION = "change", "action"
 _NOTES = {
-    (
-        ACTION,
-        "approved",
-    ): "Approved. It is carried out where this response is switched on, and stays approved where it is not.",
+    (ACTION, "approved"): "Approved, not run: responses are not switched on here.",
     (ACTION, "intent_sealed"): "Its intent is written down. It runs once a signed checkpoint covers that.",
     (ACTION, "running"): "It is being carried out, or was interrupted and will be probed.",
     (ACTION, "probed_ok"): "Carried out, and shown to hold by a probe from outside.",
