@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -26,15 +27,17 @@ def installed(cache: Path) -> Path:
     npm, node = shutil.which("npm"), shutil.which("node")
     if npm is None or node is None:
         pytest.skip("npm and node are not installed")
-    for file in FOLDER.iterdir():
-        if file.is_file():
-            shutil.copy(file, cache / file.name)
-    if not (cache / "node_modules" / "oidc-provider").is_dir():
-        done = subprocess.run(
-            [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=cache, capture_output=True, check=False
-        )
-        if done.returncode != 0:
-            pytest.skip(f"npm ci failed: {done.stderr.decode(errors='replace')[-200:]}")
+    with (cache / ".lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # workers of one run share the folder
+        for file in FOLDER.iterdir():
+            if file.is_file():
+                shutil.copy(file, cache / file.name)
+        if not (cache / "node_modules" / "oidc-provider").is_dir():
+            done = subprocess.run(
+                [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=cache, capture_output=True, check=False
+            )
+            if done.returncode != 0:
+                pytest.skip(f"npm ci failed: {done.stderr.decode(errors='replace')[-200:]}")
     return cache
 
 

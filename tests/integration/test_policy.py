@@ -5,19 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
 
 from countersign.approvals import sshsig
 from countersign.approvals.change import Change, message
 from countersign.bootstrap import Site, open_site
-from countersign.errors import ConfigError, ConflictError, CountersignError, EnvironmentFault, UsageError, VerificationError
+from countersign.errors import ConfigError, ConflictError, CountersignError, UsageError, VerificationError
 from countersign.evaluate.replay import replay
 from countersign.impact import Impact
 from countersign.model.entries import Actor, Kind
 from countersign.policy.shipped import default_texts
 from countersign.policy.texts import PolicyTexts
 from countersign.store import changes, ledger, overlay, policies, proofs, read_policy
-from countersign.store import tables as t
 from countersign.store.changes import Answer
 from countersign.store.engine import reading, writing
 from countersign.web.app import create_console
@@ -170,13 +168,14 @@ def test_one_person_is_never_enough_for_a_policy(people: Site) -> None:
         smuggled(people, 1, default_texts())
 
 
-def test_where_policy_refuses_lookups_alerts_wait_and_are_not_lost(people: Site) -> None:
+def test_where_policy_refuses_a_source_it_is_not_asked_and_nothing_closes(people: Site) -> None:
     activate(people, "no_lookups.cedar", NO_LOOKUPS)
-    with pytest.raises(EnvironmentFault, match="policy refuses lookups"):
-        fakes.deliver(people, alerts(4))
-    with reading(people.engine) as conn:
-        assert conn.execute(select(func.count()).select_from(t.inbox)).scalar_one() > 0
-    assert fakes.entries(people.engine, Kind.ALERT_QUARANTINED) == []
+    assert fakes.deliver(people, alerts(4)).closed == 0
+    for entry in fakes.entries(people.engine, Kind.FINDING_DECIDED):
+        assert all(found == missing == 0 < silent for found, missing, silent in entry.body["sources"].values())
+    refused = fakes.entries(people.engine, Kind.LEASE_REFUSED)
+    assert refused
+    assert all(entry.body["reason"].startswith("policy: ") for entry in refused)
 
 
 def test_where_policy_forbids_it_nothing_is_proposed_or_approved(people: Site) -> None:

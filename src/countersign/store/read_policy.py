@@ -60,7 +60,7 @@ def explain(conn: Connection, ident: str) -> Explained:
     texts, _ = policies.at(conn, index)
     engine = default_engine() if texts is None else PolicyEngine(texts)
     if entry.kind is Kind.LEASE_ISSUED:
-        return asked(engine, _lookup(entry), index=index, subject=entry.subject)
+        return asked(engine, _lookup(index, entry), index=index, subject=entry.subject)
     number = int(entry.subject) if entry.kind is Kind.CHANGE_APPROVED else index
     change = read_change(_entry(conn, number).body["proposal"].encode())
     about = permits.matter(change)
@@ -109,13 +109,20 @@ def _decision(conn: Connection, index: int, entry: Entry) -> Explained:
     return Explained(index, entry.subject, "close", entry.body["policy"], said.allowed, _words(said), found, same_words)
 
 
-def _lookup(entry: Entry) -> Request:
+def _lookup(index: int, entry: Entry) -> Request:
+    """What a lease's task asked of the first of its sources. Raises NotFoundError when it was for none."""
     body = entry.body
-    operations, resources = list(body["operations"]), list(body["resources"])
-    expires = int(body.get("expires_ms", body.get("expires", 0)))
-    leased = requests.Leased(body["agent"], body["task"], operations[0], resources[0], expires)
+    parts = [(body["agent"], body["operations"], body["resources"])]
+    parts += [(one["to"], one["operations"], one["resources"]) for one in body.get("handed", ())]
+    asking = [(who, names) for who, operations, names in parts if list(operations) == [requests.LOOKUP]]
+    if not asking:
+        raise NotFoundError(f"entry {index} is a lease for no source", where=str(index), todo="name that of a micro-batch")
+    who, names = asking[0]
+    leased = requests.Leased(
+        who, body["task"], requests.LOOKUP, names[0], int(body.get("expires_ms", body.get("expires", 0)))
+    )
     return requests.read(
-        leased, resource=resources[0], task=body["task"], now_ms=entry.time, killed=False, operations=operations
+        leased, resource=names[0], task=body["task"], now_ms=entry.time, killed=False, operations=[requests.LOOKUP]
     )
 
 
