@@ -123,18 +123,24 @@ def leaves(command: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if below is None:
         yield path, command
         return
+    if path and command.invoke_without_command:
+        yield path, command
     for name, child in below.items():
         yield from leaves(child, f"{path} {name}".strip())
 
 
 def test_what_changes_authority_is_signed() -> None:
     assert {name for name, rule in RULES.items() if rule.signed} == {
+        "actions run",
+        "agents add",
+        "agents resume",
         "approve",
         "autonomy promote",
         "learn",
         "people enrol",
         "people invite",
         "people role",
+        "policy activate",
     }
 
 

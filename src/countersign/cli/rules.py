@@ -66,7 +66,8 @@ def guard(command: Any, path: str = "") -> Any:  # noqa: ANN401 - a click comman
     if below is not None:
         for name, child in below.items():
             guard(child, f"{path} {name}".strip())
-    elif path not in RULES:
+    runs = below is None or (path and getattr(command, "invoke_without_command", False))
+    if runs and path not in RULES:
         command.callback = _refusal(path)
     return command
 
