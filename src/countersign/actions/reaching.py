@@ -22,6 +22,7 @@ _VANTAGE = rf"^(|local|netns:{exact.NAMESPACE}|ssh:[0-9a-f.:]+)\Z"
 _PATH = rf"^(|{exact.PATH})\Z"
 Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 Place = Annotated[str, msgspec.Meta(pattern=_VANTAGE)]
+Words = tuple[Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_./=@:+-]+\Z")], ...]
 Path = Annotated[str, msgspec.Meta(pattern=_PATH)]
 
 
@@ -46,7 +47,7 @@ class Line:
         self._timeout_s = reach.timeout_s
         self._action = action
         if settings.via == "ssh":
-            self._need_ssh()
+            self.need("identity", "known_hosts")
 
     @property
     def by_ssh(self) -> bool:
@@ -70,7 +71,7 @@ class Line:
         """Where a probe asks from; None when it is not said."""
         kind, _, name = place.partition(":")
         if kind == "ssh":
-            self._need_ssh()
+            self.need("identity", "known_hosts")
             if not is_address(name):
                 raise ConfigError("not a canonical address after ssh:", where=self.key(key), todo="correct it")
             return Vantage(place, replace(self.ssh(name), sudo=False))
@@ -86,7 +87,8 @@ class Line:
             raise ConfigError("no way to the target", where=self.key("via"), todo='say "ssh" or "netns:NAME"')
         return Namespace(name, self._timeout_s, self._settings.sudo)
 
-    def _need_ssh(self) -> None:
-        for name in ("identity", "known_hosts"):
+    def need(self, *names: str) -> None:
+        """Raises ConfigError for the first of these settings that is empty."""
+        for name in names:
             if not getattr(self._settings, name):
-                raise ConfigError("needed for ssh", where=self.key(name), todo="see docs/how-to/isolate-hosts.md")
+                raise ConfigError("is not set", where=self.key(name), todo="see docs/how-to/isolate-hosts.md")

@@ -89,10 +89,14 @@ class Namespace(Shell):
         """The namespace."""
         return f"netns:{self.name}"
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """In front of a command that is to run in it."""
+        return (*(("sudo", "-n") if self.sudo else ()), "ip", "netns", "exec", self.name)
+
     def ask(self, argv: Sequence[str], stdin: bytes = b"") -> Ran:
         """Run one program in it."""
-        before = ("sudo", "-n") if self.sudo else ()
-        ran = self._talk((*before, "ip", "netns", "exec", self.name, *argv), stdin, self.timeout_s)
+        ran = self._talk((*self.words, *argv), stdin, self.timeout_s)
         if ran.status and b"Cannot open network namespace" in ran.err and b"Permission denied" not in ran.err:
             todo = "check `via` and `vantage`; `ip netns list` shows what there is"
             raise TargetFault(TargetFault.UNREACHABLE, "there is no such namespace", where=self.where, todo=todo)
@@ -133,7 +137,7 @@ class Ssh(Shell):
         words = ("sudo", "-n", *argv) if self.sudo else tuple(argv)
         ran, said = self.call(shlex.join(words), stdin)
         if ran.status == SSH_FAULT_STATUS:
-            raise self._lost(said)
+            raise self.lost(said)
         return ran
 
     def stands_for(self, addresses: Sequence[str]) -> None:
@@ -167,7 +171,8 @@ class Ssh(Shell):
         after = ("-i", self.identity, "-p", str(self.port), "-l", self.user, "--", self.address)
         return (*before, *said, *after)
 
-    def _lost(self, said: str) -> TargetFault:
+    def lost(self, said: str) -> TargetFault:
+        """Why there was no connection, from what ssh itself said."""
         for text, kind, what, todo in _SSH_FAULTS:
             if text in said:
                 return TargetFault(kind, what, where=self.where, todo=todo)

@@ -1,4 +1,4 @@
-"""Whether a TCP connection comes about, asked from where the effect of an action would be felt."""
+"""Whether a TCP connection comes about, or a datagram is answered, asked from where an effect would be felt."""
 
 from __future__ import annotations
 
@@ -14,11 +14,19 @@ from countersign.errors import TargetFault
 TRIES = 2
 WAIT_S = 0.4
 """Of each try. Two connections, so that one lost packet does not pass for a host that is cut off."""
-_SCRIPT = (
+_CONNECT = (
     "import socket,sys;a,p,w=sys.argv[1:];"
     "s=socket.socket(socket.AF_INET6 if ':' in a else socket.AF_INET);"
     "s.settimeout(float(w));print(s.connect_ex((a,int(p))))"
 )
+_ASK = (
+    "import select,socket,sys;a,p,w,q=sys.argv[1:];"
+    "s=socket.socket(socket.AF_INET6 if ':' in a else socket.AF_INET,socket.SOCK_DGRAM);"
+    "s.sendto(bytes.fromhex(q),(a,int(p)));"
+    "print(s.recv(4096).hex() if select.select([s],[],[],float(w))[0] else '')"
+)
+ASK_S = 1.0
+"""How long a resolver may take."""
 
 
 class Answer(StrEnum):
@@ -56,21 +64,47 @@ class Vantage:
                 break
         return found
 
+    def ask(self, address: str, port: int, datagram: bytes) -> bytes:
+        """What comes back for one datagram, b"" when nothing does. Raises TargetFault when the vantage cannot be asked."""
+        if self.shell is None:
+            return _ask(address, port, datagram)
+        said = self._script(_ASK, address, str(port), str(ASK_S), datagram.hex())
+        try:
+            return bytes.fromhex(said.decode("ascii"))
+        except ValueError:
+            raise self._nonsense() from None
+
     def _try(self, address: str, port: int) -> int:
         if self.shell is None:
             return _connect(address, port)
-        python = sys.executable if isinstance(self.shell, Namespace) else "python3"
-        said = self.shell.must((python, "-I", "-S", "-c", _SCRIPT, address, str(port), str(WAIT_S)))
         try:
-            return int(said)
+            return int(self._script(_CONNECT, address, str(port), str(WAIT_S)))
         except ValueError:
-            raise TargetFault(TargetFault.REFUSED, "the vantage gives no answer", where=self.name) from None
+            raise self._nonsense() from None
+
+    def _script(self, script: str, *words: str) -> bytes:
+        assert self.shell is not None  # noqa: S101 - both callers have seen to it
+        python = sys.executable if isinstance(self.shell, Namespace) else "python3"
+        return self.shell.must((python, "-I", "-S", "-c", script, *words))
+
+    def _nonsense(self) -> TargetFault:
+        return TargetFault(TargetFault.REFUSED, "the vantage gives no answer", where=self.name, todo="look at it")
 
 
 def _connect(address: str, port: int) -> int:
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as one:
         one.settimeout(WAIT_S)
         return one.connect_ex((address, port))
+
+
+def _ask(address: str, port: int, datagram: bytes) -> bytes:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.settimeout(ASK_S)
+        try:
+            one.sendto(datagram, (address, port))
+            return one.recv(4096)
+        except OSError:  # no answer in time, or no way there
+            return b""
 
 
 def own_address(address: str) -> str:

@@ -19,11 +19,14 @@ class TargetKind(StrEnum):
 
 class Takes(StrEnum):
     """What an action is taken on. ``ADDRESS``: an outside address, at the site's firewalls, which are the targets.
-    ``NOTHING``: no system of the site is touched."""
+    ``DOMAIN``: an outside domain, at its resolvers. ``LOGIN``: an account at a host. ``NOTHING``: no system of the site is
+    touched."""
 
     HOST = "host"
     ACCOUNT = "account"
     ADDRESS = "address"
+    DOMAIN = "domain"
+    LOGIN = "login"
     NOTHING = "nothing"
 
 
