@@ -24,6 +24,7 @@ from countersign.errors import ConfigError, ConflictError, NotFoundError, UsageE
 from countersign.impact import effects
 from countersign.model.cases import CaseStatus
 from countersign.model.matters import Ceremony, Line, Pressed, Sheet
+from countersign.model.responses import aim
 from countersign.store import act, changes, inventory, outbox, passkeys, proposals, read_approvals, read_case, settling
 from countersign.store.engine import reading, writing
 from countersign.store.proposals import Terms
@@ -212,6 +213,6 @@ def by_name(action: str, target: str) -> Choose:
 
 
 def _aims(one: Suggestion) -> tuple[str, ...]:
-    """What a suggestion may be called by: its address, else the names of its targets."""
-    address = one.proposal.parameters.get("address")
-    return (str(address),) if address else tuple(target.name for target in one.proposal.targets)
+    """What a suggestion may be called by: its address or domain, else the names of its targets."""
+    outside = aim(one.proposal.parameters)
+    return (outside,) if outside else tuple(target.name for target in one.proposal.targets)

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from countersign.actions.hand import BaseHand, Inverse
-from countersign.actions.words import aim, case_line, names, record_line
-from countersign.model.responses import Plan, Scene, Takes
+from countersign.actions.words import case_line, names, record_line
+from countersign.model.responses import Plan, Scene, Takes, aim
 from countersign.ports import Reach
 
 

@@ -35,7 +35,7 @@ FORM = Form(re.compile(rf"^DenyUsers ({exact.LOGIN})$", re.MULTILINE), _lines)
 
 
 class RefuseSettings(ShellSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """file: path on the host, ours alone, included by its sshd. reload: the command, word by word, after which sshd knows it.
+    """file: path on the host, ours alone, included by its sshd. reload: the command, word by word, after which it counts.
     probe_key: ``file:`` and the path of a public key that sshd takes from every account. vantage: ``local`` or a
     namespace."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from countersign.model.inventory import Asset, Identity, Inventory
 from countersign.model.responses import Scene
@@ -23,11 +23,6 @@ def case_line(scene: Scene, what: str) -> str:
     findings = f"{scene.findings} of {scene.read} finding{'' if scene.read == 1 else 's'} read"
     near = f", with {names(scene.near)}" if scene.near else ", with nothing else of the inventory"
     return f"{what} is named in {findings}{near}"
-
-
-def aim(parameters: Mapping[str, str | int]) -> str:
-    """What of outside the site an action is about, an address or a domain; "" when it is about a record alone."""
-    return str(parameters.get("address", parameters.get("domain", "")))
 
 
 def owned(inventory: Inventory, name: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -95,6 +95,11 @@ def target_of(record: Asset | Identity) -> Target:
     if isinstance(record, Asset):
         return Target(TargetKind.ASSET, record.name, record.criticality, record.owner, record.addresses)
     return Target(TargetKind.IDENTITY, record.name, record.criticality, record.owner)
+
+
+def aim(parameters: Mapping[str, str | int]) -> str:
+    """What of outside the site an action is about, an address or a domain; "" when it is about a record alone."""
+    return str(parameters.get("address", parameters.get("domain", "")))
 
 
 def moved(targets: Sequence[Target], inventory: Inventory) -> tuple[str, ...]:
