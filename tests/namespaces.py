@@ -6,18 +6,21 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+import msgspec
 import pytest
 
+from countersign.actions import ACTIONS
 from countersign.actions.hand import BaseHand, Cover, resource
 from countersign.authority.agents import Operation
 from countersign.authority.grant import Part, alone
 from countersign.authority.terms import Use
+from countersign.errors import TargetFault
 from countersign.model.inventory import Asset, Identity
 from countersign.model.responses import Order, Seen
 
@@ -47,6 +50,21 @@ class Reaching:
 
     def secret(self, reference: str) -> str:
         raise AssertionError(f"{reference} is none of these actions' business")
+
+
+def hand_of(name: str, table: Mapping[str, Any], timeout_s: float = 4.0) -> BaseHand:
+    """As the runner makes it from ``[actions.NAME]``."""
+    action = ACTIONS[name]
+    made = action.hand(msgspec.convert(table, action.settings), Reaching(timeout_s))
+    assert isinstance(made, BaseHand)
+    return made
+
+
+def fault(one: Driven, step: str = "do") -> TargetFault:
+    """What a step ends with."""
+    with pytest.raises(TargetFault) as caught:
+        getattr(one, step)()
+    return caught.value
 
 
 @dataclass(frozen=True)
@@ -171,7 +189,7 @@ class Sshd:
     folder: Path
     address: str
     port: int
-    namespace: str = ""
+    pid: int = 0
 
     @property
     def identity(self) -> str:
@@ -189,10 +207,6 @@ class Sshd:
     def drop_in(self) -> Path:
         return self.folder / "drop-in.conf"
 
-    @property
-    def pid_file(self) -> Path:
-        return self.folder / "sshd.pid"
-
     def settings(self) -> dict[str, object]:
         """Keys that every action over ssh has."""
         return {"via": "ssh", "port": self.port, "identity": self.identity, "known_hosts": self.known_hosts}
@@ -202,7 +216,7 @@ class Sshd:
 def sshd(folder: Path, address: str, port: int, *lines: str, namespace: str = "") -> Iterator[Sshd]:
     """Listening, with fresh keys. lines: more of its configuration."""
     need_root_and("sshd", "ssh", "ssh-keygen")
-    made = Sshd(folder, address, port, namespace)
+    made = Sshd(folder, address, port)
     for name in ("host", "client", "stranger"):
         sh("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name))
     (folder / "keys").write_text((folder / "client.pub").read_text(), "utf-8")
@@ -216,7 +230,7 @@ def sshd(folder: Path, address: str, port: int, *lines: str, namespace: str = ""
         f"Port {port}",
         f"ListenAddress {address}",
         f"HostKey {folder / 'host'}",
-        f"PidFile {made.pid_file}",
+        "PidFile none",
         f"AuthorizedKeysFile {folder / 'keys'}",
         "PermitRootLogin prohibit-password",
         "PasswordAuthentication no",
@@ -228,5 +242,5 @@ def sshd(folder: Path, address: str, port: int, *lines: str, namespace: str = ""
     config.write_text("\n".join(settings) + "\n", "utf-8")
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     inside = ("ip", "netns", "exec", namespace) if namespace else ()
-    with running((*inside, "/usr/sbin/sshd", "-D", "-e", "-f", str(config)), "listening on", stderr=True):
-        yield made
+    with running((*inside, "/usr/sbin/sshd", "-D", "-e", "-f", str(config)), "listening on", stderr=True) as process:
+        yield replace(made, pid=process.pid)

@@ -8,16 +8,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
-from countersign.actions import ACTIONS
-from countersign.actions.hand import BaseHand, Cover
+from countersign.actions.hand import Cover
 from countersign.authority.terms import LeaseRefused, Use
 from countersign.errors import ConfigError, TargetFault
 from countersign.model.inventory import Asset
 from countersign.model.responses import Effect
-from tests.namespaces import NFT, Driven, Lan, Reaching, Sshd, http_in, http_status, lan, order, running, sh, sshd
+from tests.namespaces import (
+    NFT,
+    Driven,
+    Lan,
+    Sshd,
+    fault,
+    hand_of,
+    http_in,
+    http_status,
+    lan,
+    order,
+    running,
+    sh,
+    sshd,
+)
 
 pytestmark = pytest.mark.root
 HTTP, MANAGED = 8080, 2222
@@ -46,18 +58,12 @@ class Place:
         return {"via": f"netns:{self.host}"} | probe | more
 
     def isolate(self, asset: Asset | None = None, **more: Any) -> Driven:
-        return Driven(hand("isolate_host", self.settings(**more)), order("isolate_host", asset or self.asset, minutes=240))
+        return Driven(
+            hand_of("isolate_host", self.settings(**more)), order("isolate_host", asset or self.asset, minutes=240)
+        )
 
     def release(self, **more: Any) -> Driven:
-        return Driven(hand("release_host", self.settings(**more)), order("release_host", self.asset, minutes=240))
-
-
-def hand(name: str, table: dict[str, Any], timeout_s: float = 4.0) -> BaseHand:
-    """As the runner makes it from ``[actions.NAME]``."""
-    action = ACTIONS[name]
-    made = action.hand(msgspec.convert(table, action.settings), Reaching(timeout_s))
-    assert isinstance(made, BaseHand)
-    return made
+        return Driven(hand_of("release_host", self.settings(**more)), order("release_host", self.asset, minutes=240))
 
 
 @pytest.fixture(scope="module")
@@ -205,12 +211,6 @@ def test_the_way_back_over_ssh_stays_open_even_if_nobody_named_this_machine(plac
 # --- what goes wrong ----------------------------------------------------------------------------------------------
 
 
-def fault(one: Driven, step: str = "do") -> TargetFault:
-    with pytest.raises(TargetFault) as caught:
-        getattr(one, step)()
-    return caught.value
-
-
 def untouched(place: Place) -> bool:
     return sh("ip", "netns", "exec", place.host, NFT, "list", "ruleset") == ""
 
@@ -278,7 +278,7 @@ def test_asked_from_a_vantage_over_ssh(place: Place, tmp_path: Path) -> None:
 def test_no_answer_in_the_middle_ends_in_time(place: Place, tmp_path: Path) -> None:
     with sshd(tmp_path, place.net.address(10), MANAGED + 3, "ForceCommand exec sleep 60", namespace=place.host) as server:
         table = place.settings(**server.settings())
-        one = Driven(hand("isolate_host", table, 2.0), order("isolate_host", place.asset, minutes=240))
+        one = Driven(hand_of("isolate_host", table, 2.0), order("isolate_host", place.asset, minutes=240))
         found = fault(one)
     assert found.kind == TargetFault.TIMEOUT
     assert "may still be going on" in str(found)
@@ -294,7 +294,7 @@ def test_a_server_that_takes_the_connection_and_says_nothing(place: Place) -> No
 def test_a_target_that_never_stops_talking_ends_in_time(place: Place, tmp_path: Path) -> None:
     with sshd(tmp_path, place.net.address(10), MANAGED + 4, "ForceCommand exec yes", namespace=place.host) as server:
         table = place.settings(**server.settings())
-        one = Driven(hand("isolate_host", table, 2.0), order("isolate_host", place.asset, minutes=240))
+        one = Driven(hand_of("isolate_host", table, 2.0), order("isolate_host", place.asset, minutes=240))
         assert fault(one).kind == TargetFault.TIMEOUT
 
 
@@ -332,5 +332,5 @@ def test_no_lease_no_effect(place: Place) -> None:
 )
 def test_a_missing_setting_is_named(table: dict[str, Any], key: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        hand("isolate_host", table)
+        hand_of("isolate_host", table)
     assert f"actions.isolate_host.{key}" in str(caught.value)
