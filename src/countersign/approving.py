@@ -27,7 +27,7 @@ from countersign.model.cases import CaseStatus
 from countersign.model.entries import Actor
 from countersign.model.inventory import Asset, Identity, Inventory
 from countersign.model.matters import Ceremony, Line, Pressed, Sheet
-from countersign.model.responses import Scene
+from countersign.model.responses import Scene, aim
 from countersign.store import (
     act,
     activating_policy,
@@ -260,9 +260,9 @@ def by_name(action: str, target: str) -> Choose:
 
 
 def _aims(one: Suggestion) -> tuple[str, ...]:
-    """What a suggestion may be called by: its address, else the names of its targets."""
-    address = one.proposal.parameters.get("address")
-    return (str(address),) if address else tuple(target.name for target in one.proposal.targets)
+    """What a suggestion may be called by: its address or domain, else the names of its targets."""
+    outside = aim(one.proposal.parameters)
+    return (outside,) if outside else tuple(target.name for target in one.proposal.targets)
 
 
 def propose_undo(site: Site, number: int, requester: Actor, trigger: str) -> int:

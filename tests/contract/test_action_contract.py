@@ -14,12 +14,23 @@ HOST = Asset("file-01", "fileserver", "k.curlew", Criticality.HIGH, ("10.20.20.2
 FIREWALL = Asset("fw-01", "firewall", "k.curlew", Criticality.MEDIUM)
 ACCOUNT = Identity("k.curlew", "administrator", "", Criticality.CRITICAL)
 INVENTORY = Inventory((HOST, FIREWALL), (ACCOUNT,))
-ADDRESS = "203.0.113.9"
+RESOLVER = Asset("ns-01", "resolver", "k.curlew", Criticality.HIGH)
+OUTSIDE: dict[Takes, dict[str, str | int]] = {
+    Takes.ADDRESS: {"address": "203.0.113.9"},
+    Takes.DOMAIN: {"domain": "login.bad-harbour.example"},
+}
 
 
 def scene(action: ActionPlan) -> Scene:
-    records = {Takes.HOST: (HOST,), Takes.ACCOUNT: (ACCOUNT,), Takes.ADDRESS: (FIREWALL,), Takes.NOTHING: ()}
-    parameters: dict[str, str | int] = {"address": ADDRESS} if action.takes is Takes.ADDRESS else {}
+    records = {
+        Takes.HOST: (HOST,),
+        Takes.ACCOUNT: (ACCOUNT,),
+        Takes.ADDRESS: (FIREWALL,),
+        Takes.DOMAIN: (RESOLVER,),
+        Takes.LOGIN: (ACCOUNT, HOST),
+        Takes.NOTHING: (),
+    }
+    parameters: dict[str, str | int] = dict(OUTSIDE.get(action.takes, {}))
     if action.minutes:
         parameters["minutes"] = action.minutes
     return Scene("C-1001", records[action.takes], parameters, INVENTORY, 3, 5, ("dc-01",))
@@ -72,9 +83,9 @@ def test_the_plan_names_its_targets_its_undo_and_whom_it_hits(action: ActionPlan
     for record in stage.records:
         assert record.name in plan.plan
         assert any(line.startswith(f"{record.name}: {record.role}") for line in plan.blast_radius)
-    if action.takes is Takes.ADDRESS:
-        assert ADDRESS in plan.plan
-        assert ADDRESS in plan.undo
+    for value in OUTSIDE.get(action.takes, {}).values():
+        assert str(value) in plan.plan
+        assert str(value) in plan.undo
     for text in (plan.plan, plan.undo, *plan.blast_radius):
         assert text == " ".join(text.split())
 

@@ -11,12 +11,15 @@ from typing import Any
 
 from countersign.actions.base import BaseAction, Reversal
 from countersign.actions.block_address import BlockAddress
+from countersign.actions.block_domain import BlockDomain
 from countersign.actions.disable_account import DisableAccount
 from countersign.actions.isolate_host import IsolateHost
 from countersign.actions.open_ticket import OpenTicket
+from countersign.actions.refuse_ssh_user import RefuseSshUser
 from countersign.ports import ActionPlan
 
 _isolate, _disable, _block = IsolateHost(), DisableAccount(), BlockAddress()
+_domain, _refuse = BlockDomain(), RefuseSshUser()
 
 ACTIONS: dict[str, ActionPlan] = {
     "isolate_host": _isolate,
@@ -25,6 +28,10 @@ ACTIONS: dict[str, ActionPlan] = {
     "enable_account": Reversal("enable_account", "Enable account", "allow account", _disable),
     "block_address": _block,
     "unblock_address": Reversal("unblock_address", "Unblock address", "allow ipv4_net or ipv6_net", _block),
+    "block_domain": _domain,
+    "unblock_domain": Reversal("unblock_domain", "Unblock domain", "allow domain_name", _domain),
+    "refuse_ssh_user": _refuse,
+    "allow_ssh_user": Reversal("allow_ssh_user", "Allow ssh user", "allow account", _refuse),
     "open_ticket": OpenTicket(),
 }
 

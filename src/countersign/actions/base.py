@@ -8,7 +8,7 @@ import msgspec
 
 from countersign.actions.hand import BaseHand, Inverse
 from countersign.actions.words import case_line, names, record_line
-from countersign.model.responses import Plan, Scene, Takes
+from countersign.model.responses import Plan, Scene, Takes, aim
 from countersign.ports import Reach
 
 
@@ -58,13 +58,14 @@ class Reversal(BaseAction):
     def plan(self, scene: Scene) -> Plan:
         """What the other action did, undone."""
         where = names([record.name for record in scene.records])
-        what = f"{scene.parameters['address']} at {where}" if "address" in scene.parameters else where
+        outside = aim(scene.parameters)
+        what = f"{outside} at {where}" if outside else where
         return Plan(
             plan=f"{self.title}: {what}; what “{self._of.title.lower()}” brought about ends.",
             undo=f"{self._of.title} once more: {what}.",
             blast_radius=(
                 *(record_line(record) for record in scene.records),
-                case_line(scene, str(scene.parameters.get("address", where))),
+                case_line(scene, outside or where),
             ),
         )
 

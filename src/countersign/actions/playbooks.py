@@ -9,27 +9,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 ISOLATE, DISABLE, BLOCK, TICKET = "isolate_host", "disable_account", "block_address", "open_ticket"
+DOMAIN, SSH = "block_domain", "refuse_ssh_user"
 
 PLAYBOOKS: dict[str, tuple[str, ...]] = {
     # techniques
     "T1003": (ISOLATE, DISABLE),  # OS credential dumping: what was dumped will be used
     "T1021": (ISOLATE, DISABLE),  # remote services
+    "T1021.004": (ISOLATE, SSH, DISABLE),  # ssh
     "T1041": (ISOLATE, BLOCK),  # exfiltration over the command channel
-    "T1048": (ISOLATE, BLOCK),  # exfiltration over another protocol
+    "T1048": (ISOLATE, BLOCK, DOMAIN),  # exfiltration over another protocol
     "T1053": (ISOLATE,),  # scheduled task
     "T1059": (ISOLATE,),  # script interpreter
-    "T1071": (ISOLATE, BLOCK),  # command channel over an application protocol
+    "T1071": (ISOLATE, BLOCK, DOMAIN),  # command channel over an application protocol
     "T1078": (DISABLE,),  # valid accounts
     "T1098": (DISABLE,),  # account manipulation
-    "T1105": (ISOLATE, BLOCK),  # tool transfer
+    "T1098.004": (SSH, DISABLE),  # a key added for ssh: another password would not shut it out
+    "T1105": (ISOLATE, BLOCK, DOMAIN),  # tool transfer
     "T1110": (BLOCK,),  # brute force: locking the account would do the attacker's work
     "T1136": (DISABLE,),  # account created
     "T1190": (BLOCK, TICKET),  # public-facing application: somebody has to mend it
     "T1486": (ISOLATE,),  # data encrypted for impact
     "T1490": (ISOLATE,),  # recovery inhibited
     "T1505": (ISOLATE, TICKET),  # server component, web shell
-    "T1566": (BLOCK, TICKET),  # phishing: the mail team takes the message back
-    "T1567": (ISOLATE, BLOCK),  # exfiltration over a web service
+    "T1566": (DOMAIN, BLOCK, TICKET),  # phishing: the mail team takes the message back
+    "T1567": (ISOLATE, BLOCK, DOMAIN),  # exfiltration over a web service
+    "T1568": (ISOLATE, DOMAIN),  # names that change all the time
     "T1571": (ISOLATE, BLOCK),  # unusual port
     "T1595": (BLOCK,),  # active scanning
     # tactics, for tools that name no technique or one without a line
@@ -40,7 +44,7 @@ PLAYBOOKS: dict[str, tuple[str, ...]] = {
     "TA0006": (DISABLE,),
     "TA0008": (ISOLATE,),
     "TA0010": (ISOLATE, BLOCK),
-    "TA0011": (ISOLATE, BLOCK),
+    "TA0011": (ISOLATE, BLOCK, DOMAIN),
     "TA0040": (ISOLATE,),
     "TA0043": (BLOCK,),
 }

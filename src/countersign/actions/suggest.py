@@ -1,8 +1,9 @@
 """Which responses fit a case: drafts of proposals that a person may look at. Nothing here proposes, approves or runs.
 
 Targets come out of the inventory and nowhere else: what a lookup found for an entity names a record, and the record of that
-name is taken from the inventory as it stands now. The one value that an alert may bring is the address to block, and only
-when it parses, a lookup proved it to be outside the site, and no list of well-known infrastructure holds it.
+name is taken from the inventory as it stands now. The one value that an alert may bring is the address or domain to block,
+and only in its canonical form, when a lookup proved it to be outside the site, and no list of well-known infrastructure
+holds it.
 """
 
 from __future__ import annotations
@@ -19,14 +20,18 @@ from countersign.authority import grant
 from countersign.authority.agents import Operation
 from countersign.authority.lease import VerifiedLease, demand
 from countersign.authority.terms import Use
-from countersign.model.entities import EntityType, Role
+from countersign.model.entities import Entity, EntityType, Role
 from countersign.model.evidence import Evidence, LookupStatus
 from countersign.model.inventory import Asset, Identity, Inventory
 from countersign.model.records import FindingRecord
-from countersign.model.responses import Scene, Takes, target_of
+from countersign.model.responses import Scene, Takes, aim, target_of
+from countersign.model.values import is_domain
 from countersign.model.verdicts import Label
 
 FIREWALL_ROLE = "firewall"
+RESOLVER_ROLE = "resolver"
+_OUTSIDE = {Takes.ADDRESS: "address", Takes.DOMAIN: "domain"}
+"""Parameter that such an action is about."""
 _Record = Asset | Identity
 _EXACT = frozenset({"name", "alias", "host label", "address"})
 """Ways to match an asset that name one host; a network does not."""
@@ -55,11 +60,16 @@ class Suggestion(msgspec.Struct, frozen=True):
         """The targets' names in the inventory, in words."""
         return ", ".join(target.name for target in self.proposal.targets) or "no system"
 
+    @property
+    def aim(self) -> str:
+        """What it is about in a word or two: the address or domain, else the targets."""
+        return aim(self.proposal.parameters) or self.target
+
 
 class _Draft(msgspec.Struct):
     action: str
     records: tuple[_Record, ...]
-    address: str
+    outside: str
     because: dict[str, None]
     findings: dict[str, None]
 
@@ -90,6 +100,7 @@ class _Site:
         self._assets = {asset.name: asset for asset in inventory.assets}
         self._identities = {identity.name: identity for identity in inventory.identities}
         self.firewalls = tuple(asset for asset in inventory.assets if asset.role == FIREWALL_ROLE)
+        self.resolvers = tuple(asset for asset in inventory.assets if asset.role == RESOLVER_ROLE)
 
     def named(self, record: FindingRecord, *, acting: bool = False) -> list[_Record]:
         """Inventory records that the finding's evidence found, each once. acting: only for entities that did something.
@@ -110,40 +121,62 @@ class _Site:
 
 def _draft(drafts: dict[tuple[str, ...], _Draft], action: str, ident: str, record: FindingRecord, site: _Site) -> None:
     """Add the drafts of one line of the table for one finding."""
-    for targets, address in _aims(action, record, site):
-        key = (action, address, *(target.name for target in targets))
-        draft = drafts.setdefault(key, _Draft(action, targets, address, {}, {}))
+    for targets, about in _aims(action, record, site):
+        key = (action, about, *(target.name for target in targets))
+        draft = drafts.setdefault(key, _Draft(action, targets, about, {}, {}))
         draft.findings[record.finding.id] = None
         if ident:
             draft.because[ident] = None
 
 
 def _aims(action: str, record: FindingRecord, site: _Site) -> Iterator[tuple[tuple[_Record, ...], str]]:
-    """(targets, address or "") that an action could be taken on."""
+    """(targets, address or domain or "") that an action could be taken on."""
     takes = ACTIONS[action].takes
     if takes is Takes.ADDRESS:
         yield from ((site.firewalls, address) for address in outside(record) if site.firewalls)
+    elif takes is Takes.DOMAIN:
+        yield from ((site.resolvers, domain) for domain in outside_domains(record) if site.resolvers)
     elif takes is Takes.NOTHING:
         yield (), ""
     elif takes is Takes.HOST:
-        yield from (((one,), "") for one in site.named(record) if isinstance(one, Asset) and one not in site.firewalls)
+        yield from (((host,), "") for host in _hosts(record, site))
+    elif takes is Takes.LOGIN:
+        yield from (((who, host), "") for who in _acting(record, site) for host in _hosts(record, site))
     else:
-        yield from (((one,), "") for one in site.named(record, acting=True) if isinstance(one, Identity))
+        yield from (((who,), "") for who in _acting(record, site))
+
+
+def _hosts(record: FindingRecord, site: _Site) -> list[Asset]:
+    """A firewall is not taken from those behind it."""
+    return [one for one in site.named(record) if isinstance(one, Asset) and one not in site.firewalls]
+
+
+def _acting(record: FindingRecord, site: _Site) -> list[Identity]:
+    return [one for one in site.named(record, acting=True) if isinstance(one, Identity)]
 
 
 def outside(record: FindingRecord) -> list[str]:
     """Addresses of the finding that may be blocked, in canonical form."""
+    found = (_address(entity.value) for entity in _proven_outside(record, EntityType.IP))
+    return list(dict.fromkeys(filter(None, found)))
+
+
+def outside_domains(record: FindingRecord) -> list[str]:
+    """Domains of the finding that may be blocked: canonical as they stand, and below a public suffix, for to those alone
+    the lookup says that they are outside."""
+    found = (entity.value for entity in _proven_outside(record, EntityType.DOMAIN))
+    return list(dict.fromkeys(filter(is_domain, found)))
+
+
+def _proven_outside(record: FindingRecord, kind: EntityType) -> Iterator[Entity]:
+    """Entities that are no part of the site and no well-known infrastructure, each because a lookup said so."""
     answers = {(item.source, item.query): item for item in record.evidence}
-    found = []
     for entity in record.finding.entities:
-        if entity.type is not EntityType.IP:
-            continue
         zone = answers.get(("assets", entity.key))
         listed = answers.get(("warninglists", entity.key))
-        proven = zone is not None and zone.status is LookupStatus.NOT_FOUND and ("zone", "external") in zone.facts
-        if proven and listed is not None and listed.status is LookupStatus.NOT_FOUND and (text := _address(entity.value)):
-            found.append(text)
-    return list(dict.fromkeys(found))
+        external = zone is not None and zone.status is LookupStatus.NOT_FOUND and ("zone", "external") in zone.facts
+        if entity.type is kind and external and listed is not None and listed.status is LookupStatus.NOT_FOUND:
+            yield entity
 
 
 def _address(value: str) -> str:
@@ -156,7 +189,7 @@ def _address(value: str) -> str:
 
 def _suggestion(case: str, draft: _Draft, records: Sequence[FindingRecord], site: _Site) -> Suggestion:
     action = ACTIONS[draft.action]
-    parameters: dict[str, str | int] = {"address": draft.address} if draft.address else {}
+    parameters: dict[str, str | int] = {_OUTSIDE[action.takes]: draft.outside} if draft.outside else {}
     if action.minutes:
         parameters["minutes"] = action.minutes
     planned = action.plan(_scene(case, draft, parameters, records, site))
@@ -177,7 +210,7 @@ def _suggestion(case: str, draft: _Draft, records: Sequence[FindingRecord], site
 def _scene(
     case: str, draft: _Draft, parameters: dict[str, str | int], records: Sequence[FindingRecord], site: _Site
 ) -> Scene:
-    """What the case has seen the targets (or the address) with."""
+    """What the case has seen the targets (or what is outside) with."""
     own = {one.name for one in draft.records}
     naming = [record for record in records if _names_it(record, draft, site)]
     near = {one.name for record in naming for one in site.named(record)} - own
@@ -185,6 +218,6 @@ def _scene(
 
 
 def _names_it(record: FindingRecord, draft: _Draft, site: _Site) -> bool:
-    if draft.address:
-        return any(_address(entity.value) == draft.address for entity in record.finding.entities)
+    if draft.outside:
+        return any(draft.outside in (entity.value, _address(entity.value)) for entity in record.finding.entities)
     return any(one in draft.records for one in site.named(record))

@@ -4,14 +4,13 @@ People sign the SHA-256 of these bytes and the approval page is to be rendered f
 read. A proposal without expiry and nonce is a draft: it can be shown and never approved. It names accounts in clear, so it
 belongs beside the ledger; its nonce makes the digest in the ledger a salted commitment.
 
-No text of an alert is in it (P10): targets are names of the inventory, and a parameter is a number or an address in its one
-canonical form (``typed``).
+No text of an alert is in it (P10): targets are names of the inventory, and a parameter is a number, or an address or domain
+in its one canonical form (``typed``).
 """
 
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 from collections.abc import Callable
 from typing import Annotated, Protocol, TypeVar
 
@@ -22,6 +21,7 @@ from countersign.ledger.canonical import encode_value
 from countersign.model.entries import Actor
 from countersign.model.inventory import Criticality
 from countersign.model.responses import Target
+from countersign.model.values import is_address, is_domain
 
 NONCE_CHARS = 32
 """16 random bytes, hex."""
@@ -130,21 +130,18 @@ def read_exactly(decode: Callable[[bytes], _S], data: bytes) -> _S:
     return found
 
 
+_DOMAIN = "domain"
+
+
 def typed(proposal: Proposal) -> Proposal:
-    """The proposal. Raises VerificationError when a parameter is text that is no canonical address (P10)."""
+    """The proposal. Raises VerificationError when a parameter is text that is no canonical address, or, under the name
+    ``domain``, no canonical domain (P10)."""
     for name, value in proposal.parameters.items():
-        if isinstance(value, str) and not _is_address(value):
+        if isinstance(value, str) and not (is_domain(value) if name == _DOMAIN else is_address(value)):
             raise VerificationError(
-                "a parameter is neither a number nor an address", where=name, todo="have it proposed anew"
+                "a parameter is neither a number nor an address nor a domain", where=name, todo="have it proposed anew"
             )
     return proposal
-
-
-def _is_address(text: str) -> bool:
-    try:
-        return str(ipaddress.ip_address(text)) == text and "%" not in text
-    except ValueError:
-        return False
 
 
 def people_needed(targets: tuple[Target, ...]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -19,11 +19,14 @@ class TargetKind(StrEnum):
 
 class Takes(StrEnum):
     """What an action is taken on. ``ADDRESS``: an outside address, at the site's firewalls, which are the targets.
-    ``NOTHING``: no system of the site is touched."""
+    ``DOMAIN``: an outside domain, at its resolvers. ``LOGIN``: an account at a host. ``NOTHING``: no system of the site is
+    touched."""
 
     HOST = "host"
     ACCOUNT = "account"
     ADDRESS = "address"
+    DOMAIN = "domain"
+    LOGIN = "login"
     NOTHING = "nothing"
 
 
@@ -92,6 +95,11 @@ def target_of(record: Asset | Identity) -> Target:
     if isinstance(record, Asset):
         return Target(TargetKind.ASSET, record.name, record.criticality, record.owner, record.addresses)
     return Target(TargetKind.IDENTITY, record.name, record.criticality, record.owner)
+
+
+def aim(parameters: Mapping[str, str | int]) -> str:
+    """What of outside the site an action is about, an address or a domain; "" when it is about a record alone."""
+    return str(parameters.get("address", parameters.get("domain", "")))
 
 
 def moved(targets: Sequence[Target], inventory: Inventory) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from countersign.approvals.status import Status
 from countersign.errors import CountersignError, NotFoundError
 from countersign.model.entries import Actor
 from countersign.model.matters import Given, Line, Sheet
+from countersign.model.responses import aim
 from countersign.store import people, proposals, read_steps, settling
 from countersign.store import tables as t
 from countersign.store.effects import Effect
@@ -113,12 +114,12 @@ def _action(conn: Connection, row: Row[Any], known: Mapping[str, str], now_ms: i
     waits = row.state == Status.PROPOSED.value
     state = "expired" if waits and row.expires_ms <= now_ms else ("waiting" if waits else row.state)
     about = [target.name for target in proposal.targets]
-    address = proposal.parameters.get("address")
+    outside = aim(proposal.parameters)
     return Line(
         number=row.id,
         kind=ACTION,
         what=row.action,
-        about=", ".join(([str(address)] if address else []) + about) or "no system",
+        about=", ".join(([outside] if outside else []) + about) or "no system",
         case=row.case_id,
         asked_by=known.get(row.requester, row.requester),
         asked_by_person=row.requester,
