@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from countersign.actions import ACTIONS
 from countersign.actions.base import Reversal
 from countersign.actions.playbooks import OTHERWISE, PLAYBOOKS, lines
-from countersign.actions.suggest import Suggestion, outside
+from countersign.actions.suggest import Suggestion, outside, outside_domains
 from countersign.approvals.proposal import digest
 from countersign.enrich import SiteData, make_enricher
 from countersign.enrich.base import found
@@ -185,6 +185,46 @@ def test_an_address_is_written_in_one_way() -> None:
     zone = Evidence("assets", one.key, LookupStatus.NOT_FOUND, (("zone", "external"),))
     lists = Evidence("warninglists", one.key, LookupStatus.NOT_FOUND)
     assert outside(record(one, evidence=(zone, lists))) == ["2001:db8::1"]
+
+
+# --- domains and ssh users ----------------------------------------------------------------------------------------
+
+NS = Asset("ns-01", "resolver", "k.curlew", Criticality.MEDIUM, ("192.0.2.53",))
+BAD = "login.bad-harbour.net"
+
+
+def test_an_outside_domain_is_blocked_at_the_inventorys_resolvers() -> None:
+    one = record(entity(EntityType.DOMAIN, BAD), HOST_IN, techniques=("T1568",))
+    found_ones = responses("C-1", [one], Inventory((WS, NS), ()))
+    block = next(s for s in found_ones if s.proposal.action == "block_domain")
+    assert ([target.name for target in block.proposal.targets], block.aim) == (["ns-01"], BAD)
+    assert block.proposal.parameters == {"domain": BAD, "minutes": 240}
+    assert ("block_domain", "ns-01") not in named(responses("C-1", [one], SITE)), "no resolver, no suggestion"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "www.kestrel.example",
+        "google.com",
+        "co.uk",
+        "BAD.net",
+        "bad.net.",
+        "bad.net\n",
+        "*.bad.net",
+        "bücher.com",
+        "10.0.0.1",
+        "",
+    ],
+)
+def test_inside_well_known_and_odd_domains_are_never_blocked(value: str) -> None:
+    assert outside_domains(record(entity(EntityType.DOMAIN, value))) == []
+
+
+def test_an_acting_account_is_refused_over_ssh_at_the_hosts_of_the_finding() -> None:
+    one = record(HOST_IN, USER_ACTING, techniques=("T1021.004",))
+    (refuse,) = [s for s in responses("C-1", [one], SITE) if s.proposal.action == "refuse_ssh_user"]
+    assert [target.name for target in refuse.proposal.targets] == ["j.plover", "ws-103"]
 
 
 # --- nothing out of an alert --------------------------------------------------------------------------------------
