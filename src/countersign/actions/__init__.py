@@ -11,12 +11,19 @@ from typing import Any
 
 from countersign.actions.base import BaseAction, Reversal
 from countersign.actions.block_address import BlockAddress
+from countersign.actions.contain_crowdstrike import ContainCrowdstrike
 from countersign.actions.disable_account import DisableAccount
+from countersign.actions.disable_entra import DisableEntra
+from countersign.actions.isolate_defender import IsolateDefender
 from countersign.actions.isolate_host import IsolateHost
+from countersign.actions.isolate_wazuh import IsolateWazuh
 from countersign.actions.open_ticket import OpenTicket
+from countersign.actions.suspend_okta import SuspendOkta
 from countersign.ports import ActionPlan
 
 _isolate, _disable, _block = IsolateHost(), DisableAccount(), BlockAddress()
+_crowdstrike, _defender, _wazuh = ContainCrowdstrike(), IsolateDefender(), IsolateWazuh()
+_okta, _entra = SuspendOkta(), DisableEntra()
 
 ACTIONS: dict[str, ActionPlan] = {
     "isolate_host": _isolate,
@@ -26,7 +33,30 @@ ACTIONS: dict[str, ActionPlan] = {
     "block_address": _block,
     "unblock_address": Reversal("unblock_address", "Unblock address", "allow ipv4_net or ipv6_net", _block),
     "open_ticket": OpenTicket(),
+    "contain_crowdstrike": _crowdstrike,
+    "lift_crowdstrike": Reversal("lift_crowdstrike", "Lift containment (CrowdStrike)", "allow device", _crowdstrike),
+    "isolate_defender": _defender,
+    "unisolate_defender": Reversal("unisolate_defender", "Release host (Defender)", "allow device", _defender),
+    "isolate_wazuh": _wazuh,
+    "release_wazuh": Reversal("release_wazuh", "Release host (Wazuh)", "allow device", _wazuh),
+    "suspend_okta": _okta,
+    "unsuspend_okta": Reversal("unsuspend_okta", "Unsuspend user (Okta)", "allow account", _okta),
+    "disable_entra": _entra,
+    "enable_entra": Reversal("enable_entra", "Enable account (Entra ID)", "allow account", _entra),
 }
+
+ALTERNATIVES: dict[str, tuple[str, ...]] = {
+    "isolate_host": ("contain_crowdstrike", "isolate_defender", "isolate_wazuh"),
+    "disable_account": ("suspend_okta", "disable_entra"),
+}
+"""Actions that do with a vendor's product what the playbooks ask for in general."""
+
+
+def offered(action: str, on: Collection[str]) -> tuple[str, ...]:
+    """What is suggested where a playbook says ``action``: the alternatives that this site has switched on, in its place
+    unless it is switched on as well."""
+    found = tuple(one for one in ALTERNATIVES.get(action, ()) if one in on)
+    return (action, *found) if action in on or not found else found
 
 
 def switched_on(tables: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
@@ -41,4 +71,4 @@ def standing(on: Collection[str]) -> str:
     return f"Switched on here, and run once approved: {', '.join(ACTIONS[name].title.lower() for name in on)}"
 
 
-__all__ = ["ACTIONS", "BaseAction", "standing", "switched_on"]
+__all__ = ["ACTIONS", "ALTERNATIVES", "BaseAction", "offered", "standing", "switched_on"]
