@@ -52,7 +52,12 @@ class StateHand(BaseHand, Generic[_S, _F]):
             found = self._find(session, target(order))
             seen = self._look(session, found)
             while seen.effect is Effect.UNKNOWN and self.settles and session.deadline.pause():
-                seen = self._look(session, found)
+                try:
+                    seen = self._look(session, found)
+                except TargetFault as fault:
+                    if fault.kind != TargetFault.TIMEOUT:
+                        raise
+                    break  # what was seen last stands: on its way
             return seen
 
     def _undo(self, order: Order) -> None:

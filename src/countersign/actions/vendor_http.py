@@ -13,6 +13,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
@@ -154,6 +155,12 @@ class Deadline:
         return True
 
 
+@cache
+def _public_authorities() -> ssl.SSLContext:
+    """Read once: that takes longer than most calls."""
+    return httpx.create_ssl_context()
+
+
 class Api:
     """Calls of one step. Use it as a context."""
 
@@ -170,9 +177,9 @@ class Api:
             proxy=settings.proxy or None,
         )
 
-    def _trusted(self, ca: str) -> ssl.SSLContext | bool:
+    def _trusted(self, ca: str) -> ssl.SSLContext:
         try:
-            return ssl.create_default_context(cafile=ca) if ca else True
+            return ssl.create_default_context(cafile=ca) if ca else _public_authorities()
         except OSError as error:  # SSLError is one
             raise self._fault(TargetFault.UNREACHABLE, "the certificates to trust cannot be read") from error
 
