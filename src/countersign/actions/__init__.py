@@ -13,17 +13,21 @@ from countersign.actions.base import BaseAction, Reversal
 from countersign.actions.block_address import BlockAddress
 from countersign.actions.contain_crowdstrike import ContainCrowdstrike
 from countersign.actions.disable_account import DisableAccount
+from countersign.actions.disable_aws_key import DisableAwsKey
 from countersign.actions.disable_entra import DisableEntra
 from countersign.actions.isolate_defender import IsolateDefender
 from countersign.actions.isolate_host import IsolateHost
 from countersign.actions.isolate_wazuh import IsolateWazuh
-from countersign.actions.open_ticket import OpenTicket
+from countersign.actions.notify_webhook import NotifyWebhook
+from countersign.actions.open_ticket import CloseTicket, OpenTicket
+from countersign.actions.quarantine_instance import QuarantineInstance
 from countersign.actions.suspend_okta import SuspendOkta
 from countersign.ports import ActionPlan
 
 _isolate, _disable, _block = IsolateHost(), DisableAccount(), BlockAddress()
 _crowdstrike, _defender, _wazuh = ContainCrowdstrike(), IsolateDefender(), IsolateWazuh()
 _okta, _entra = SuspendOkta(), DisableEntra()
+_keys, _instance, _ticket = DisableAwsKey(), QuarantineInstance(), OpenTicket()
 
 ACTIONS: dict[str, ActionPlan] = {
     "isolate_host": _isolate,
@@ -32,7 +36,9 @@ ACTIONS: dict[str, ActionPlan] = {
     "enable_account": Reversal("enable_account", "Enable account", "allow account", _disable),
     "block_address": _block,
     "unblock_address": Reversal("unblock_address", "Unblock address", "allow ipv4_net or ipv6_net", _block),
-    "open_ticket": OpenTicket(),
+    "open_ticket": _ticket,
+    "close_ticket": CloseTicket("close_ticket", "Close ticket", "delete ticket", _ticket),
+    "notify_webhook": NotifyWebhook(),
     "contain_crowdstrike": _crowdstrike,
     "lift_crowdstrike": Reversal("lift_crowdstrike", "Lift containment (CrowdStrike)", "allow device", _crowdstrike),
     "isolate_defender": _defender,
@@ -43,11 +49,16 @@ ACTIONS: dict[str, ActionPlan] = {
     "unsuspend_okta": Reversal("unsuspend_okta", "Unsuspend user (Okta)", "allow account", _okta),
     "disable_entra": _entra,
     "enable_entra": Reversal("enable_entra", "Enable account (Entra ID)", "allow account", _entra),
+    "disable_aws_key": _keys,
+    "enable_aws_key": Reversal("enable_aws_key", "Enable access keys (AWS)", "allow account", _keys),
+    "quarantine_instance": _instance,
+    "release_instance": Reversal("release_instance", "Release instance (AWS)", "allow device", _instance),
 }
 
 ALTERNATIVES: dict[str, tuple[str, ...]] = {
-    "isolate_host": ("contain_crowdstrike", "isolate_defender", "isolate_wazuh"),
-    "disable_account": ("suspend_okta", "disable_entra"),
+    "isolate_host": ("contain_crowdstrike", "isolate_defender", "isolate_wazuh", "quarantine_instance"),
+    "open_ticket": ("notify_webhook",),
+    "disable_account": ("suspend_okta", "disable_entra", "disable_aws_key"),
 }
 """Actions that do with a vendor's product what the playbooks ask for in general."""
 

@@ -25,6 +25,8 @@ class Session(Protocol):
 
 _S = TypeVar("_S", bound=Session)
 _F = TypeVar("_F")
+Opens = Callable[[], AbstractContextManager[_S]]
+"""Opens a session for one step."""
 
 
 class StateHand(BaseHand, Generic[_S, _F]):
@@ -33,7 +35,7 @@ class StateHand(BaseHand, Generic[_S, _F]):
 
     settles = True
 
-    def __init__(self, open_: Callable[[], AbstractContextManager[_S]]) -> None:
+    def __init__(self, open_: Opens[_S]) -> None:
         self._open = open_
 
     def _check(self, order: Order) -> Seen:

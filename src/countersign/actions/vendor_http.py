@@ -82,15 +82,23 @@ def ready(settings: VendorSettings, table: str, *keys: str, addresses: Sequence[
     return True
 
 
-def base_url(text: str, where: str) -> str:
-    """The address without a slash at its end. Raises ConfigError unless it is https, or http to this machine."""
+def base_url(text: str, where: str, *, query: bool = False) -> str:
+    """The address without a slash at its end. query: whether it may have one. Raises ConfigError unless it is https, or
+    http to this machine."""
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname or "", parts.port
     except ValueError as error:
         raise ConfigError("is not an address", where=where, todo="write it as https://host/") from error
     plain = parts.scheme == "http" and _is_loopback(host)
-    odd = parts.username is not None or parts.query or parts.fragment or not host or not text.isascii() or " " in text
+    odd = (
+        parts.username is not None
+        or (parts.query and not query)
+        or parts.fragment
+        or not host
+        or not text.isascii()
+        or " " in text
+    )
     if odd or not (parts.scheme == "https" or plain):
         raise ConfigError("must be https, without user, query or fragment", where=where, todo="write it as https://host/")
     return text.rstrip("/")
@@ -165,7 +173,7 @@ class Api:
     """Calls of one step. Use it as a context."""
 
     def __init__(self, settings: VendorSettings, timeout_s: float) -> None:
-        self._url = base_url(settings.url, "url")
+        self._url = base_url(settings.url, "url", query=True)
         self.where = urlsplit(self._url).netloc
         self.deadline = Deadline(timeout_s)
         self._headers: dict[str, str] = {"Accept": "application/json"}
@@ -205,7 +213,7 @@ class Api:
         try:
             return msgspec.json.decode(body, type=kind)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            what = f"{method} {path[-1]} is answered with something else than expected"
+            what = f"{method} {path[-1] if path else ''} is answered with something else than expected"
             raise TargetFault(TargetFault.REFUSED, what, where=self.where, todo="check `url`") from error
 
     def call(
@@ -221,9 +229,10 @@ class Api:
         sign_in: bool = False,
     ) -> bytes:
         """The body of a 2xx answer. sign_in: any refusal means wrong credentials. Raises TargetFault."""
+        called = f"{method} {path[-1]}" if path else method
         address = "/".join((url.rstrip("/") or self._url, *(quote(part, safe="") for part in path)))
         if self.deadline.left_s <= 0:
-            raise self._fault(TargetFault.TIMEOUT, f"no time was left for {method} {path[-1]}")
+            raise self._fault(TargetFault.TIMEOUT, f"no time was left for {called}")
         try:
             with self._client.stream(
                 method,
@@ -235,15 +244,15 @@ class Api:
                 auth=basic,
                 timeout=self.deadline.left_s,
             ) as answer:
-                body = self._body(answer, f"{method} {path[-1]}")
+                body = self._body(answer, called)
                 status = answer.status_code
         except httpx.TimeoutException as error:
-            raise self._fault(TargetFault.TIMEOUT, f"{method} {path[-1]} was not answered in time") from error
+            raise self._fault(TargetFault.TIMEOUT, f"{called} was not answered in time") from error
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-            what = f"{method} {path[-1]} could not be sent ({type(error).__name__})"
+            what = f"{called} could not be sent ({type(error).__name__})"
             raise self._fault(TargetFault.UNREACHABLE, what) from error
         if not 200 <= status < 300:
-            raise self._fault(_kind(status, sign_in=sign_in), f"{method} {path[-1]} is answered with {status}{_code(body)}")
+            raise self._fault(_kind(status, sign_in=sign_in), f"{called} is answered with {status}{_code(body)}")
         return body
 
     def _body(self, answer: httpx.Response, what: str) -> bytes:
