@@ -8,6 +8,7 @@ and be asked.
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from msgspec.structs import replace
