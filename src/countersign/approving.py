@@ -212,7 +212,7 @@ class Approving:
         if detail.case.status is CaseStatus.MERGED:
             raise ConflictError("case was merged", where=case_id, todo=f"propose it for {detail.case.merged_into}")
         lease = granted.of(Operation.PROPOSE, grant.case(case_id))
-        return suggest(case_id, detail.records, inventory.load(conn), lease, granted.use)
+        return suggest(case_id, detail.records, inventory.load(conn), lease, granted.use, self.runs)
 
     def _terms(self, action: str) -> Terms:
         config = self._site.config.approvals

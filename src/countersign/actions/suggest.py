@@ -9,11 +9,11 @@ holds it.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
-from countersign.actions import ACTIONS
+from countersign.actions import ACTIONS, offered
 from countersign.actions.playbooks import lines
 from countersign.approvals.proposal import Proposal, digest, people_needed
 from countersign.authority import grant
@@ -39,7 +39,8 @@ _EXACT = frozenset({"name", "alias", "host label", "address"})
 
 class Suggestion(msgspec.Struct, frozen=True):
     """A draft with why it is suggested. because: ATT&CK ids; findings: their findings. people: who would have to approve.
-    digest: of the draft; the one that people sign will differ, by expiry and nonce."""
+    digest: of the draft; the one that people sign will differ, by expiry and nonce. proven: "" when the action is run
+    against the real thing in our tests, else what it was tested with."""
 
     title: str
     verb: str
@@ -49,6 +50,7 @@ class Suggestion(msgspec.Struct, frozen=True):
     people: int
     digest: str
     proposal: Proposal
+    proven: str = ""
 
     @property
     def approvers(self) -> str:
@@ -75,10 +77,15 @@ class _Draft(msgspec.Struct):
 
 
 def suggest(
-    case: str, records: Sequence[FindingRecord], inventory: Inventory, lease: VerifiedLease | None, use: Use
+    case: str,
+    records: Sequence[FindingRecord],
+    inventory: Inventory,
+    lease: VerifiedLease | None,
+    use: Use,
+    on: Collection[str] = (),
 ) -> tuple[Suggestion, ...]:
-    """Responses to a case's findings, those to the strongest finding first. A finding called benign suggests none. Raises
-    LeaseRefused unless the investigator's lease covers this case."""
+    """Responses to a case's findings, those to the strongest finding first. A finding called benign suggests none. on: the
+    actions that this site carries out. Raises LeaseRefused unless the investigator's lease covers this case."""
     demand(lease, Operation.PROPOSE, grant.case(case), use)
     site = _Site(inventory)
     drafts: dict[tuple[str, ...], _Draft] = {}
@@ -86,7 +93,7 @@ def suggest(
         if record.verdict.label is Label.BENIGN:
             continue
         for ident, actions in lines(record.finding.techniques, record.finding.tactics):
-            for action in actions:
+            for action in (one for name in actions for one in offered(name, on)):
                 _draft(drafts, action, ident, record, site)
     ordered = sorted(drafts.values(), key=lambda draft: not ACTIONS[draft.action].impactful)
     return tuple(_suggestion(case, draft, records, site) for draft in ordered)
@@ -204,6 +211,7 @@ def _suggestion(case: str, draft: _Draft, records: Sequence[FindingRecord], site
         people=people_needed(targets),
         digest=digest(proposal),
         proposal=proposal,
+        proven=action.proven,
     )
 
 

@@ -54,7 +54,7 @@ def show(ident: Annotated[str, typer.Argument(metavar="ID")], data: DataOption =
         detail = read_case.case_detail(conn, ident)
         known = inventory.load(conn)
         granted = site.case_grant(detail.case.id)
-        says = standing(switched_on(site.config.actions))
+        on = switched_on(site.config.actions)
     if json:
         emit(detail)
         return
@@ -74,14 +74,22 @@ def show(ident: Annotated[str, typer.Argument(metavar="ID")], data: DataOption =
         table(("condition", "outcome", "have", "need"), conditions, title="Gate")
     if not granted.refusals:
         lease = granted.of(Operation.PROPOSE, resource(row.id))
-        _show_responses(suggest(row.id, detail.records, known, lease, granted.use), says)
+        _show_responses(suggest(row.id, detail.records, known, lease, granted.use, on), standing(on))
 
 
 def _show_responses(responses: Sequence[Suggestion], says: str) -> None:
     """Each suggested response with what it would do; and what may run here."""
     columns = ("response", "target", "would", "hits", "undo", "to approve", "draft")
     rows = [
-        (r.title, r.target, r.proposal.plan, "; ".join(r.proposal.blast_radius), r.proposal.undo, r.people, r.digest[:12])
+        (
+            r.title + (f" ({r.proven})" if r.proven else ""),
+            r.target,
+            r.proposal.plan,
+            "; ".join(r.proposal.blast_radius),
+            r.proposal.undo,
+            r.people,
+            r.digest[:12],
+        )
         for r in responses
     ]
     if rows:

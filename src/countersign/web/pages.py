@@ -143,13 +143,12 @@ class Pages:
         lease = granted.of(Operation.SUMMARISE, resource(row.id))
         return case_view.drawn_from(row, records, summarise(row.id, records, lease, granted.use))
 
-    @staticmethod
     def _responses(
-        row: read.CaseRow, records: Sequence[FindingRecord], known: Inventory, granted: Grant
+        self, row: read.CaseRow, records: Sequence[FindingRecord], known: Inventory, granted: Grant
     ) -> tuple[Suggestion, ...]:
         if granted.refusals:
             return ()
-        return suggest(row.id, records, known, granted.of(Operation.PROPOSE, resource(row.id)), granted.use)
+        return suggest(row.id, records, known, granted.of(Operation.PROPOSE, resource(row.id)), granted.use, self.runs)
 
     # --- a case ---------------------------------------------------------------------------------------------------
 
