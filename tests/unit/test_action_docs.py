@@ -12,8 +12,15 @@ import pytest
 
 import countersign.actions as room
 from countersign.actions import ACTIONS
+from countersign.actions.hand import BaseHand, Cover
 from countersign.actions.playbooks import PLAYBOOKS, lines
+from countersign.authority.agents import Operation
+from countersign.authority.grant import Part, alone, running
+from countersign.authority.terms import LeaseRefused, Use
+from countersign.errors import TargetFault
 from countersign.model.attack import technique_names
+from countersign.model.inventory import Identity
+from countersign.model.responses import Effect, Order
 from tests.contract import test_action_contract as contract
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "add-an-action.md"
@@ -53,13 +60,37 @@ def test_the_page_works_as_written() -> None:
     action = ACTIONS[NAME]
     assert action.name == NAME
     contract.test_it_says_what_it_is(action)
-    contract.test_it_plans_and_can_do_nothing_else(action)
+    contract.test_it_does_nothing_until_the_site_turns_it_on(action)
+    contract.test_what_takes_it_back_is_an_action_too(action)
     contract.test_the_plan_names_its_targets_its_undo_and_whom_it_hits(action)
     assert "T1539" in technique_names()
     assert lines(("T1539",), ()) == (("T1539", (NAME,)),)
 
 
-def test_the_page_says_plainly_that_nothing_runs_and_names_things_that_exist() -> None:
+@pytest.mark.usefixtures("registered")
+def test_its_hand_acts_under_a_lease_and_is_probed(tmp_path: Path) -> None:
+    for block in blocks()[1:]:
+        exec(compile(block, str(PAGE), "exec"), {})
+    action = ACTIONS[NAME]
+    (tmp_path / "m.heron.session").touch()
+    hand = action.hand(action.settings(run=True, folder=str(tmp_path)), contract.Silent())
+    assert isinstance(hand, BaseHand)
+    order = Order("d" * 64, 7, NAME, "C-1001", (Identity("m.heron"),), {})
+    use = Use("action-7", 1_000, "C-1001")
+    with pytest.raises(LeaseRefused):
+        hand.do(order, Cover(None, use))
+    assert (tmp_path / "m.heron.session").exists()
+    granted = alone(use, "responder", [Part("responder", Operation.RUN, (running(NAME),))])
+    cover = Cover(granted.of(Operation.RUN, running(NAME)), use)
+    assert hand.check(order, cover).effect is Effect.ABSENT
+    hand.do(order, cover)
+    assert hand.probe(order, cover).effect is Effect.HOLDS
+    outside = Order("d" * 64, 7, NAME, "C-1001", (Identity("../etc/passwd"),), {})
+    with pytest.raises(TargetFault):
+        hand.do(outside, cover)
+
+
+def test_the_page_names_things_that_exist() -> None:
     text = PAGE.read_text("utf-8")
     assert "nothing runs" in text
     assert len(blocks()) == 3
