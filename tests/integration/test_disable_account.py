@@ -1,0 +1,128 @@
+"""Accounts on real directories: the person gets in → refused → gets in again, and the probe says so each time."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+import pytest
+
+from countersign.actions import ACTIONS
+from countersign.actions.hand import BaseHand
+from countersign.errors import ConfigError, TargetFault
+from countersign.model.inventory import Identity
+from countersign.model.responses import Effect
+from tests.directories import PERSON, SECRETS, Place, openldap, samba
+from tests.namespaces import Driven, fault, order
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Knowing:
+    """A site that knows the secrets of these tests."""
+
+    timeout_s: float = 4.0
+
+    def secret(self, reference: str) -> str:
+        return SECRETS[reference]
+
+
+def driven(place: Place, action: str = "disable_account", name: str = PERSON, **more: object) -> Driven:
+    made = ACTIONS[action].hand(msgspec.convert(place.table | more, ACTIONS[action].settings), Knowing(1.0 if more else 4.0))
+    assert isinstance(made, BaseHand)
+    return Driven(made, order(action, Identity(name)))
+
+
+@pytest.fixture(scope="module")
+def ldap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with openldap(tmp_path_factory.mktemp("ol")) as place:
+        yield place
+
+
+@pytest.fixture(scope="module")
+def domain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with samba(tmp_path_factory.mktemp("ad")) as place:
+        yield place
+
+
+def out_and_back(place: Place) -> None:
+    """Locked by the action, let in again by its reversal; twice is as once."""
+    lock, unlock = driven(place), driven(place, "enable_account")
+    assert place.lets_in()
+    assert lock.check().effect is Effect.ABSENT
+    lock.do()
+    lock.do()
+    assert not place.lets_in()
+    assert lock.probe().effect is Effect.HOLDS
+    assert lock.check().effect is Effect.HOLDS
+    unlock.do()
+    unlock.do()
+    assert place.lets_in()
+    assert unlock.probe().effect is Effect.HOLDS
+    assert lock.probe().effect is Effect.ABSENT
+
+
+def test_openldap_locks_and_unlocks(ldap: Place) -> None:
+    out_and_back(ldap)
+
+
+@pytest.mark.root
+def test_active_directory_disables_and_enables(domain: Place) -> None:
+    out_and_back(domain)
+
+
+def test_a_directory_without_a_default_policy_takes_the_lock_and_lets_the_person_in(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with openldap(tmp_path_factory.mktemp("bare"), policy=False) as place:
+        lock = driven(place)
+        lock.do()
+        assert place.lets_in(), "the lock was accepted and means nothing"
+        seen = lock.probe()
+        assert seen.effect is Effect.ABSENT
+        assert "no password policy is in force" in seen.detail
+
+
+def test_a_directory_that_does_not_say_so_is_not_taken_at_its_word(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with openldap(tmp_path_factory.mktemp("quiet"), use_lockout=False) as place:
+        lock = driven(place)
+        lock.do()
+        seen = lock.probe()
+        assert seen.effect is Effect.UNKNOWN
+        assert "olcPPolicyUseLockout" in seen.detail
+
+
+def test_each_trouble_has_its_kind_and_changes_nothing(ldap: Place) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nobody = f"ldap://127.0.0.1:{free.getsockname()[1]}"
+    assert fault(driven(ldap, url=nobody)).kind == TargetFault.UNREACHABLE
+    assert fault(driven(ldap, password="env:WRONG")).kind == TargetFault.CREDENTIALS
+    assert fault(driven(ldap, name="nobody.here")).kind == TargetFault.MISSING
+    reader = {"bind_dn": "cn=reader,dc=kestrel,dc=example"}
+    assert fault(driven(ldap, **reader)).kind in {TargetFault.DENIED, TargetFault.MISSING}
+    assert ldap.lets_in()
+
+
+def test_a_directory_that_stops_answering_ends_in_time(ldap: Place) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"ldap://127.0.0.1:{silent.getsockname()[1]}"
+        assert fault(driven(ldap, url=url)).kind in {TargetFault.TIMEOUT, TargetFault.UNREACHABLE}
+
+
+@pytest.mark.parametrize(
+    "name", ["*", "j.plover)(uid=*", "j.pl*", "\\6a.plover", "j.plover\0", "", ")(|(uid=*", "uid=j.plover"]
+)
+def test_a_name_with_filter_syntax_is_a_name_and_nothing_else(ldap: Place, name: str) -> None:
+    assert fault(driven(ldap, name=name)).kind in {TargetFault.MISSING, TargetFault.REFUSED}
+    assert ldap.lets_in()
+
+
+def test_a_password_never_crosses_a_network_in_clear(ldap: Place) -> None:
+    with pytest.raises(ConfigError, match="in clear"):
+        driven(ldap, url="ldap://directory.example")
