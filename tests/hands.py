@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 
 from countersign.actions import ACTIONS
-from countersign.actions.hand import BaseHand, Cover, resource
+from countersign.actions.hand import BaseHand, Cover
 from countersign.authority.agents import Operation
 from countersign.authority.grant import Part, alone
+from countersign.authority.grant import running as resource
 from countersign.authority.terms import Use
 from countersign.model.inventory import Asset, Identity
 from countersign.model.responses import Order, Seen
