@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from countersign.actions import ACTIONS, standing, switched_on
+from countersign.actions import ACTIONS, ocsf_remediation, openc2, standing, switched_on
 from countersign.actions.playbooks import OTHERWISE, PLAYBOOKS
 from countersign.cli.common import DataOption, JsonOption, emit, note, opened, table
 from countersign.config import data_dir, load
+from countersign.errors import UsageError
 from countersign.ports import ActionPlan
 
 
@@ -21,6 +23,7 @@ def register(app: typer.Typer) -> None:
     group.command()(show)
     group.command()(undo)
     group.command()(run)
+    group.command()(export)
     app.add_typer(group, name="actions")
 
 
@@ -89,6 +92,36 @@ def run(data: DataOption = None) -> None:
     with opened(data) as site:
         taken = Runner(site).step()
     note(f"{taken} taken further")
+
+
+class Format(StrEnum):
+    """What an action is written as."""
+
+    OPENC2 = "openc2"
+    OCSF = "ocsf"
+
+
+def export(
+    number: Annotated[int, typer.Argument(metavar="ID")],
+    form: Annotated[Format, typer.Option("--format", help="openc2: commands; ocsf: what was done, as class 7001.")],
+    data: DataOption = None,
+) -> None:
+    """Write a proposed action as OpenC2 commands, or one that was carried out as an OCSF Remediation Activity."""
+    from countersign.store import proposals, read_performed  # noqa: PLC0415 - keeps `--help` quick
+    from countersign.store.engine import reading  # noqa: PLC0415
+
+    with opened(data) as site, reading(site.engine) as conn:
+        held = proposals.held(conn, number)
+        done = read_performed.performed(conn, number)
+    action = ACTIONS.get(held.proposal.action)
+    if action is None:
+        raise UsageError(f"no action is called {held.proposal.action!r} here", where=str(number), todo="update Countersign")
+    if form is Format.OPENC2:
+        emit(openc2.commands(action, held.proposal))
+    elif done is None:
+        raise UsageError("it was not carried out, so there is no activity", where=str(number), todo="use --format openc2")
+    else:
+        emit(ocsf_remediation.event(action, held.proposal, number, held.state, done.seen, done.started_ms, done.probed_ms))
 
 
 def _state(action: ActionPlan, on: bool) -> str:

@@ -53,6 +53,7 @@ RULES: dict[str, Rule] = {
     "agents retire": _RUN,
     "propose": Rule(Right.PROPOSE),
     "actions show": _READ,
+    "actions export": _READ,
     "actions undo": Rule(Right.PROPOSE),
     "actions run": Rule(Right.ADMINISTER, signed=True),
     "approve": Rule(Right.APPROVE, signed=True),
