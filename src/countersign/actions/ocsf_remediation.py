@@ -17,7 +17,7 @@ from countersign.ports import ActionPlan
 OCSF_VERSION = "1.8.0"
 _CLASS = 7001
 _ISOLATE, _EVICT, _RESTORE, _OTHER = (1, "Isolate"), (2, "Evict"), (3, "Restore"), (99, "Notify")
-_ACTIVITY = {Takes.HOST: _ISOLATE, Takes.ACCOUNT: _EVICT, Takes.NOTHING: _OTHER}
+_ACTIVITY = {"account": _EVICT, "login": _EVICT}
 _STATUS = {Effect.HOLDS: (1, "Success"), Effect.ABSENT: (2, "Failure"), Effect.UNKNOWN: (0, "Unknown")}
 _D3FEND = {
     (Takes.HOST, False): ("Isolate", "D3-NI", "Network Isolation"),
@@ -78,7 +78,7 @@ def event(
 def _activity(action: ActionPlan, *, back: bool) -> tuple[int, str]:
     if action.takes is Takes.NOTHING:
         return _OTHER
-    return _RESTORE if back else _ACTIVITY.get(action.takes, _ISOLATE)
+    return _RESTORE if back else _ACTIVITY.get(action.takes.value, _ISOLATE)
 
 
 def _countermeasures(action: ActionPlan, *, back: bool) -> list[dict[str, Any]]:
@@ -92,9 +92,7 @@ def _countermeasures(action: ActionPlan, *, back: bool) -> list[dict[str, Any]]:
 
 def _observables(proposal: Proposal) -> list[dict[str, Any]]:
     kinds = {TargetKind.ASSET: (1, "Hostname"), TargetKind.IDENTITY: (4, "User Name")}
-    made = [
-        {"type_id": kinds[one.kind][0], "type": kinds[one.kind][1], "value": one.name} for one in proposal.targets
-    ]
+    made = [{"type_id": kinds[one.kind][0], "type": kinds[one.kind][1], "value": one.name} for one in proposal.targets]
     if address := proposal.parameters.get("address"):
         made.append({"type_id": 2, "type": "IP Address", "value": str(address)})
     if domain := proposal.parameters.get("domain"):
