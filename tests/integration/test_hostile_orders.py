@@ -39,7 +39,8 @@ PIECES = [
     "ws-103", "; reboot", "$(id)", "`id`", "&& nft flush ruleset", "| sh", "\n", "\r\n", "\0", "'", '"', "\\",
     "{ 0.0.0.0/0 }", "accept", "-oProxyCommand=id", "--", "../", "*", "%h", "@", "\u202e", "ﬁ", "１２７.0.0.1", "games", "#",
     "$INCLUDE /etc/passwd", "127.0.0.1", "0.0.0.0", "203.0.113.9", "::1", "2001:DB8::1", "fe80::1%eth0",
-    "10.0.0.1 }; flush ruleset", "evil.example", "evil.example.", "xn--", "EVIL.example", "evil.example A 1.2.3.4", "*.example",
+    "10.0.0.1 }; flush ruleset", "evil.example", "evil.example.", "xn--", "EVIL.example",
+    "evil.example A 1.2.3.4", "*.example",
 ]  # fmt: skip
 hostile = st.lists(st.sampled_from(PIECES) | st.text(max_size=6), max_size=3).map("".join)
 FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
