@@ -25,7 +25,7 @@ from countersign.model.inventory import Asset, Identity
 from countersign.model.responses import Effect, Order, Plan, Scene, Seen, Takes
 from countersign.ports import Reach
 
-RETRY_S = (0.1, 0.2, 0.4)
+RETRY_S = (0.1, 0.2, 0.4, 0.8, 1.6)
 """Waits between knocks that nobody answers: an sshd that reloads does not listen for a moment."""
 _ACCEPTED, _DENIED = "Server accepts key", "Permission denied"
 
@@ -97,10 +97,12 @@ class Refusing(BaseHand):
     def _do(self, order: Order) -> None:
         login = self._login(order)
         self._file(order).put(login)
+        self._settled(order)
 
     def _undo(self, order: Order) -> None:
         login = self._login(order)
         self._file(order).drop(login)
+        self._settled(order)
 
     def _probe(self, order: Order) -> Seen:
         """Our own account is asked for too: a server that takes the key from nobody says nothing about anybody."""
@@ -125,6 +127,20 @@ class Refusing(BaseHand):
                 return _ACCEPTED in said
             time.sleep(wait_s)
         raise knock.lost(said)
+
+    def _settled(self, order: Order) -> None:
+        """Come in once more: an sshd told to reload while it still does ends instead of reloading."""
+        shell = self._line.to(exact.one_asset(order))
+        for wait_s in RETRY_S:
+            try:
+                shell.must(("true",))
+            except TargetFault as fault:
+                if fault.kind != TargetFault.UNREACHABLE:
+                    raise
+                time.sleep(wait_s)
+            else:
+                return
+        shell.must(("true",))
 
     def _file(self, order: Order) -> OwnFile:
         one = self._settings
