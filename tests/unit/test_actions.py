@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 
 from countersign.actions import ACTIONS
 from countersign.actions.base import Reversal
+from countersign.actions.ocsf_remediation import event
+from countersign.actions.openc2 import commands
 from countersign.actions.playbooks import OTHERWISE, PLAYBOOKS, lines
 from countersign.actions.suggest import Suggestion, outside, outside_domains
-from countersign.approvals.proposal import digest
+from countersign.approvals.proposal import Proposal, digest
+from countersign.approvals.status import Status
 from countersign.enrich import SiteData, make_enricher
 from countersign.enrich.base import found
 from countersign.model.alerts import Severity
@@ -24,8 +27,10 @@ from countersign.model.evidence import Evidence, LookupStatus
 from countersign.model.findings import Finding
 from countersign.model.inventory import Asset, Criticality, Identity, Inventory
 from countersign.model.records import FindingRecord
+from countersign.model.responses import Effect, Seen, Target, TargetKind
 from countersign.model.verdicts import Counterfactual, Label, Verdict
 from tests.fakes import responses
+from tests.unit.test_ocsf_export import validator
 
 WS = Asset("ws-103", "workstation", "j.plover", Criticality.LOW, ("10.20.10.103",), ("ws-103.kestrel.example",))
 DC = Asset("dc-01", "domain-controller", "s.avocet", Criticality.CRITICAL, ("10.20.20.11",))
@@ -265,3 +270,30 @@ def test_techniques_come_before_tactics_and_parents_stand_in() -> None:
     assert lines(("T1003.001",), ("TA0043",)) == (("T1003", PLAYBOOKS["T1003"]),)
     assert lines(("T9999",), ("TA0011",)) == (("TA0011", PLAYBOOKS["TA0011"]),)
     assert lines((), ()) == (("", OTHERWISE),)
+
+
+def test_a_proposal_is_exported_as_openc2_commands_one_for_each_target() -> None:
+    firewalls = tuple(Target(TargetKind.ASSET, name, Criticality.MEDIUM) for name in ("fw-01", "fw-02"))
+    block = Proposal("block_address", {"address": "203.0.113.9", "minutes": 30}, firewalls, "C-1", "p", "u", ("b",))
+    found = commands(ACTIONS["block_address"], block)
+    assert [one["actuator"]["x-countersign"]["hostname"] for one in found] == ["fw-01", "fw-02"]
+    assert {one["target"]["ipv4_net"] for one in found} == {"203.0.113.9/32"}
+    assert {one["args"]["duration"] for one in found} == {1_800_000}
+    host = Proposal("isolate_host", {"minutes": 240}, firewalls[:1], "C-1", "p", "u", ("b",))
+    (one,) = commands(ACTIONS["isolate_host"], host)
+    assert (one["action"], one["target"]) == ("contain", {"device": {"hostname": "fw-01"}})
+
+
+@pytest.mark.parametrize("name", sorted(ACTIONS))
+@pytest.mark.parametrize("effect", list(Effect))
+def test_what_was_carried_out_is_a_valid_ocsf_remediation_activity(name: str, effect: Effect) -> None:
+    targets = (
+        Target(TargetKind.ASSET, "file-01", Criticality.HIGH),
+        Target(TargetKind.IDENTITY, "k.curlew", Criticality.LOW),
+    )
+    proposal = Proposal(
+        name, {"address": "203.0.113.9", "domain": "evil.example"}, targets, "C-1", "plan", "undo", ("line",)
+    )
+    made = event(ACTIONS[name], proposal, 7, Status.PROBED_OK, Seen(effect, "seen"), 1_790_000_000_000, 1_790_000_000_900)
+    assert list(validator("remediation_activity").iter_errors(made)) == []
+    assert made["class_uid"] == 7001

@@ -31,6 +31,7 @@ VECTORS = Path(__file__).resolve().parents[1] / "vectors" / "sources"
 
 
 @cache
+@cache
 def validator(name: str) -> Draft202012Validator:
     schema = OcsfJsonSchemaEmbedded(get_ocsf_schema(version=OCSF_VERSION))
     return Draft202012Validator(schema.get_class_schema(class_name=name, profiles=[]))
