@@ -13,7 +13,7 @@ from countersign.model.inventory import Asset
 from countersign.model.responses import Effect
 from tests.namespaces import NFT, Driven, Lan, fault, hand_of, http_in, http_status, lan, order, running, sh
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.xdist_group("network")]  # one at a time: they share this machine
 HTTP = 8080
 FOUR, SIX, OTHER = "203.0.113.9", "2001:db8:ffff::9", "203.0.113.10"
 

@@ -17,7 +17,7 @@ from countersign.model.inventory import Asset
 from countersign.model.responses import Effect
 from tests.namespaces import Driven, Lan, fault, hand_of, lan, need_root_and, order, running
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.xdist_group("network")]  # one at a time: they share this machine
 BAD, GOOD, TRUE = "login.bad-harbour.net", "good-harbour.net", "203.0.113.9"
 
 

@@ -17,7 +17,7 @@ from countersign.model.responses import Effect
 from tests.directories import PERSON, SECRETS, Place, openldap, samba
 from tests.namespaces import Driven, fault, order
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("directories")]
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from countersign.model.inventory import Asset, Identity
 from countersign.model.values import is_address, is_domain
 from tests.namespaces import Driven, Sshd, hand_of, order, sshd
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.xdist_group("network")]  # one at a time: they share this machine
 HERE = "127.0.0.1"
 NOTED = """#!/usr/bin/env python3
 import json, os, sys

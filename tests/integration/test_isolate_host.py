@@ -31,7 +31,7 @@ from tests.namespaces import (
     sshd,
 )
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.xdist_group("network")]  # one at a time: they share this machine
 HTTP, MANAGED = 8080, 2222
 
 

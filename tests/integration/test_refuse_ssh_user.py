@@ -15,7 +15,7 @@ from countersign.model.inventory import Asset, Identity
 from countersign.model.responses import Effect
 from tests.namespaces import Driven, Sshd, fault, hand_of, order, sh, sshd
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.xdist_group("network")]  # one at a time: they share this machine
 HOST = Asset("jump-01", "bastion", addresses=("127.0.0.1",))
 GAMES, NEWS = Identity("games"), Identity("news")
 

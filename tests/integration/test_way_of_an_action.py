@@ -18,7 +18,7 @@ from tests import fakes
 from tests.integration.test_proposals import ADA, BEA, CYN, Room
 from tests.namespaces import Lan, http_in, http_status, lan, need_root_and, running
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.xdist_group("network")]  # one at a time: they share this machine
 HTTP, MANAGED = 8080, 2222
 
 
