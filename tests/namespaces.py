@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
@@ -101,6 +102,9 @@ def order(action: str, *records: Asset | Identity, **parameters: str | int) -> O
     return Order("0" * 64, 1, action, "C-1", records, parameters)
 
 
+_NUMBERS = count(os.getpid() * 7)
+
+
 @dataclass
 class Lan:
     """Namespaces on one bridge; this machine is in it too. number: one network for each that is alive."""
@@ -139,10 +143,13 @@ class Lan:
 def lan() -> Iterator[Lan]:
     """Namespaces that are gone afterwards."""
     need_root_and("ip", "nft")
-    made = Lan(os.getpid() % 250 + 1)
-    bridge = f"cs{made.number}"
-    done = subprocess.run(["ip", "link", "add", bridge, "type", "bridge"], capture_output=True, text=True, check=False)
-    if done.returncode:
+    for _ in range(20):  # one that nobody has: what was deleted goes in its own time
+        made = Lan(next(_NUMBERS) % 250 + 1)
+        bridge = f"cs{made.number}"
+        done = subprocess.run(["ip", "link", "add", bridge, "type", "bridge"], capture_output=True, text=True, check=False)
+        if not done.returncode:
+            break
+    else:
         pytest.skip(f"no network can be made here: {done.stderr.strip()}")
     try:
         sh("ip", "address", "add", f"{made.here}/24", "dev", bridge)
@@ -150,6 +157,7 @@ def lan() -> Iterator[Lan]:
         yield made
     finally:
         for name in made.made:
+            subprocess.run(["ip", "link", "del", name.replace("-", "")], check=False, capture_output=True)
             subprocess.run(["ip", "netns", "del", name], check=False)
         subprocess.run(["ip", "link", "del", bridge], check=False)
 

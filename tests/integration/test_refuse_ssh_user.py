@@ -14,6 +14,7 @@ from countersign.errors import ConfigError, TargetFault
 from countersign.model.inventory import Asset, Identity
 from countersign.model.responses import Effect
 from tests.namespaces import Driven, Sshd, fault, hand_of, order, sh, sshd
+from tests.oidc_provider import free_port
 
 pytestmark = [pytest.mark.root, pytest.mark.xdist_group("network")]  # one at a time: they share this machine
 HOST = Asset("jump-01", "bastion", addresses=("127.0.0.1",))
@@ -29,7 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     with TemporaryDirectory(prefix="countersign-keys-") as open_to_all:  # sshd reads it as the account that knocks
         Path(open_to_all).chmod(0o755)
         key = shutil.copy(folder / "probe.pub", open_to_all)
-        with sshd(folder, "127.0.0.1", 42022, f"AuthorizedKeysFile {folder / 'keys'} {key}") as made:
+        with sshd(folder, "127.0.0.1", free_port(), f"AuthorizedKeysFile {folder / 'keys'} {key}") as made:
             yield made
 
 
