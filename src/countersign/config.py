@@ -165,6 +165,8 @@ def secret(reference: str, key: str, environ: Mapping[str, str] = os.environ) ->
         if name not in environ:
             raise ConfigError(f"environment variable {name} is not set", where=key, todo="set it, or name another")
         return environ[name]
+    if kind != "file":  # perhaps the secret itself: it is not quoted
+        raise ConfigError("is no reference", where=key, todo="write env:NAME or file:PATH, never the secret itself")
     try:
         return Path(name).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

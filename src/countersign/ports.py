@@ -46,7 +46,7 @@ class Reach(Protocol):
         ...
 
     def secret(self, reference: str) -> str:
-        """The secret behind ``env:NAME``, ``file:PATH`` or ``keyring:NAME``. Raises ConfigError; never logged."""
+        """The secret behind ``env:NAME`` or ``file:PATH``. Raises ConfigError; never logged."""
         ...
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from countersign.config import FILE, TEMPLATE, Config, data_dir, load
+from countersign.config import FILE, TEMPLATE, Config, data_dir, load, secret
 from countersign.errors import ConfigError
 
 
@@ -64,3 +64,10 @@ def test_the_data_directory_is_chosen_then_environment_then_platform(tmp_path: P
     assert data_dir(tmp_path, {"COUNTERSIGN_DATA_DIR": "/elsewhere"}) == tmp_path
     assert data_dir(None, {"COUNTERSIGN_DATA_DIR": "/elsewhere"}) == Path("/elsewhere")
     assert data_dir(None, {}).name == "countersign"
+
+
+def test_a_secret_in_place_of_a_reference_is_refused_and_not_quoted() -> None:
+    with pytest.raises(ConfigError, match="is no reference") as caught:
+        secret("hunter2:swordfish", "actions.x.password")
+    assert "swordfish" not in str(caught.value)
+    assert "hunter2" not in str(caught.value)
