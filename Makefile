@@ -43,7 +43,7 @@ screenshots: $(DEV) ## take the pictures of the documentation from the running d
 	$(BIN)/python docs/images/take.py
 
 lock: ## resolve the lock files anew (needs uv); versions and hashes, no addresses
-	uv pip compile -q pyproject.toml --extra prove --group build --python-version 3.11 --universal --generate-hashes --no-emit-index-url --no-header -o requirements.lock
+	uv pip compile -q pyproject.toml --extra prove --extra report --group build --python-version 3.11 --universal --generate-hashes --no-emit-index-url --no-header -o requirements.lock
 	uv pip compile -q pyproject.toml --extra learn --group build --group dev --python-version 3.11 --universal --generate-hashes --no-emit-index-url --no-header -o requirements-dev.lock
 	uv pip compile -q --group node --python-version 3.11 --universal --generate-hashes --no-emit-index-url --no-header -o requirements-node.lock
 
