@@ -9,17 +9,21 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import Progress
 
 from countersign import config
 from countersign.cli.common import DataOption, JsonOption, emit, table
 from countersign.errors import UsageError
+from countersign.ledger import handover
+from countersign.ledger.findings import Problem
 from countersign.ledger.note import VerifierKey, parse_vkey
 from countersign.ledger.proof import format_proof, make_proof
 from countersign.ledger.record import RecordReader
 from countersign.ledger.verify import Report
 from countersign.ledger.verify import verify as verify_log
+from countersign.store import rotation
 from countersign.store.keys import VKEY_FILE
 from countersign.store.ledger_rows import open_record
 from countersign.store.tiles import TileDir
@@ -46,8 +50,11 @@ def verify(
     """Check signature, every entry, both roots, and the database beside the log; exit 1 when anything is wrong."""
     log, keys, record = _open(path, data, key)
     older = _read(since, "an older checkpoint") if since is not None else None
+    trust = handover.follow(keys, rotation.published(log))
     with _progress() as progress:
-        report = verify_log(log, keys, record=record, since=older, progress=progress)
+        report = verify_log(log, trust.older, record=record, since=older, progress=progress)
+    if report.ok and (wrong := handover.refused(log.checkpoint() or b"", trust)):
+        report = replace(report, ok=False, problems=(Problem(None, wrong),))
     if json:
         emit(report)
     else:
@@ -65,7 +72,7 @@ def proof(
 ) -> None:
     """Print the proof that one entry is in the log (c2sp.org/tlog-proof@v1), for use without the log."""
     log, keys, _ = _open(path, data, key)
-    made, entry = make_proof(log, index, keys)
+    made, entry = make_proof(log, index, handover.follow(keys, rotation.published(log)).older)
     if json:
         emit({"index": index, "entry": entry.decode(), "proof": format_proof(made)})
     else:
