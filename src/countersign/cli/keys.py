@@ -1,4 +1,4 @@
-"""``countersign keys``: the log's key, and its rotation."""
+"""``countersign keys``: the log's key, and its rotation; ``countersign stamp``: a third party's word on when."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
     group.command()(show)
     group.command()(rotate)
     app.add_typer(group, name="keys")
+    app.command()(stamp)
 
 
 def show(data: DataOption = None, json: JsonOption = False) -> None:
@@ -45,3 +46,16 @@ def rotate(reason: Reason, data: DataOption = None) -> None:
         vkey = rotation.rotate(site.data, site.engine, site.sealer, site.tiles, operator, reason, now_ms)
     typer.echo(str(vkey))
     note("tell everyone who holds the old key, witnesses first: it is published in log.vkey and /tlog/handovers.json")
+
+
+def stamp(data: DataOption = None) -> None:
+    """Have the newest checkpoint stamped by the configured timestamping authority (RFC 3161), now."""
+    from countersign import stamping  # noqa: PLC0415 - keeps `--help` quick
+
+    with opened(data) as site:
+        made = stamping.stamp(site)
+        folder = site.tiles.root / "stamps"
+    if made is None:
+        note("the newest checkpoint is stamped already")
+    else:
+        typer.echo(str(folder / f"{made.name}.tsr"))

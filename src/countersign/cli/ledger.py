@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from cryptography.x509 import Certificate
 from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import Progress
@@ -17,13 +18,14 @@ from countersign import config
 from countersign.cli.common import DataOption, JsonOption, emit, table
 from countersign.errors import UsageError
 from countersign.ledger import handover
+from countersign.ledger import stamps as stamping
 from countersign.ledger.findings import Problem
 from countersign.ledger.note import VerifierKey, parse_vkey
 from countersign.ledger.proof import format_proof, make_proof
 from countersign.ledger.record import RecordReader
 from countersign.ledger.verify import Report
 from countersign.ledger.verify import verify as verify_log
-from countersign.store import rotation
+from countersign.store import rotation, stamps
 from countersign.store.keys import VKEY_FILE
 from countersign.store.ledger_rows import open_record
 from countersign.store.tiles import TileDir
@@ -44,6 +46,7 @@ def verify(
     path: Annotated[Path | None, typer.Argument(help="Data directory, or a bare directory of tiles.")] = None,
     key: Key = "",
     since: Annotated[Path | None, typer.Option(help="An older checkpoint that this log must extend.")] = None,
+    ca: Annotated[Path | None, typer.Option(help="Root certificates (PEM) by which timestamps are checked.")] = None,
     data: DataOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -55,12 +58,23 @@ def verify(
         report = verify_log(log, trust.older, record=record, since=older, progress=progress)
     if report.ok and (wrong := handover.refused(log.checkpoint() or b"", trust)):
         report = replace(report, ok=False, problems=(Problem(None, wrong),))
+    report = _with_stamps(report, log, trust.older, stamps.roots(str(ca or "")))
     if json:
         emit(report)
     else:
         _show(report)
     if not report.ok:
         raise typer.Exit(1)
+
+
+def _with_stamps(report: Report, log: TileDir, keys: Sequence[VerifierKey], roots: Sequence[Certificate]) -> Report:
+    """The report with what the timestamps beside the log say; they mean something only where the log itself holds."""
+    found = stamps.read(log)
+    if not found or not report.ok:
+        return report
+    wrong = stamping.problems(log, found, keys, roots)
+    checked = report.checked | {"stamps" if roots else "stamps_without_ca": len(found)}
+    return replace(report, ok=not wrong, checked=checked, problems=(*report.problems, *wrong))
 
 
 def proof(
