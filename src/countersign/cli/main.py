@@ -35,6 +35,7 @@ GROUPS = (
     "leases",
     "ledger",
     "record",
+    "erase",
     "learn",
     "backtest",
     "bench",

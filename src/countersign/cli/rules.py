@@ -51,6 +51,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("agents stop", "leases revoke"), _WORK),
     **dict.fromkeys(("policy activate", "agents add", "agents resume"), _SIGNED),
     "agents retire": _RUN,
+    "erase": _RUN,
     "propose": Rule(Right.PROPOSE),
     "actions show": _READ,
     "actions export": _READ,
