@@ -140,6 +140,13 @@ class Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mail: Mail = Mail()
 
 
+class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """raw_days: how long raw alerts stay at least before `countersign archive --remove` may take them out; half a year at
+    least. Nothing goes by itself, and decisions, records and the log never go."""
+
+    raw_days: Annotated[int, msgspec.Meta(ge=183)] = 183
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """database: SQLAlchemy address, empty for SQLite in the data directory. utc_offset_minutes: the site's offset from
     UTC, for office hours. actions: which responses run, with how they reach their targets; each action reads its own table.
@@ -155,6 +162,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     notify: Notify = Notify()
     oidc: Oidc = Oidc()
     scopes: dict[ScopeName, ScopeLimits] = {}
+    retention: Retention = Retention()
 
 
 def data_dir(chosen: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
@@ -277,6 +285,11 @@ seal_ms = 1000
 url = ""
 ca = ""
 every_minutes = 60
+
+[retention]
+# How long raw alerts stay at least before `countersign archive --remove` may take them out of the database, in days; 183 or
+# more. Nothing goes by itself.
+raw_days = 183
 
 [approvals]
 # How long a proposed action waits for people, in minutes.

@@ -53,12 +53,12 @@ class NotFoundError(CountersignError):
 
 
 class ErasedError(NotFoundError):
-    """What is asked for was erased, with an entry in the ledger that says so. entry: its index."""
+    """What is asked for was erased or archived, with an entry in the ledger that says so. entry: its index."""
 
     code = "erased"
 
     def __init__(self, entry: int, *, where: str = "") -> None:
-        super().__init__(f"erased by entry {entry}", where=where)
+        super().__init__(f"erased or archived by entry {entry}", where=where, todo=f"see `countersign proof {entry}`")
         self.entry = entry
 
 

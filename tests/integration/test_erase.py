@@ -338,7 +338,7 @@ def test_a_response_about_them(lived: Site) -> None:
     fakes.verified(lived)
     fakes.assert_rebuilds(lived)
     with reading(lived.engine) as conn:
-        with pytest.raises(ErasedError, match="erased by entry"):
+        with pytest.raises(ErasedError, match="erased or archived by entry"):
             evidence.get(conn, blob, bytes)
         assert [line.number for line in read_approvals.of_case(conn, case, NOON_MS)] == [number]
     for command in (("approvals",), ("case", "show", case), ("actions", "show", str(number))):

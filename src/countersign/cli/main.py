@@ -37,6 +37,7 @@ GROUPS = (
     "keys",
     "record",
     "erase",
+    "archive",
     "learn",
     "backtest",
     "bench",

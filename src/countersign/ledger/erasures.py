@@ -1,8 +1,9 @@
 """Erasures as the log tells them: which pieces of evidence are gone or were replaced, and the entry that says so.
 
-An entry commits to its evidence for ever. When a person is erased, pieces that named them are replaced by pieces that do
-not, or go; ``person.erased`` lists the commitments, so that a piece that is missing without such an entry stays a problem,
-and so does one that an entry says is gone and that is still there.
+An entry commits to its evidence for ever. Raw alerts that are archived leave the database; when a person is erased, pieces
+that named them are replaced by pieces that do not, or go. ``evidence.archived`` and ``person.erased`` list the commitments,
+so that a piece that is missing without such an entry stays a problem, and so does one that an entry says is gone and that is
+still there.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from countersign.model.entries import Entry, Kind
 
 PAIRS_MAX = 400
 """Most pairs of commitments in one entry, which is bounded; more of them stand in further entries."""
+TAKING = (Kind.PERSON_ERASED, Kind.EVIDENCE_ARCHIVED)
+"""Kinds of entries that say what became of evidence."""
 Pair = tuple[str, str]
 """Commitment of a piece, and of the one in its place, "" when there is none."""
 
@@ -42,9 +45,18 @@ def bodies(reason: str, counts: Mapping[str, int], pseudonyms: Sequence[str], pa
     ]
 
 
+def archived(shared: Mapping[str, Any], gone: Sequence[str]) -> list[dict[str, Any]]:
+    """Bodies of the entries that say that pieces went into an archive."""
+    parts = [gone[i : i + PAIRS_MAX] for i in range(0, len(gone), PAIRS_MAX)]
+    return [
+        {**shared, "parts": len(parts), "part": number, "evidence": [[digest, ""] for digest in part]}
+        for number, part in enumerate(parts, 1)
+    ]
+
+
 def pairs(entry: Entry) -> Iterator[Pair]:
     """What an entry says became of evidence; nothing for entries of other kinds."""
-    if entry.kind is not Kind.PERSON_ERASED:
+    if entry.kind not in TAKING:
         return
     listed = entry.body.get("evidence", ())
     for pair in listed if isinstance(listed, list) else ():
@@ -81,7 +93,7 @@ class Erasures:
                 yield Problem(index, f"evidence {digest} of entry {index} is missing: it was deleted")
         for old, (new, index) in self._replaced.items():
             if old in held:
-                yield Problem(index, f"evidence {old} is still there, though entry {index} says that it was erased")
+                yield Problem(index, f"evidence {old} is still there, though entry {index} says that it was taken away")
             if new and new not in held and new not in self._replaced:
                 yield Problem(index, f"evidence {new}, which entry {index} put in place of {old}, is missing")
 

@@ -1,18 +1,19 @@
-"""Where each piece of evidence is that an erasure replaced: a projection of ``person.erased``."""
+"""Where each piece of evidence is that an erasure replaced, or that was archived: a projection of the entries that say so."""
 
 from __future__ import annotations
 
 from sqlalchemy import Connection, insert, update
 
 from countersign.ledger import erasures
-from countersign.model.entries import Entry, Kind
+from countersign.model.entries import Entry
 from countersign.store import ledger
 from countersign.store import tables as t
 
 
 def restore(conn: Connection) -> None:
     """All rows, from the ledger. Before anything else is rebuilt, since everything else reads evidence."""
-    for index, entry in ledger.stream_kind(conn, Kind.PERSON_ERASED):
+    told = [each for kind in erasures.TAKING for each in ledger.stream_kind(conn, kind)]
+    for index, entry in sorted(told, key=lambda each: each[0]):
         apply(conn, entry, index)
 
 
