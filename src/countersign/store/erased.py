@@ -1,4 +1,4 @@
-"""Where each piece of evidence is that an erasure replaced, or that was archived: a projection of the entries that say so."""
+"""Where each piece of evidence is that an erasure replaced, or that was archived: a projection of the entries saying so."""
 
 from __future__ import annotations
 
