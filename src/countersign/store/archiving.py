@@ -47,9 +47,11 @@ def old_deliveries(conn: Connection, before_ms: int) -> list[str]:
     kept = set(conn.execute(waiting).scalars()) | set(conn.execute(select(t.inbox.c.blob)).scalars())
     here = set(conn.execute(select(t.evidence.c.digest).where(t.evidence.c.kind == "delivery")).scalars())
     received = ledger.stream_kind(conn, Kind.ALERT_RECEIVED)
+    instead = {row.digest: row.instead for row in conn.execute(select(t.erased_evidence))}
     newest: dict[str, int] = {}  # the same bytes may have come twice
     for _, entry in received:
-        newest[entry.body["blob"]] = max(entry.time, newest.get(entry.body["blob"], 0))
+        blob = instead.get(entry.body["blob"], entry.body["blob"])
+        newest[blob] = max(entry.time, newest.get(blob, 0))
     return sorted(blob for blob, time in newest.items() if time < before_ms and blob in here and blob not in kept)
 
 
