@@ -31,6 +31,7 @@ from countersign.sources import SOURCES
 from countersign.sources.reader import split_body
 from countersign.store import ledger
 from countersign.store.engine import reading
+from countersign.store.tiles import CHECKPOINT, COSIGNED
 from countersign.telling import Telling
 from countersign.web.app import create_console
 from countersign.web.approvals import Approvals
@@ -112,7 +113,7 @@ class Log(StaticFiles):
     def file_response(self, *args: object, **kwargs: object) -> Response:
         """As Starlette does, with the right caching."""
         response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
-        if Path(str(args[0])).name == "checkpoint":
+        if Path(str(args[0])).name in (CHECKPOINT, COSIGNED):
             response.headers["cache-control"] = "no-store"
             response.headers["content-type"] = "text/plain; charset=utf-8"
         else:
@@ -135,7 +136,7 @@ def create_app(site: Site, sessions: Sessions, *, worker: bool = True, approvals
     )
     directory = Directory(site.config.oidc) if site.config.oidc.issuer else None
     ways = Ways(site.config.server.url, directory.name if directory else "")
-    seal = site.sealer.checkpoint
+    seal = site.published
     console = create_console(
         site,
         sessions=sessions,

@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 
 from countersign.store import tables_actions, tables_agents, tables_approvals, tables_closing, tables_meta, tables_people
+from countersign.store import tables_witnesses as _witnesses
 
 metadata, Rowid = tables_meta.metadata, tables_meta.Rowid
 autonomy, labels, judgements = tables_closing.autonomy, tables_closing.labels, tables_closing.judgements
@@ -27,6 +28,7 @@ closes, confirmed, seeds = tables_closing.closes, tables_closing.confirmed, tabl
 performances = tables_actions.performances
 proposals, proposal_answers = tables_approvals.proposals, tables_approvals.proposal_answers
 notices = tables_approvals.notices
+witnesses = _witnesses.witnesses
 
 # --- the way in -------------------------------------------------------------------------------------------------
 
