@@ -42,7 +42,19 @@ from countersign.policy.shipped import default_engine, default_texts
 from countersign.policy.texts import PolicyTexts
 from countersign.ports import Clock
 from countersign.sources import make_source
-from countersign.store import agents, inventory, keys, ledger, migrate, models, opening, policies, settling, switches, witnesses
+from countersign.store import (
+    agents,
+    inventory,
+    keys,
+    ledger,
+    migrate,
+    models,
+    opening,
+    policies,
+    settling,
+    switches,
+    witnesses,
+)
 from countersign.store.autonomy import InForce
 from countersign.store.commands import Commands
 from countersign.store.engine import make_engine, reading, writing

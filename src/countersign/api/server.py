@@ -38,6 +38,7 @@ from countersign.web.approvals import Approvals
 from countersign.web.directory import Directory
 from countersign.web.session import Sessions
 from countersign.web.ways import Ways
+from countersign.witnessing import Witnessing
 
 log = structlog.get_logger()
 IDLE_S = 0.5
@@ -50,6 +51,7 @@ class Worker(threading.Thread):
         super().__init__(name="worker", daemon=True)
         self._site = site
         self._telling = Telling(site)
+        self._witnessing = Witnessing(site)
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._sealed_at = 0.0
@@ -68,6 +70,7 @@ class Worker(threading.Thread):
         """Loop; an error is logged and tried again, so that one bad moment does not end the service."""
         sealed = -1
         self._telling.start()
+        self._witnessing.start()
         while not self._stopping.is_set():
             try:
                 self._site.hot_path.drain(lambda _report: self._seal_if_due())
@@ -82,6 +85,7 @@ class Worker(threading.Thread):
             self._wake.clear()
         self._telling.stop()
         self._site.seal()
+        self._witnessing.stop()
 
     def _seal_if_due(self) -> None:
         """A long run of batches is sealed as it goes."""

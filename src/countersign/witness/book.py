@@ -91,7 +91,7 @@ class Book:
         """Every log that is trusted."""
         with self._opened() as db:
             rows = db.execute("SELECT origin, vkey FROM logs ORDER BY origin, vkey").fetchall()
-            heads = {row[0]: row[1:] for row in db.execute("SELECT origin, size, at_s FROM heads")}
+            heads = {row[0]: (row[1], row[2]) for row in db.execute("SELECT origin, size, at_s FROM heads")}
             counts = dict(db.execute("SELECT origin, COUNT(*) FROM refused GROUP BY origin").fetchall())
         origins = dict.fromkeys(origin for origin, _ in rows)
         keys = {origin: tuple(vkey for other, vkey in rows if other == origin) for origin in origins}
@@ -111,8 +111,7 @@ class Book:
     # --- the one thing that it does
 
     def add_checkpoint(self, body: bytes) -> bytes:
-        """The answer to a request: the signature line. Raises WitnessRefusal; EnvironmentFault when it cannot be written down.
-        """
+        """The answer to a request: the signature line. Raises WitnessRefusal, EnvironmentFault."""
         request, checkpoint = parse_request(body)
         note = check_signed(request, checkpoint, self._trusted(checkpoint.origin))
         try:
