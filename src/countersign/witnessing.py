@@ -38,6 +38,9 @@ from countersign.witness.client import Answer, post
 
 log = structlog.get_logger()
 EVERY_S = 2.0
+AGAIN_MS = 10 * 60_000
+"""A witness that has cosigned the newest checkpoint is asked again after this time, and by each process once when it begins:
+only its answer shows that what stands here, perhaps restored from a backup, is still the newest."""
 TIMEOUT_S = 5.0
 """How long one witness may take for its answer."""
 STEPS_MAX = 3
@@ -91,10 +94,11 @@ class Witnesses:
         self._send = send
         self._named = site.witnesses
         self._keys = [one.key for one in self._named]
+        self._met = False
 
     def ask(self, *, at_once: bool = False) -> None:
-        """Have the newest checkpoint cosigned by those that have not yet. at_once: also by those whose pause is not over.
-        Returns without doing anything while somebody else asks."""
+        """Have the newest checkpoint cosigned by those that have not yet, or whose answer is old. at_once: by all, their pauses
+        not waited for. Returns without doing anything while somebody else asks."""
         if not self._named:
             return
         with alone(self._site.engine, self._site.data, "witnesses") as mine:
@@ -118,11 +122,13 @@ class Witnesses:
     def _round(self, signed: bytes, at_once: bool) -> None:
         checkpoint, now_ms = self._open(signed), self._site.clock.now_ms()
         have = {one.by for one in cosignatures(signed, self._keys)}
-        asked = [
-            (one, state)
-            for one, state in zip(self._named, self._states(), strict=True)
-            if one.key not in have and (at_once or state.next_ms <= now_ms)
-        ]
+        everyone = at_once or not self._met
+        asked = []
+        for one, state in zip(self._named, self._states(), strict=True):
+            settled = one.key in have and not everyone and state.asked_ms > now_ms - AGAIN_MS
+            if at_once or not (settled or state.next_ms > now_ms):
+                asked.append((one, state))
+        self._met = True
         if not asked:
             return
         with ThreadPoolExecutor(len(asked), thread_name_prefix="witness") as pool:
@@ -160,9 +166,9 @@ class Witnesses:
             log.exception("witness", witness=one.name)
             return _Outcome(error=type(error).__name__)
 
-    def _talk(self, one: Named, old: int, signed: bytes, checkpoint: Checkpoint) -> _Outcome:
-        """old: size that it cosigned last, as far as is known here."""
-        old = old if old <= checkpoint.size else 0
+    def _talk(self, one: Named, known: int, signed: bytes, checkpoint: Checkpoint) -> _Outcome:
+        """known: size that it cosigned last, as far as is known here."""
+        old = known if known <= checkpoint.size else 0
         for _ in range(STEPS_MAX):
             proof = tuple(consistency_proof(old, checkpoint.size, self._site.tiles))
             answer = self._send(one.url, Request(old, proof, signed).body, TIMEOUT_S)
@@ -171,6 +177,8 @@ class Witnesses:
                 return self._settled(one, answer, signed, checkpoint, old)
             if size > checkpoint.size:
                 return self._ahead(one, size)
+            if size < known <= checkpoint.size:
+                raise EnvironmentFault(f"has forgotten that it cosigned {known:,} entries: have it given a new key")
             old = size
         raise EnvironmentFault("names another size each time")
 
