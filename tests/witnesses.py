@@ -71,7 +71,10 @@ def configure(site: Path, witnesses: Sequence[tuple[str, str, str]], quorum: int
     """Have a data directory name its witnesses: (name, url, vkey)."""
     lines = ["", "[ledger]", f"quorum = {quorum}"]
     for name, url, vkey in witnesses:
-        lines += ["[[ledger.witnesses]]", *(f"{k} = {json.dumps(v)}" for k, v in zip(("name", "url", "vkey"), (name, url, vkey)))]
+        lines += [
+            "[[ledger.witnesses]]",
+            *(f"{k} = {json.dumps(v)}" for k, v in zip(("name", "url", "vkey"), (name, url, vkey), strict=True)),
+        ]
     with (site / FILE).open("a", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
 

@@ -185,7 +185,7 @@ def create(data: Path, name: str) -> WitnessKey:
     vkey = WitnessKey(name, key.public_key)
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = data / f".{BOOK_FILE}.{secrets.token_hex(4)}"
-    with _open(draft) as db:
+    with _open(draft, "rwc") as db:
         db.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}")
         db.execute("INSERT INTO about VALUES (?)", (str(vkey),))
         db.execute("COMMIT")
@@ -195,10 +195,11 @@ def create(data: Path, name: str) -> WitnessKey:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection whose commits are on disk when they return. Raises EnvironmentFault."""
+def _open(path: Path, mode: str = "rw") -> Iterator[sqlite3.Connection]:
+    """A connection whose commits are on disk when they return. mode: rwc makes the file. Raises EnvironmentFault."""
     try:
-        db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+        address = f"{path.absolute().as_uri()}?mode={mode}"
+        db = sqlite3.connect(address, uri=True, timeout=BUSY_S, isolation_level=None)
         try:
             db.execute("PRAGMA synchronous=EXTRA")
             yield db
