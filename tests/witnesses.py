@@ -62,11 +62,6 @@ def made(data: Path, name: str) -> Path:
     return data
 
 
-def trust(data: Path, vkey: str) -> None:
-    done = fakes.run("witness", "add-log", vkey, "--data", data)
-    assert done.returncode == 0, done.stderr
-
-
 def configure(site: Path, witnesses: Sequence[tuple[str, str, str]], quorum: int) -> None:
     """Have a data directory name its witnesses: (name, url, vkey)."""
     lines = ["", "[ledger]", f"quorum = {quorum}"]

@@ -173,7 +173,7 @@ class Witnesses:
             proof = tuple(consistency_proof(old, checkpoint.size, self._site.tiles))
             answer = self._send(one.url, Request(old, proof, signed).body, TIMEOUT_S)
             size = _named_size(answer)
-            if size is None:
+            if size is None or size == old:
                 return self._settled(one, answer, signed, checkpoint, old)
             if size > checkpoint.size:
                 return self._ahead(one, size)
@@ -185,7 +185,7 @@ class Witnesses:
     def _settled(self, one: Named, answer: Answer, signed: bytes, checkpoint: Checkpoint, old: int) -> _Outcome:
         if answer.status == 200:
             return _Outcome(_signature(one, answer.body, signed))
-        if answer.status in (INCONSISTENT, CONFLICT):
+        if answer.status == INCONSISTENT or (answer.status == CONFLICT and old == checkpoint.size):  # 409: before 1.1.0
             what = f"{one.name} has cosigned another log of {old:,} entries than the first {old:,} of this one"
             alarm = f"{what} (of {checkpoint.size:,}): this log was forked or rewritten"
             return _Outcome(error=f"refused ({answer.status})", alarm=alarm)

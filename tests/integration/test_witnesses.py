@@ -6,22 +6,26 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from starlette.testclient import TestClient
+from typer.testing import CliRunner
 
 from countersign import witnessing
 from countersign.actions import ACTIONS
 from countersign.api.server import create_app
 from countersign.approvals.status import Status
 from countersign.bootstrap import Site, open_site
+from countersign.cli.main import app
 from countersign.config import FILE
-from countersign.errors import ConfigError, VerificationError
-from countersign.ledger.cosignature import parse_witness_key
+from countersign.errors import ConfigError, CountersignError, VerificationError
+from countersign.ledger.cosignature import WitnessKey, parse_witness_key
 from countersign.ledger.note import open_checkpoint
 from countersign.ledger.proof import format_proof, make_proof, verify_proof
 from countersign.ledger.quorum import GRACE_MS, Wanted, with_quorum
@@ -30,28 +34,31 @@ from countersign.model.entries import Kind
 from countersign.running import Runner
 from countersign.store.witnesses import DELAY_MAX_MS
 from countersign.web.session import Sessions
-from countersign.witnessing import Witnesses, status
+from countersign.witness.book import Book, create
+from countersign.witnessing import Standing, Witnesses, status
 from tests import fakes, marking
 from tests.fakes import StepClock
 from tests.integration.test_proposals import ADA, Room
 from tests.unit.test_cosignature import by_layout
-from tests.witnesses import Served, configure, made, served, trust
-
-COUNTED = "countersign.local/"
+from tests.witnesses import Served, configure, made
 
 
 class Pair:
-    """A site (not open) and two witnesses that trust it."""
+    """Two witnesses, processes that serve a module's tests, and a site (not open) that they trust."""
 
-    def __init__(self, folder: Path, data: Path, quorum: int) -> None:
+    def __init__(self, homes: list[Path], servers: list[Served]) -> None:
+        self.homes, self.servers = homes, servers
+        self.data = Path()
+
+    def trusted(self, data: Path, quorum: int = 2) -> Pair:
+        """With this site."""
         self.data = data
-        self.homes = [made(folder / name, f"witness.test/{name}") for name in ("w1", "w2")]
-        self.servers = [Served(home) for home in self.homes]
-        open_site(data).close()
-        vkey = (data / "log.vkey").read_text().strip()
+        site = open_site(data)
         for home in self.homes:
-            trust(home, vkey)
+            Book(home, lambda: 0).trust(site.log_key.vkey)
+        site.close()
         configure(data, [(f"w{n}", one.url, one.vkey) for n, one in enumerate(self.servers, 1)], quorum)
+        return self
 
     def down(self, *which: int) -> None:
         for n in which:
@@ -59,16 +66,25 @@ class Pair:
 
     def up(self, *which: int) -> None:
         for n in which:
-            self.servers[n] = Served(self.homes[n], self.servers[n].port)
+            if self.servers[n].process.poll() is not None:
+                self.servers[n] = Served(self.homes[n], self.servers[n].port)
 
 
-@pytest.fixture
-def pair(tmp_path: Path, data: Path) -> Iterator[Pair]:
-    """The quorum is both of them."""
-    found = Pair(tmp_path, data, 2)
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    folder = tmp_path_factory.mktemp("witnesses")
+    homes = [made(folder / name, f"witness.test/{name}") for name in ("w1", "w2")]
+    found = Pair(homes, [Served(home) for home in homes])
     yield found
     for one in found.servers:
         one.end()
+
+
+@pytest.fixture
+def pair(both: Pair, data: Path) -> Pair:
+    """The quorum is both of them."""
+    both.up(0, 1)
+    return both.trusted(data)
 
 
 @pytest.fixture
@@ -182,32 +198,47 @@ SAID: dict[str, tuple[tuple[int, str, bytes], str, bool]] = {
     "unknown": ((404, "text/plain", b""), "does not know this log", False),
     "key": ((403, "text/plain", b""), "does not trust this log's key", False),
     "broken": ((500, "text/plain", b""), "answered 500", False),
-    "size by another type": ((409, "text/plain", b"1\n"), "refused (409)", True),
-    "a size that is none": ((409, "text/x.tlog.size", b"-1\n"), "refused (409)", True),
-    "another size each time": ((409, "text/x.tlog.size", b"1\n"), "another size each time", False),
+    "size by another type": ((409, "text/plain", b"1\n"), "answered 409", False),
+    "a size that is none": ((409, "text/x.tlog.size", b"-1\n"), "answered 409", False),
+    "less than it cosigned": ((409, "text/x.tlog.size", b"1\n"), "has forgotten that it cosigned", False),
     "more than there is": ((409, "text/x.tlog.size", b"100000\n"), "refused (409)", True),
     "a fork": ((422, "text/plain", b""), "refused (422)", True),
 }
 
 
-@pytest.mark.parametrize(("answer", "error", "alarm"), SAID.values(), ids=SAID)
-def test_whatever_a_witness_answers_is_said_and_counts_for_nothing(
-    site: Site, monkeypatch: pytest.MonkeyPatch, answer: tuple[int, str, bytes], error: str, alarm: bool
-) -> None:
-    monkeypatch.setattr(Liar, "answer", answer)
+@contextmanager
+def lying() -> Iterator[str]:
     server = HTTPServer(("127.0.0.1", 0), Liar)
     Thread(target=server.serve_forever, daemon=True).start()
     try:
-        site.witnesses = tuple(one._replace(url=f"http://127.0.0.1:{server.server_port}") for one in site.witnesses)
-        Witnesses(site).ask()
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()
-    found = status(site)
-    assert error in found.witnesses[0].error
-    assert bool(found.witnesses[0].alarm) is alarm
-    assert found.covered == 0
+
+
+def test_whatever_a_witness_answers_is_said_and_counts_for_nothing(
+    sqlite_pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = open_site(sqlite_pair.data, clock=StepClock())
+    honest = site.witnesses
+    before = site.sealer.seal().size
+    with lying() as url:
+        for name, (answer, error, alarm) in SAID.items():
+            monkeypatch.setattr(Liar, "answer", answer)
+            site.witnesses = tuple(one._replace(url=url) for one in honest)
+            more(site)
+            Witnesses(site).ask(at_once=True)
+            found = status(site)
+            assert error in found.witnesses[0].error, name
+            assert bool(found.witnesses[0].alarm) is alarm, name
+            assert found.covered in (0, before), name
+            site.witnesses = honest
+            Witnesses(site).ask(at_once=True)
+            assert [(one.error, one.alarm) for one in status(site).witnesses] == [("", "")] * 2, "it is over once it cosigns"
+            before = status(site).covered
     assert fakes.verified(site).ok
+    site.close()
 
 
 def test_a_forged_cosignature_spoils_nothing(site: Site) -> None:
@@ -225,12 +256,10 @@ def test_a_forged_cosignature_spoils_nothing(site: Site) -> None:
 
 
 @pytest.fixture
-def sqlite_pair(tmp_path: Path) -> Iterator[Pair]:
+def sqlite_pair(both: Pair, tmp_path: Path) -> Pair:
     """A site that can be copied with its directory."""
-    found = Pair(tmp_path, fakes.data_directory(tmp_path / "data"), 2)
-    yield found
-    for one in found.servers:
-        one.end()
+    both.up(0, 1)
+    return both.trusted(fakes.data_directory(tmp_path / "data"))
 
 
 def grow(data: Path, entries: int) -> None:
@@ -241,8 +270,14 @@ def grow(data: Path, entries: int) -> None:
     site.close()
 
 
-def cosign(data: Path) -> subprocess.CompletedProcess[bytes]:
-    return fakes.run("ledger", "cosign", "--data", data)
+def cosign(data: Path) -> Standing:
+    """What ``ledger cosign`` does."""
+    site = open_site(data)
+    try:
+        Witnesses(site).ask(at_once=True)
+        return status(site)
+    finally:
+        site.close()
 
 
 @pytest.mark.parametrize(("site_by", "fork_by"), [(1, 3), (2, 2), (3, 1), (1, 0)])
@@ -250,24 +285,49 @@ def test_of_two_copies_that_go_on_differently_one_is_refused(sqlite_pair: Pair, 
     """The fork is longer, as long, shorter, or only older."""
     data, fork = sqlite_pair.data, sqlite_pair.data.with_name("fork")
     grow(data, 1)
-    assert cosign(data).returncode == 0
+    assert cosign(data).why == ""
     shutil.copytree(data, fork)
     grow(data, site_by)
     grow(fork, fork_by)
-    done = cosign(data)
-    assert done.returncode == 0, done.stderr
+    assert cosign(data).why == ""
     refused = cosign(fork)
+    words = "forked or rewritten" if fork_by >= site_by else "rolled back"
+    assert [words in one.alarm for one in refused.witnesses] == [True, True]
+    assert refused.covered == 0
+    (log,) = [log for log in Book(sqlite_pair.homes[0], lambda: 0).known() if log.origin == origin(data)]
+    assert bool(log.refused) == (fork_by >= site_by)
+    grow(data, 1)
+    assert cosign(data).why == "", "the other branch goes on"
+    assert cosign(fork).covered == 0
+
+
+def origin(data: Path) -> str:
+    return (data / "log.vkey").read_text().partition("+")[0]
+
+
+def test_the_commands_say_it(sqlite_pair: Pair) -> None:
+    data, old = sqlite_pair.data, sqlite_pair.data.with_name("old")
+    grow(data, 1)
+    missing = fakes.run("ledger", "status", "--data", data)
+    assert (missing.returncode, b"0 of 2 cosignatures" in missing.stderr) == (1, True)
+    shutil.copytree(data, old)
+    grow(data, 1)
+    assert fakes.run_json("ledger", "cosign", "--data", data)["why"] == ""
+    assert fakes.run_json("ledger", "status", "--data", data)["covered"] > 0
+    refused = fakes.run("ledger", "cosign", "--data", old)
     assert refused.returncode == 1
-    words = b"forked or rewritten" if fork_by >= site_by else b"rolled back"
-    assert refused.stderr.count(words) >= 2, refused.stderr
-    state = json.loads(fakes.run("ledger", "status", "--json", "--data", fork).stdout)
-    assert (state["covered"], all(one["alarm"] for one in state["witnesses"])) == (0, True)
-    shown = fakes.run("witness", "logs", "--json", "--data", sqlite_pair.homes[0])
-    (log,) = json.loads(shown.stdout)
-    assert shown.returncode == bool(log["refused"]) == (fork_by >= site_by)
-    with served(sqlite_pair.homes[0]):  # and it is remembered
-        assert cosign(fork).returncode == 1
-    assert cosign(data).returncode == 0, "the other branch goes on"
+    assert refused.stderr.count(b"ALARM: ") == 2
+    grow(old, 5)
+    cosign(old)
+    home = sqlite_pair.homes[0]
+    assert fakes.run("witness", "logs", "--data", home).returncode == 1, "it has proof of a fork"
+    shown = fakes.run("witness", "show", origin(data), "--data", home).stdout
+    assert shown.splitlines()[0].decode() == origin(data)
+    kept = fakes.run("witness", "show", origin(data), "--refused", "--data", home)
+    assert b"does not extend" in kept.stderr
+    assert fakes.run("witness", "key", "--data", home).stdout.decode().strip() == sqlite_pair.servers[0].vkey
+    wrong = fakes.run("witness", "serve", "--data", data)
+    assert (wrong.returncode, b"data directory of a site" in wrong.stderr) == (2, True)
 
 
 def test_the_console_says_so_and_it_ends_when_the_right_log_is_back(sqlite_pair: Pair) -> None:
@@ -275,7 +335,7 @@ def test_the_console_says_so_and_it_ends_when_the_right_log_is_back(sqlite_pair:
     grow(data, 1)
     shutil.copytree(data, data.with_name("old"))
     grow(data, 1)
-    assert cosign(data).returncode == 0
+    assert cosign(data).why == ""
     site = open_site(data.with_name("old"))
     Witnesses(site).ask()
     with pytest.raises(VerificationError, match="rolled back"):
@@ -297,8 +357,6 @@ def test_what_is_wrong_with_the_witnesses_is_said_at_the_start(tmp_path: Path, d
     site = open_site(data)
     own = site.log_key.public_key
     site.close()
-    from countersign.ledger.cosignature import WitnessKey  # noqa: PLC0415
-
     good = ("w1", "http://127.0.0.1:1", str(WitnessKey("w.test/1", bytes(32))))
     text = (data / FILE).read_text()
     for witnesses, quorum, words in (
@@ -316,17 +374,22 @@ def test_what_is_wrong_with_the_witnesses_is_said_at_the_start(tmp_path: Path, d
 
 
 def test_verify_asks_for_the_quorum(sqlite_pair: Pair, tmp_path: Path) -> None:
+    def check(*options: str | Path) -> int:
+        done = CliRunner().invoke(app, ["verify", *map(str, options)])
+        if isinstance(done.exception, CountersignError):
+            return done.exception.exit_code
+        return done.exit_code
+
     data = sqlite_pair.data
     grow(data, 1)
     missing = fakes.run("verify", "--data", data)
     assert missing.returncode == 1
     assert b"0 of 2 cosignatures" in missing.stdout
-    assert cosign(data).returncode == 0
+    assert cosign(data).why == ""
     assert fakes.run_json("verify", "--data", data)["checked"]["cosignatures"] == 2
     bare, log = data / "tlog", ("--key", data / "log.vkey")
     keys = [("--witness", one.vkey) for one in sqlite_pair.servers]
-    stranger = made(tmp_path / "w3", "witness.test/w3")
-    (other,) = fakes.run("witness", "key", "--data", stranger).stdout.decode().split()
+    other = str(create(tmp_path / "w3", "witness.test/w3"))
     for options, code in (
         ((), 0),
         (keys[0], 0),
@@ -337,10 +400,9 @@ def test_verify_asks_for_the_quorum(sqlite_pair: Pair, tmp_path: Path) -> None:
         (("--quorum", "1"), 2),
         (("--witness", "x"), 2),
     ):
-        done = fakes.run("verify", bare, *log, *options)
-        assert done.returncode == code, (options, done.stdout, done.stderr)
+        assert check(bare, *log, *options) == code, options
     (file := tmp_path / "w1.vkey").write_text(sqlite_pair.servers[0].vkey + "\n")
-    assert fakes.run("verify", bare, *log, "--witness", file).returncode == 0
+    assert check(bare, *log, "--witness", file) == 0
 
 
 def test_a_log_a_little_ahead_of_its_quorum_is_well_and_one_far_ahead_is_not(site: Site) -> None:
@@ -435,25 +497,20 @@ def test_what_waits_for_witnesses_expires_with_its_approval(room: Room, pair: Pa
     assert "expired" in room.approving.sheet(number).steps[-1].text
 
 
-def test_while_a_witness_raises_the_alarm_nothing_runs_whatever_the_others_say(room: Room, pair: Pair, folder: Path) -> None:
+def test_while_a_witness_raises_the_alarm_nothing_runs_whatever_the_others_say(
+    room: Room, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One of two would do, and has cosigned; the other remembers more of this log than there is."""
     site = room.site
     site.config = replace_quorum(site, 1)
     first, second = site.witnesses
-    monkey = Liar.answer
-    server = HTTPServer(("127.0.0.1", 0), Liar)
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        Liar.answer = (409, "text/x.tlog.size", b"100000\n")
-        site.witnesses = (first, second._replace(url=f"http://127.0.0.1:{server.server_port}"))
+    monkeypatch.setattr(Liar, "answer", (409, "text/x.tlog.size", b"100000\n"))
+    with lying() as url:
+        site.witnesses = (first, second._replace(url=url))
         number, runner = approved(room), Runner(site)
         assert runner.step() == 0
         assert (room.state(number), effects(folder)) == (Status.SEALED.value, 0)
         assert "rolled back" in room.approving.sheet(number).note
-    finally:
-        Liar.answer = monkey
-        server.shutdown()
-        server.server_close()
     site.witnesses = (first, second)
     later(site)
     assert Runner(site).step() == 1
@@ -461,8 +518,6 @@ def test_while_a_witness_raises_the_alarm_nothing_runs_whatever_the_others_say(r
 
 
 def replace_quorum(site: Site, quorum: int) -> Any:
-    from msgspec.structs import replace  # noqa: PLC0415
-
     return replace(site.config, ledger=replace(site.config.ledger, quorum=quorum))
 
 
@@ -470,7 +525,7 @@ def replace_quorum(site: Site, quorum: int) -> Any:
 
 
 def test_a_witness_that_others_wrote_cosigns_and_refuses(sqlite_pair: Pair, tmp_path: Path) -> None:
-    """``aics-witness`` from PyPI; it needs a newer Python than this product does, so it runs only where it is on the PATH."""
+    """``aics-witness`` from PyPI; it needs a newer Python than this product, so it runs only where it is on the PATH."""
     if (tool := shutil.which("aics-witness")) is None:
         pytest.skip("aics-witness is not on the PATH (pip install aics-witness, Python 3.12)")
     data, config = sqlite_pair.data, tmp_path / "witness.json"
@@ -493,13 +548,13 @@ def test_a_witness_that_others_wrote_cosigns_and_refuses(sqlite_pair: Pair, tmp_
         text = (data / FILE).read_text().replace(sqlite_pair.servers[1].vkey, vkey)
         (data / FILE).write_text(text)
         grow(data, 1)
-        assert cosign(data).returncode == 0
+        assert cosign(data).why == ""
         shutil.copytree(data, data.with_name("fork"))
         grow(data, 2)
         grow(data.with_name("fork"), 3)
-        assert cosign(data).returncode == 0
+        assert cosign(data).why == ""
         assert fakes.run("verify", "--data", data).returncode == 0
-        assert b"w2 has cosigned another log" in cosign(data.with_name("fork")).stderr
+        assert "w2 has cosigned another log" in cosign(data.with_name("fork")).witnesses[1].alarm
     finally:
         serving.terminate()
         serving.communicate(timeout=30)
