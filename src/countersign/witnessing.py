@@ -97,8 +97,8 @@ class Witnesses:
         self._met = False
 
     def ask(self, *, at_once: bool = False) -> None:
-        """Have the newest checkpoint cosigned by those that have not yet, or whose answer is old. at_once: by all, their pauses
-        not waited for. Returns without doing anything while somebody else asks."""
+        """Have the newest checkpoint cosigned by those that have not yet, or whose answer is old. at_once: by all, whatever
+        their pauses. Returns without doing anything while somebody else asks."""
         if not self._named:
             return
         with alone(self._site.engine, self._site.data, "witnesses") as mine:
