@@ -32,8 +32,9 @@ from countersign.ledger.quorum import GRACE_MS, Wanted, with_quorum
 from countersign.ledger.verify import verify
 from countersign.model.entries import Kind
 from countersign.running import Runner
+from countersign.store.keys import LogKey
 from countersign.store.witnesses import DELAY_MAX_MS
-from countersign.web.session import Sessions
+from countersign.web.session import COOKIE, Sessions
 from countersign.witness.book import Book, create
 from countersign.witnessing import Standing, Witnesses, status
 from tests import fakes, marking
@@ -305,29 +306,41 @@ def origin(data: Path) -> str:
     return (data / "log.vkey").read_text().partition("+")[0]
 
 
+def command(*args: str | Path) -> tuple[int, str, str]:
+    """(exit code, stdout, stderr) of a command, without a process of its own."""
+    done = CliRunner().invoke(app, [*map(str, args)])
+    error = done.exception
+    return (
+        (error.exit_code, "", str(error))
+        if isinstance(error, CountersignError)
+        else (done.exit_code, done.stdout, done.stderr)
+    )
+
+
 def test_the_commands_say_it(sqlite_pair: Pair) -> None:
     data, old = sqlite_pair.data, sqlite_pair.data.with_name("old")
     grow(data, 1)
-    missing = fakes.run("ledger", "status", "--data", data)
-    assert (missing.returncode, b"0 of 2 cosignatures" in missing.stderr) == (1, True)
+    code, _, said = command("ledger", "status", "--data", data)
+    assert (code, "0 of 2 cosignatures" in said) == (1, True)
     shutil.copytree(data, old)
     grow(data, 1)
     assert fakes.run_json("ledger", "cosign", "--data", data)["why"] == ""
-    assert fakes.run_json("ledger", "status", "--data", data)["covered"] > 0
-    refused = fakes.run("ledger", "cosign", "--data", old)
-    assert refused.returncode == 1
-    assert refused.stderr.count(b"ALARM: ") == 2
+    assert json.loads(command("ledger", "status", "--json", "--data", data)[1])["covered"] > 0
+    code, _, said = command("ledger", "cosign", "--data", old)
+    assert (code, said.count("ALARM: ")) == (1, 2)
     grow(old, 5)
     cosign(old)
     home = sqlite_pair.homes[0]
-    assert fakes.run("witness", "logs", "--data", home).returncode == 1, "it has proof of a fork"
-    shown = fakes.run("witness", "show", origin(data), "--data", home).stdout
-    assert shown.splitlines()[0].decode() == origin(data)
-    kept = fakes.run("witness", "show", origin(data), "--refused", "--data", home)
-    assert b"does not extend" in kept.stderr
-    assert fakes.run("witness", "key", "--data", home).stdout.decode().strip() == sqlite_pair.servers[0].vkey
-    wrong = fakes.run("witness", "serve", "--data", data)
-    assert (wrong.returncode, b"data directory of a site" in wrong.stderr) == (2, True)
+    assert command("witness", "logs", "--data", home)[0] == 1, "it has proof of a fork"
+    assert command("witness", "show", origin(data), "--data", home)[1].splitlines()[0] == origin(data)
+    assert "does not extend" in command("witness", "show", origin(data), "--refused", "--data", home)[2]
+    assert command("witness", "show", "log.test/none", "--data", home)[0] == 2
+    assert command("witness", "key", "--data", home)[1].strip() == sqlite_pair.servers[0].vkey
+    vkey = str(LogKey("log.test/added", bytes([5]) * 32).vkey)
+    assert command("witness", "add-log", vkey, "--data", home)[0] == 0
+    assert "log.test/added" in command("witness", "logs", "--data", home)[1]
+    code, _, said = command("witness", "serve", "--data", data)
+    assert (code, "data directory of a site" in said) == (2, True)
 
 
 def test_the_console_says_so_and_it_ends_when_the_right_log_is_back(sqlite_pair: Pair) -> None:
@@ -341,9 +354,8 @@ def test_the_console_says_so_and_it_ends_when_the_right_log_is_back(sqlite_pair:
     with pytest.raises(VerificationError, match="rolled back"):
         site.published()
     with TestClient(create_app(site, Sessions(site.session_key), worker=False)) as client:
-        token = Sessions(site.session_key).link_token("ada", site.clock.now_ms())
-        client.get(f"/enter?t={token}")
-        assert "rolled back" in client.get("/ledger").text
+        cookie = Sessions(site.session_key, site.engine).cookie("ada", site.clock.now_ms())
+        assert "rolled back" in client.get("/", headers={"cookie": f"{COOKIE}={cookie}"}).text
     site.close()
     right = open_site(data)
     assert right.published() is not None
@@ -374,11 +386,6 @@ def test_what_is_wrong_with_the_witnesses_is_said_at_the_start(tmp_path: Path, d
 
 
 def test_verify_asks_for_the_quorum(sqlite_pair: Pair, tmp_path: Path) -> None:
-    def check(*options: str | Path) -> int:
-        done = CliRunner().invoke(app, ["verify", *map(str, options)])
-        if isinstance(done.exception, CountersignError):
-            return done.exception.exit_code
-        return done.exit_code
 
     data = sqlite_pair.data
     grow(data, 1)
@@ -400,9 +407,9 @@ def test_verify_asks_for_the_quorum(sqlite_pair: Pair, tmp_path: Path) -> None:
         (("--quorum", "1"), 2),
         (("--witness", "x"), 2),
     ):
-        assert check(bare, *log, *options) == code, options
+        assert command("verify", bare, *log, *options)[0] == code, options
     (file := tmp_path / "w1.vkey").write_text(sqlite_pair.servers[0].vkey + "\n")
-    assert check(bare, *log, "--witness", file) == 0
+    assert command("verify", bare, *log, "--witness", file)[0] == 0
 
 
 def test_a_log_a_little_ahead_of_its_quorum_is_well_and_one_far_ahead_is_not(site: Site) -> None:
