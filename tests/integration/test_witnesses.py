@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from countersign import witnessing
 from countersign.actions import ACTIONS
-from countersign.api.server import create_app
+from countersign.api.server import Worker, create_app
 from countersign.approvals.status import Status
 from countersign.bootstrap import Site, open_site
 from countersign.cli.main import app
@@ -33,6 +33,7 @@ from countersign.ledger.verify import verify
 from countersign.model.entries import Kind
 from countersign.running import Runner
 from countersign.store.keys import LogKey
+from countersign.store.solo import alone
 from countersign.store.witnesses import DELAY_MAX_MS
 from countersign.web.session import COOKIE, Sessions
 from countersign.witness.book import Book, create
@@ -251,6 +252,36 @@ def test_a_forged_cosignature_spoils_nothing(site: Site) -> None:
     Witnesses(site, forged).ask()
     assert site.tiles.checkpoint() == before
     assert status(site).covered == 0
+
+
+def test_a_service_asks_by_itself_and_once_more_when_it_ends(site: Site) -> None:
+    working = Worker(site)
+    working.start()
+    more(site)
+    working.stop()
+    assert status(site).covered == site.sealer.seal().size
+
+
+def test_while_one_process_asks_another_does_not(site: Site) -> None:
+    asking = Witnesses(site)
+    with alone(site.engine, site.data, "witnesses") as mine:
+        assert mine
+        asking.ask()
+        assert status(site).covered == 0
+    asking.ask()
+    assert status(site).covered > 0
+
+
+def test_who_asks_late_about_what_was_cosigned_since_raises_no_alarm(site: Site) -> None:
+    """Another process of this site was faster: the larger size is ours."""
+
+    def late(url: str, body: bytes, timeout_s: float) -> Any:
+        more(site)
+        Witnesses(site, witnessing.post)._round(site.tiles.checkpoint() or b"", at_once=True)
+        return witnessing.post(url, body, timeout_s)
+
+    Witnesses(site, late).ask()
+    assert [one.alarm for one in status(site).witnesses] == ["", ""]
 
 
 # --- forks and rollbacks ------------------------------------------------------------------------------------------
