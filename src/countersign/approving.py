@@ -44,6 +44,7 @@ from countersign.store import (
 from countersign.store.engine import reading, writing
 from countersign.store.proposals import Terms
 from countersign.store.signers import Answer, Passkeyed
+from countersign.witnessing import why_waits
 
 DIGEST_CHARS_MIN = 8
 """Fewest digits of a draft's digest that name it."""
@@ -80,7 +81,8 @@ class Approving:
     def of_case(self, case_id: str) -> tuple[Line, ...]:
         """Actions proposed for a case, the newest first."""
         with reading(self._site.engine) as conn:
-            return read_approvals.of_case(conn, case_id, self._site.clock.now_ms())
+            found = read_approvals.of_case(conn, case_id, self._site.clock.now_ms())
+        return tuple(msgspec.structs.replace(line, waits=self._waits(line)) for line in found)
 
     def sheet(self, number: int) -> Sheet:
         """One matter whole, rendered from the bytes that are signed. Raises NotFoundError, VerificationError."""
@@ -88,7 +90,18 @@ class Approving:
             found = read_approvals.sheet(conn, number, self._site.clock.now_ms(), self._effects)
         if found.line.state == Status.APPROVED.value and found.line.what in self.runs:
             return msgspec.structs.replace(found, note="Approved. It is carried out now.")
+        if waits := self._waits(found.line):
+            note = f"Its intent is written down. It waits for witnesses: {waits}"
+            return msgspec.structs.replace(found, note=note, line=msgspec.structs.replace(found.line, waits=waits))
         return found
+
+    def _waits(self, line: Line) -> str:
+        """Why an action whose intent is written down does not go on: the quorum of witnesses; "" when that is not why."""
+        if line.state != Status.SEALED.value or not self._site.config.ledger.quorum:
+            return ""
+        with reading(self._site.engine) as conn:
+            intent = performing.intent(conn, line.number)
+        return why_waits(self._site, intent)
 
     def ceremony(self, number: int, person: str) -> Ceremony:
         """What this person's browser must have signed to approve it. Raises ConflictError when they have no passkey here,

@@ -25,9 +25,10 @@ from countersign.autonomy.scopes import DEFAULT_SCOPES, Scope
 from countersign.config import Config, ScopeName, data_dir, load
 from countersign.enrich import Enricher, SiteData, make_enricher
 from countersign.enrich.facts import surroundings
-from countersign.errors import CountersignError, EnvironmentFault
+from countersign.errors import CountersignError, EnvironmentFault, VerificationError
 from countersign.flow import Batch, Judged
 from countersign.judge import Judge
+from countersign.ledger.note import Checkpoint
 from countersign.model.alerts import Severity
 from countersign.model.entities import Entity
 from countersign.model.entries import Kind
@@ -53,6 +54,7 @@ from countersign.store import (
     rotation,
     settling,
     switches,
+    witnesses,
 )
 from countersign.store.autonomy import InForce
 from countersign.store.commands import Commands
@@ -155,6 +157,21 @@ class Site:
     def sealer(self) -> Sealer:
         """Makes tiles and checkpoints out of committed entries."""
         return Sealer(self.engine, self.tiles, self.log_key)
+
+    @cached_property
+    def witnesses(self) -> tuple[witnesses.Named, ...]:
+        """Who cosigns checkpoints. Raises ConfigError."""
+        return witnesses.configured(self.config.ledger, self.log_key.public_key)
+
+    def published(self) -> Checkpoint | None:
+        """The latest checkpoint. Raises VerificationError where it does not hold, or a witness says that the log was rolled
+        back or forked."""
+        if self.witnesses:
+            with reading(self.engine) as conn:
+                alarms = [state.alarm for state in witnesses.states(conn, self.witnesses) if state.alarm]
+            if alarms:
+                raise VerificationError("; ".join(alarms), todo="see `countersign ledger status`")
+        return self.sealer.checkpoint()
 
     @cached_property
     def commands(self) -> Commands:
@@ -313,6 +330,7 @@ def _open(data: Path, config: Config, engine: Engine, clock: Clock) -> Site:
         opening.open_ledger(conn, log_key.name, str(log_key.vkey), __version__, clock.now_ms())
         model = models.in_force(conn, _prior_bytes(), clock.now_ms())
         site = Site(data=data, config=config, engine=engine, log_key=log_key, agent_key=agent_key, clock=clock, model=model)
+        _ = site.witnesses  # what is wrong with them is said now
         public = {name: public_of(secret_file(agent_file(data, name))) for name in AGENTS}
         agents.register_built_in(conn, public, clock.now_ms())
         why = site.take_policy(conn)

@@ -51,12 +51,25 @@ class Timestamps(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     every_minutes: Annotated[int, msgspec.Meta(ge=1, le=7 * 24 * 60)] = 60
 
 
+class Witness(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Somebody else's server that cosigns the log's checkpoints. name: how screens call it. url: address to which
+    ``/add-checkpoint`` is added. vkey: its key, ``name+hash+base64``."""
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^\S.{0,63}$")]
+    url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s?#@]+$")]
+    vkey: str
+
+
 class Ledger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """origin: name of the log in its checkpoints; chosen once, when the log is created. seal_ms: longest time between
-    an entry's commit and the checkpoint that covers it. timestamps: of an authority of the site's choice."""
+    an entry's commit and the checkpoint that covers it. witnesses: who cosigns checkpoints. quorum: how many of them must
+    have cosigned the checkpoint that covers an action's intent before it runs. timestamps: of an authority of the site's
+    choice."""
 
     origin: str = ""
     seal_ms: int = 1000
+    quorum: Annotated[int, msgspec.Meta(ge=0, le=32)] = 0
+    witnesses: tuple[Witness, ...] = ()
     timestamps: Timestamps = Timestamps()
 
 
@@ -231,7 +244,7 @@ def _override(raw: dict[str, Any], kind: type, environ: Mapping[str, str], paren
         if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
             _override(raw.setdefault(key, {}), hint, environ, (*parents, key))
             continue
-        if get_origin(hint) is dict:  # tables of tables stand in the file alone
+        if get_origin(hint) in (dict, tuple):  # tables of tables stand in the file alone
             continue
         name = _PREFIX + "_".join((*parents, key)).upper()
         if name not in environ:
@@ -278,6 +291,14 @@ asn = ""
 origin = ""
 # Longest time between an entry's commit and the checkpoint that covers it, in milliseconds.
 seal_ms = 1000
+# How many witnesses must have cosigned the checkpoint that covers an action's intent before the action runs. 0: it waits
+# for none.
+quorum = 0
+# Servers of others that cosign checkpoints (docs/how-to/run-a-witness.md).
+# [[ledger.witnesses]]
+# name = "auditor"
+# url = "https://witness.example.org"
+# vkey = "witness.example.org/w1+1a2b3c4d+…"
 
 [ledger.timestamps]
 # A timestamping authority (RFC 3161) that stamps checkpoints: a third party then says by when the log held what it holds.

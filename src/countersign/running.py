@@ -2,7 +2,8 @@
 
 It stands beside ``approving`` and is handed to nobody of the agent's code: ``serve``, ``worker`` and ``actions run`` start
 it. Only an action that the site turned on runs, only once, only while everything that its approval rests on is still so, and
-only after a checkpoint covers its intent. What a crash interrupted is probed, never done again.
+only after a checkpoint covers its intent, cosigned by the quorum of witnesses where one is configured. What a crash
+interrupted is probed, never done again.
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ from countersign.authority.terms import LeaseRefused, Use
 from countersign.bootstrap import Site
 from countersign.config import secret
 from countersign.errors import ConfigError, CountersignError, EnvironmentFault, TargetFault
+from countersign.ledger.note import Checkpoint
 from countersign.model.entries import Actor
 from countersign.model.responses import Effect, Seen
 from countersign.store import performing
 from countersign.store.engine import reading, writing
 from countersign.store.performing import Prepared, Refused, Rules
 from countersign.store.solo import alone
+from countersign.witnessing import Witnesses
 
 log = structlog.get_logger()
 IDLE_S = 0.3
@@ -101,11 +104,16 @@ class _Times:
         self._since = now
 
 
+class _Waits(Exception):
+    """An action waits for the quorum of witnesses; it is tried again with the next step."""
+
+
 class Runner:
     """``step`` carries out whatever is due; one process at a time does."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._witnesses = Witnesses(site)
         self.hands = Hands(site)
 
     def step(self) -> int:
@@ -133,6 +141,8 @@ class Runner:
     def _guarded(self, number: int, act: Callable[[], object]) -> int:
         try:
             act()
+        except _Waits:
+            return 0
         except CountersignError as error:
             log.error("action", number=number, error=str(error))
             return 0
@@ -176,6 +186,9 @@ class Runner:
         ready = self._looked_over(number, action)
         if ready is None:
             return
+        if self._site.config.ledger.quorum:
+            checkpoint = self._cosigned(number, ready)
+            times.lap("quorum")
         with writing(self._site.engine) as conn:
             now_ms = self._site.clock.now_ms()
             intent = performing.intent(conn, number)
@@ -189,6 +202,21 @@ class Runner:
             return
         times.lap("start")
         self._probe(number, action, times, self._do(again, action), again)
+
+    def _cosigned(self, number: int, ready: Prepared) -> Checkpoint:
+        """The quorum's checkpoint over the intent. Raises _Waits, after it was entered that the action waits."""
+        with reading(self._site.engine) as conn:
+            intent = performing.intent(conn, number)
+        found = self._witnesses.covered()
+        if found is None or found.size <= intent:
+            self._witnesses.ask()
+            found = self._witnesses.covered()
+        if found is not None and found.size > intent:
+            return found
+        with writing(self._site.engine) as conn:
+            size, quorum = found.size if found else 0, self._site.config.ledger.quorum
+            performing.wait(conn, ready, quorum, size, self._site.clock.now_ms())
+        raise _Waits
 
     def _do(self, ready: Prepared, action: str) -> str:
         """The fault that it met, "" for none. Whatever it was, the probe says what is so."""

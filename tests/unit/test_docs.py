@@ -52,7 +52,7 @@ def settings(kind: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
         hint = get_type_hints(kind)[field.name]
         if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
             yield from settings(hint, f"{prefix}{field.name}.")
-        elif get_origin(hint) is not dict:  # tables of tables are described in prose
+        elif get_origin(hint) not in (dict, tuple):  # tables of tables are described in prose
             yield prefix + field.name, field.default
 
 

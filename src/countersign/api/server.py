@@ -27,17 +27,20 @@ from countersign.api.problems import problem
 from countersign.api.v1 import create_api
 from countersign.bootstrap import Site
 from countersign.errors import CountersignError, UsageError
+from countersign.ledger.handover import FILE as HANDOVERS
 from countersign.sources import SOURCES
 from countersign.sources.reader import split_body
 from countersign.stamping import Stamper
 from countersign.store import ledger
 from countersign.store.engine import reading
+from countersign.store.tiles import CHECKPOINT, COSIGNED
 from countersign.telling import Telling
 from countersign.web.app import create_console
 from countersign.web.approvals import Approvals
 from countersign.web.directory import Directory
 from countersign.web.session import Sessions
 from countersign.web.ways import Ways
+from countersign.witnessing import Witnessing
 
 log = structlog.get_logger()
 IDLE_S = 0.5
@@ -50,6 +53,7 @@ class Worker(threading.Thread):
         super().__init__(name="worker", daemon=True)
         self._site = site
         self._beside = (Telling(site), Stamper(site))
+        self._witnessing = Witnessing(site)
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._sealed_at = 0.0
@@ -69,6 +73,7 @@ class Worker(threading.Thread):
         sealed = -1
         for thread in self._beside:
             thread.start()
+        self._witnessing.start()
         while not self._stopping.is_set():
             try:
                 self._site.hot_path.drain(lambda _report: self._seal_if_due())
@@ -84,6 +89,7 @@ class Worker(threading.Thread):
         for thread in self._beside:
             thread.stop()
         self._site.seal()
+        self._witnessing.stop()
 
     def _seal_if_due(self) -> None:
         """A long run of batches is sealed as it goes."""
@@ -115,9 +121,11 @@ class Log(StaticFiles):
     def file_response(self, *args: object, **kwargs: object) -> Response:
         """As Starlette does, with the right caching."""
         response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
-        if Path(str(args[0])).name == "checkpoint":
-            response.headers["cache-control"] = "no-store"
+        name = Path(str(args[0])).name
+        if name in (CHECKPOINT, COSIGNED):
             response.headers["content-type"] = "text/plain; charset=utf-8"
+        if name in (CHECKPOINT, COSIGNED, HANDOVERS):
+            response.headers["cache-control"] = "no-store"
         else:
             response.headers["cache-control"] = "public, max-age=31536000, immutable"
             response.headers["content-type"] = "application/octet-stream"
@@ -138,7 +146,7 @@ def create_app(site: Site, sessions: Sessions, *, worker: bool = True, approvals
     )
     directory = Directory(site.config.oidc) if site.config.oidc.issuer else None
     ways = Ways(site.config.server.url, directory.name if directory else "")
-    seal = site.sealer.checkpoint
+    seal = site.published
     console = create_console(
         site,
         sessions=sessions,

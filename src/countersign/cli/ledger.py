@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,9 +20,11 @@ from countersign.cli.common import DataOption, JsonOption, emit, table
 from countersign.errors import UsageError
 from countersign.ledger import handover
 from countersign.ledger import stamps as stamping
+from countersign.ledger.cosignature import parse_witness_key
 from countersign.ledger.findings import Problem
 from countersign.ledger.note import VerifierKey, parse_vkey
 from countersign.ledger.proof import format_proof, make_proof
+from countersign.ledger.quorum import Wanted, with_quorum
 from countersign.ledger.record import RecordReader
 from countersign.ledger.verify import Report
 from countersign.ledger.verify import verify as verify_log
@@ -29,6 +32,7 @@ from countersign.store import rotation, stamps
 from countersign.store.keys import VKEY_FILE
 from countersign.store.ledger_rows import open_record
 from countersign.store.tiles import TileDir
+from countersign.store.witnesses import configured
 
 LOG_DIR = "tlog"
 DATABASE_FILE = "countersign.sqlite"
@@ -47,6 +51,10 @@ def verify(
     key: Key = "",
     since: Annotated[Path | None, typer.Option(help="An older checkpoint that this log must extend.")] = None,
     ca: Annotated[Path | None, typer.Option(help="Root certificates (PEM) by which timestamps are checked.")] = None,
+    witness: Annotated[list[str] | None, typer.Option(help="Key of a witness, or a file that holds it; repeatable.")] = None,
+    quorum: Annotated[
+        int | None, typer.Option(min=0, help="How many witnesses must have cosigned; default: as configured, or all named.")
+    ] = None,
     data: DataOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -59,6 +67,8 @@ def verify(
     if report.ok and (wrong := handover.refused(log.checkpoint() or b"", trust)):
         report = replace(report, ok=False, problems=(Problem(None, wrong),))
     report = _with_stamps(report, log, trust.older, stamps.roots(str(ca or "")))
+    if wanted := _wanted(path, data, witness or [], quorum):
+        report = with_quorum(report, log, trust.older, wanted, time.time_ns() // 1_000_000)
     if json:
         emit(report)
     else:
@@ -107,11 +117,30 @@ def _open(path: Path | None, data: Path | None, key: str) -> tuple[TileDir, list
     return TileDir(directory / LOG_DIR), [log_key], open_record(database)
 
 
+def _wanted(path: Path | None, data: Path | None, named: list[str], quorum: int | None) -> Wanted | None:
+    """What is asked of the log's witnesses: those named, else those that the data directory configures."""
+    if named:
+        chosen = tuple(parse_witness_key(_text(one)) for one in named)
+        return Wanted(chosen, len(chosen) if quorum is None else quorum)
+    directory = path or config.data_dir(data)
+    if path is not None and not (path / LOG_DIR).is_dir():
+        if quorum:
+            raise UsageError("a quorum of nobody is asked for", where="--quorum", todo="name the witnesses with --witness")
+        return None
+    ledger = config.load(directory).ledger
+    chosen = tuple(one.key for one in configured(ledger, b""))
+    return Wanted(chosen, ledger.quorum if quorum is None else quorum) if chosen or quorum else None
+
+
 def _key(text: str) -> VerifierKey:
     """A verifier key given as itself or as a file."""
+    return parse_vkey(_text(text))
+
+
+def _text(text: str) -> str:
     if text.count("+") < 2 or Path(text).is_file():
         text = _read(Path(text), "a verifier key").decode("utf-8", errors="replace").strip()
-    return parse_vkey(text)
+    return text
 
 
 def _read(path: Path, what: str) -> bytes:

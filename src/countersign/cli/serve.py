@@ -50,7 +50,7 @@ def run(site: Site, host: str, port: int, *, worker: bool = True, browser: bool 
     from countersign.web.session import Sessions  # noqa: PLC0415
 
     sessions = Sessions(site.session_key)
-    listener = _bind(host, port)
+    listener = bind(host, port)
     approving = Approving(site, site.config.server.url or f"http://localhost:{port}")
     performer = Performer(Runner(site)) if worker else None
     if performer is not None:
@@ -114,7 +114,8 @@ def first_link(site: Site) -> str:
         return enrolments.issue(conn, who.id, enrolments.Kind.FIRST, who, site.clock.now_ms())
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises EnvironmentFault."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

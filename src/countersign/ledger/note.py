@@ -38,7 +38,7 @@ class VerifierKey(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         """``name+hash+base64(0x01 ‖ public key)``."""
-        return f"{self.name}+{self.key_id.hex()}+{_b64(ALGORITHM_ED25519 + self.public_key)}"
+        return f"{self.name}+{self.key_id.hex()}+{b64(ALGORITHM_ED25519 + self.public_key)}"
 
 
 def parse_vkey(text: str) -> VerifierKey:
@@ -46,7 +46,7 @@ def parse_vkey(text: str) -> VerifierKey:
     parts = text.split("+", 2)
     if len(parts) != 3 or not is_key_name(parts[0]):
         raise UsageError("not a verifier key", todo="give it as name+hash+base64, as in log.vkey")
-    raw = _unb64(parts[2])
+    raw = unb64(parts[2])
     if raw is None or len(raw) != 33 or raw[:1] != ALGORITHM_ED25519:
         raise UsageError(f"verifier key of {parts[0]} is not an Ed25519 key (type 1, 32 bytes)")
     key = VerifierKey(parts[0], raw[1:])
@@ -84,7 +84,7 @@ def sign_note(text: str, signer: Signer, others: Sequence[Signature] = ()) -> by
         raise UsageError(f"{signer.name!r} cannot name a key", todo="use neither white space nor plus")
     key = VerifierKey(signer.name, signer.public_key)
     mine = Signature(key.name, key.key_id, signer.sign(text.encode()))
-    lines = [f"— {name} {_b64(key_id + raw)}\n" for name, key_id, raw in (mine, *others)]
+    lines = [f"— {name} {b64(key_id + raw)}\n" for name, key_id, raw in (mine, *others)]
     return f"{text}\n{''.join(lines)}".encode()
 
 
@@ -129,7 +129,7 @@ def split_note(data: bytes) -> tuple[str, tuple[Signature, ...]]:
 def _signature(line: str) -> Signature:
     dash, _, rest = line.partition(" ")
     name, _, encoded = rest.partition(" ")
-    raw = _unb64(encoded)
+    raw = unb64(encoded)
     if dash != "—" or not is_key_name(name) or raw is None or len(raw) < 5:
         raise VerificationError(f"not a signature line: {line[:80]!r}")
     return Signature(name, raw[:4], raw[4:])
@@ -150,7 +150,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     @property
     def text(self) -> str:
         """The note text that is signed."""
-        return "".join(f"{line}\n" for line in (self.origin, str(self.size), _b64(self.root), *self.extensions))
+        return "".join(f"{line}\n" for line in (self.origin, str(self.size), b64(self.root), *self.extensions))
 
 
 def parse_checkpoint(text: str) -> Checkpoint:
@@ -158,7 +158,7 @@ def parse_checkpoint(text: str) -> Checkpoint:
     lines = text.split("\n")
     if len(lines) < 4 or lines.pop() != "" or not all(lines):
         raise VerificationError("not a checkpoint: origin, size and root are expected, each on its own line")
-    size, root = lines[1], _unb64(lines[2])
+    size, root = lines[1], unb64(lines[2])
     if not (size.isascii() and size.isdigit()) or (size[0] == "0" and size != "0") or len(size) > 19:
         raise VerificationError(f"checkpoint size {size[:30]!r} is not a plain decimal number")
     if int(size) > SIZE_MAX:
@@ -177,14 +177,15 @@ def open_checkpoint(data: bytes, keys: Sequence[VerifierKey]) -> Checkpoint:
     return checkpoint
 
 
-def _b64(raw: bytes) -> str:
+def b64(raw: bytes) -> str:
+    """Base64 with padding (RFC 4648 section 4)."""
     return base64.b64encode(raw).decode()
 
 
-def _unb64(text: str) -> bytes | None:
+def unb64(text: str) -> bytes | None:
     """Strict base64 (RFC 4648 section 4): None for anything that would not encode back to the same text."""
     try:
         raw = base64.b64decode(text.encode("ascii"), validate=True)
     except (binascii.Error, UnicodeEncodeError):
         return None
-    return raw if _b64(raw) == text else None
+    return raw if b64(raw) == text else None

@@ -42,6 +42,7 @@ class Kind(StrEnum):
     PROPOSAL_EXPIRED = "proposal.expired"
     PROPOSAL_OUTDATED = "proposal.outdated"
     ACTION_INTENDED = "action.intended"
+    ACTION_WAITING = "action.waiting"
     ACTION_STARTED = "action.started"
     ACTION_PROBED = "action.probed"
     ACTION_LEFT = "action.left"

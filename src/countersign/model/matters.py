@@ -41,7 +41,7 @@ class Given(msgspec.Struct, frozen=True):
 class Line(msgspec.Struct, frozen=True):
     """One action or change. kind: ``action`` or ``change``. what: which. about: its targets, or what the change is of.
     state: ``waiting``, ``approved``, ``denied``, ``expired`` or ``outdated``. people: approvals it needs; approvals: it
-    has."""
+    has. waits: why an action that may run does not go on yet."""
 
     number: int
     kind: str
@@ -57,6 +57,7 @@ class Line(msgspec.Struct, frozen=True):
     state: str
     digest: str
     entry: int
+    waits: str = ""
 
 
 class Step(msgspec.Struct, frozen=True):

@@ -114,20 +114,20 @@ def load_or_create(data: Path, origin: str = "") -> LiveKey:
     return LiveKey(path)
 
 
-def load(path: Path) -> LogKey:
-    """Read a key file; refuses one that others may read."""
+def load(path: Path, what: str = "log key") -> LogKey:
+    """Read a key file; refuses one that others may read. what: how errors call it."""
     try:
         mode = path.stat().st_mode
         text = path.read_text(encoding="utf-8").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise EnvironmentFault("log key cannot be read", where=str(path), todo="check the path and its rights") from error
+        raise EnvironmentFault(f"{what} cannot be read", where=str(path), todo="check the path and its rights") from error
     if mode & _LOOSE:
         todo = f"run chmod 600 {path}"
-        raise ConfigError(f"log key is open to others (mode {stat.S_IMODE(mode):04o})", where=str(path), todo=todo)
-    return _parse(text, path)
+        raise ConfigError(f"{what} is open to others (mode {stat.S_IMODE(mode):04o})", where=str(path), todo=todo)
+    return _parse(text, path, what)
 
 
-def _parse(text: str, path: Path) -> LogKey:
+def _parse(text: str, path: Path, what: str) -> LogKey:
     parts = text.removeprefix(_PREFIX).split("+", 2)
     try:
         raw = base64.b64decode(parts[2], validate=True) if len(parts) == 3 else b""
@@ -137,7 +137,7 @@ def _parse(text: str, path: Path) -> LogKey:
         key = LogKey(parts[0], raw[1:])
         if key.vkey.key_id.hex() == parts[1]:
             return key
-    raise ConfigError("log key is damaged", where=str(path), todo="restore it from a backup")
+    raise ConfigError(f"{what} is damaged", where=str(path), todo="restore it from a backup")
 
 
 def _create(data: Path, origin: str) -> None:

@@ -189,6 +189,18 @@ def intent(conn: Connection, number: int) -> int:
     return int(conn.execute(select(q.intent).where(q.proposal_id == number)).scalar_one())
 
 
+def wait(conn: Connection, ready: Prepared, quorum: int, cosigned: int, now_ms: int) -> None:
+    """The intent waits for the quorum of witnesses: entered once. cosigned: size of the newest checkpoint that has it."""
+    ledger.lock_head(conn)
+    number, case = ready.held.id, ready.held.proposal.case
+    e = t.entries.c
+    before = select(e.idx).where(e.case_id == case, e.kind == Kind.ACTION_WAITING.value, e.subject == str(number))
+    if conn.execute(before).first() is None:
+        body = {"digest": ready.held.digest, "intent": intent(conn, number), "quorum": quorum, "cosigned": cosigned}
+        entry = Entry(Kind.ACTION_WAITING, now_ms, Actor("system", "actions"), str(number), str(number), body)
+        ledger.append(conn, [(entry, case)])
+
+
 def start(conn: Connection, ready: Prepared, leases: Leases, sealed: int, now_ms: int) -> int:
     """The intent is sealed, and the target may be touched from now on. sealed: size of the checkpoint that covers it."""
     return _enter(conn, ready, leases, Kind.ACTION_STARTED, {"digest": ready.held.digest, "sealed": sealed}, now_ms)

@@ -22,6 +22,7 @@ _WHAT = {
     Kind.PROPOSAL_EXPIRED: "expired",
     Kind.PROPOSAL_OUTDATED: "outdated",
     Kind.ACTION_INTENDED: "intent written",
+    Kind.ACTION_WAITING: "waits for witnesses",
     Kind.ACTION_STARTED: "started",
     Kind.ACTION_PROBED: "probed",
     Kind.ACTION_LEFT: "left to a person",
@@ -52,6 +53,9 @@ def _text(conn: Connection, entry: Entry, known: Mapping[str, str]) -> str:
     body, who = entry.body, known.get(entry.actor.id, entry.actor.id)
     if entry.kind is Kind.ACTION_INTENDED:
         return f"by {who}, under lease {entry.actor.lease[:12]}, on {len(body['approvals'])} approvals checked again"
+    if entry.kind is Kind.ACTION_WAITING:
+        needed = f"{body['quorum']} cosignatures are needed over entry {body['intent']:,}"
+        return f"{needed}; they cover {body['cosigned']:,} entries"
     if entry.kind is Kind.ACTION_STARTED:
         return f"the intent is covered by the checkpoint of {body['sealed']:,} entries"
     if entry.kind is Kind.ACTION_PROBED:

@@ -6,16 +6,17 @@ and is taken up again by the next rotation, or, once the new key is in force, by
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 
+from msgspec.structs import replace
 from sqlalchemy import Engine, select
 
 from countersign.errors import EnvironmentFault
 from countersign.ledger import handover
 from countersign.ledger.canonical import decode
+from countersign.ledger.cosignature import with_signatures
 from countersign.ledger.handover import Handover
-from countersign.ledger.note import VerifierKey
+from countersign.ledger.note import Signature, VerifierKey, split_note
 from countersign.ledger.proof import format_proof, make_proof
 from countersign.model.entries import Entry, Kind
 from countersign.store import keys, ledger
@@ -72,11 +73,10 @@ def _enter(engine: Engine, old: LogKey, new: LogKey, operator: str, reason: str,
 
 def _hand_over(data: Path, tiles: TileDir, old: LogKey, new: LogKey, index: int) -> None:
     signed = tiles.checkpoint() or b""
-    text = signed[: signed.rfind(b"\n\n") + 1]
-    mine = base64.b64encode(new.vkey.key_id + new.sign(text)).decode()
-    both = signed + f"— {new.name} {mine}\n".encode()
+    text, _ = split_note(signed)
+    both = with_signatures(signed, [Signature(new.name, new.vkey.key_id, new.sign(text.encode()))])
     proof, entry = make_proof(tiles, index, [old.vkey])
-    made = Handover(entry, format_proof(proof.__class__(proof.index, proof.path, both)))
+    made = Handover(entry, format_proof(replace(proof, checkpoint=both)))
     handover.check(made)
     pending = data / PENDING
     pending.unlink(missing_ok=True)

@@ -8,15 +8,16 @@ last covered rows again and refuses to go on when the database no longer holds w
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
 from sqlalchemy import Engine, func, select
 
 from countersign.errors import EnvironmentFault, VerificationError
+from countersign.ledger.cosignature import with_signatures
 from countersign.ledger.merkle import Tree, leaf_hash
-from countersign.ledger.note import Checkpoint, VerifierKey, open_checkpoint, sign_note
+from countersign.ledger.note import Checkpoint, Signature, VerifierKey, open_checkpoint, sign_note, split_note
 from countersign.ledger.tiles import (
     TILE_WIDTH,
     HashTile,
@@ -75,6 +76,21 @@ class Sealer:
             if head is not None and tree.size == head.checkpoint.size:
                 return head.checkpoint
             return self._publish(tree)
+
+    def cosign(self, signed: bytes, more: Sequence[Signature], enough: Callable[[bytes], bool]) -> bytes:
+        """Put witnesses' signatures under a checkpoint of this log and return it. It is published where it is the newest
+        still, and kept beside that one where ``enough`` says so, whatever was sealed since it was sent to them."""
+        with self._lock():
+            published = self._tiles.checkpoint() or b""
+            newest = bool(published) and split_note(published)[0] == split_note(signed)[0]
+            cosigned = with_signatures(published if newest else signed, more)
+            if newest:
+                self._tiles.write_checkpoint(cosigned)
+                if self._head is not None and self._head.signed == published:
+                    self._head = self._head._replace(signed=cosigned)
+            if enough(cosigned):
+                self._tiles.write_cosigned(cosigned)
+            return cosigned
 
     @contextmanager
     def _lock(self) -> Iterator[None]:

@@ -26,6 +26,7 @@ from countersign.store import (
     tables_meta,
     tables_people,
 )
+from countersign.store import tables_witnesses as _witnesses
 
 metadata, Rowid = tables_meta.metadata, tables_meta.Rowid
 autonomy, labels, judgements = tables_closing.autonomy, tables_closing.labels, tables_closing.judgements
@@ -36,6 +37,7 @@ performances = tables_actions.performances
 proposals, proposal_answers = tables_approvals.proposals, tables_approvals.proposal_answers
 notices = tables_approvals.notices
 erased_evidence = tables_erasure.erased_evidence
+witnesses = _witnesses.witnesses
 
 # --- the way in -------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,8 @@ from countersign.errors import EnvironmentFault, VerificationError
 from countersign.ledger.tiles import HASH_BYTES, TILE_WIDTH, TileAt, cut_bundle, entries_path, tile_path
 
 CHECKPOINT = "checkpoint"
+COSIGNED = "checkpoint.cosigned"
+"""The newest checkpoint under which enough witnesses have signed; the newest of all may still wait for them."""
 _TMP = ".tmp"
 
 
@@ -59,6 +61,10 @@ class TileDir:
     def checkpoint(self) -> bytes | None:
         """The signed checkpoint, None when there is none."""
         return self._read(CHECKPOINT)
+
+    def cosigned(self) -> bytes | None:
+        """The newest checkpoint that enough witnesses cosigned, None when there is none."""
+        return self._read(COSIGNED)
 
     def tile(self, level: int, index: int, width: int) -> bytes | None:
         """``width`` hashes of a tile: from the file of that width, else from the start of a fuller one."""
@@ -138,6 +144,10 @@ class TileDir:
     def write_checkpoint(self, data: bytes) -> None:
         """Publish a checkpoint: only after every tile that it covers was written."""
         self.write([(CHECKPOINT, data)])
+
+    def write_cosigned(self, data: bytes) -> None:
+        """Publish a checkpoint that enough witnesses cosigned."""
+        self.write([(COSIGNED, data)])
 
     def collect(self, at: TileAt) -> None:
         """Drop the partial tiles of one that is full, and the partial bundles with a level-0 tile."""

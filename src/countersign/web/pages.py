@@ -341,7 +341,9 @@ class Pages:
 
 def _mark(case: read.CaseRow, sealed: int, proposed: Sequence[Line]) -> str:
     """Changes whenever the case page would."""
-    return f"{case.entry}.{int(case.entry < sealed)}.{max((line.entry for line in proposed), default=0)}.{len(proposed)}"
+    waits = sum(bool(line.waits) for line in proposed)
+    newest = max((line.entry for line in proposed), default=0)
+    return f"{case.entry}.{int(case.entry < sealed)}.{newest}.{len(proposed)}.{waits}"
 
 
 def text_of(request: Request, name: str, chars_max: int = 128) -> str:
