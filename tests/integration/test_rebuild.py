@@ -20,8 +20,7 @@ from countersign.model.entries import Kind
 from countersign.model.inventory import Asset, Criticality, Identity, Inventory
 from countersign.model.records import FindingRecord, Records
 from countersign.model.responses import target_of
-from countersign.store import accounts, casework, evidence, passkeys, proposals, settling, tokens
-from countersign.store import inventory as inventory_store
+from countersign.store import accounts, casework, evidence, passkeys, proposals, tokens
 from countersign.store import tables as t
 from countersign.store.changes import Answer
 from countersign.store.engine import reading, writing
@@ -88,17 +87,17 @@ def lived_in(site: Site) -> Site:
 def ask(site: Site, case: str) -> None:
     """Actions that wait, were denied, and are outdated."""
     host = target_of(Asset("b"))
-    with writing(site.engine) as conn:
-        grace, now_ms = casework.person(conn, "grace"), site.clock.now_ms()
-        for number in range(3):
+    for number in range(3):
+        with writing(site.engine) as conn:
+            grace, now_ms = casework.person(conn, "grace"), site.clock.now_ms()
             draft = Proposal("isolate_host", {"minutes": number}, (host,), case, "cut it off", "let it back", ())
             made = proposals.create(conn, draft, grace, proposals.Terms(), now_ms, trigger="command")
             if number == 0:
                 proposals.deny(conn, made, "ada", "a decoy", now_ms)
-            if number == 1:
-                inventory_store.save(conn, Inventory((Asset("b", "", "boss"),)))
-                assert settling.settle(conn, now_ms) == 1
-                inventory_store.save(conn, Inventory((Asset("b"),)))
+        if number == 1:
+            site.commands.import_inventory(Inventory((Asset("b", "", "boss"),)), "test", mode="replace")
+            assert site.tidy() == 1
+            site.commands.import_inventory(Inventory((Asset("b"),)), "test", mode="replace")
 
 
 def come_and_go(site: Site) -> None:
@@ -177,7 +176,8 @@ def test_every_decision_replays_to_the_same_bytes(lived_in: Site) -> None:
         assert replay(conn, one).problems == ()
         with pytest.raises(VerificationError, match="no decision"):
             replay(conn, "F-0000000000000000")
-    assert (result.replayed, result.same, result.problems) == (decided, decided, ())
+    (findings,) = [one for one in result.kinds if one.kind == Kind.FINDING_DECIDED.value]
+    assert (findings.replayed, findings.same, result.problems, result.left) == (decided, decided, (), 0)
 
 
 def tamper(site: Site, change: dict[str, object]) -> int:
@@ -280,3 +280,8 @@ def test_erasing_a_person_leaves_the_log_whole(site: Site) -> None:
     with writing(site.engine) as conn:
         conn.execute(delete(t.pseudonyms).where(t.pseudonyms.c.value == f"user:{NAMES[0]}"))
     fakes.verified(site)
+    with reading(site.engine) as conn:
+        result = replay(conn)
+    (findings,) = [one for one in result.kinds if one.kind == Kind.FINDING_DECIDED.value]
+    assert (result.problems, set(findings.left)) == ((), {"the pseudonym of a person whom it names was erased"})
+    assert findings.same == findings.replayed > 0

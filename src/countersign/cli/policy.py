@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
-from countersign.cli.common import DataOption, JsonOption, emit, note, opened, table
+from countersign.cli.common import DataOption, JsonOption, emit, note, opened, recorded, table
 from countersign.config import data_dir
 from countersign.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
+    from countersign.policy.engine import Request
     from countersign.policy.texts import PolicyTexts
 
 FolderOption = Annotated[
@@ -27,7 +31,7 @@ FolderOption = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the command group."""
     group = typer.Typer(help="Cedar policies: check, explain, prove, activate.", no_args_is_help=True)
-    for command in (check, explain, prove, activate, show):
+    for command in (check, explain, prove, activate, show, requests):
         group.command()(command)
     app.add_typer(group, name="policy")
 
@@ -71,17 +75,13 @@ def explain(
     json: JsonOption = False,
 ) -> None:
     """Every condition of a decision, as held, failed or not evaluated, with the values that it read."""
-    from countersign.policy.engine import Request  # noqa: PLC0415 - keeps `--help` quick
-    from countersign.store import read_policy  # noqa: PLC0415
+    from countersign.store import read_policy  # noqa: PLC0415 - keeps `--help` quick
     from countersign.store.engine import reading  # noqa: PLC0415
 
     if bool(ident) == (request is not None):
         raise UsageError("name a finding or entry, or a request with --request", where="policy explain")
     with opened(data) as site, reading(site.engine) as conn:
-        if request is None:
-            found = read_policy.explain(conn, ident)
-        else:
-            found = read_policy.asked(site.policy, _request(request, Request))
+        found = read_policy.explain(conn, ident) if request is None else read_policy.asked(site.policy, _request(request))
     if json:
         emit(found)
         return
@@ -168,6 +168,45 @@ def show(data: DataOption = None, json: JsonOption = False) -> None:
         note("the files in DATA/policy differ from it: `countersign policy activate` puts them before people")
 
 
+def requests(
+    since: Annotated[int, typer.Option(metavar="INDEX", min=0, help="First entry.")] = 0,
+    limit: Annotated[int, typer.Option(metavar="N", min=0, help="Most requests; 0: all.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where the lines go.", show_default="standard output")
+    ] = None,
+    data: DataOption = None,
+) -> None:
+    """Recorded policy decisions as JSON lines, for another Cedar implementation: sets, schemas, requests, and the answers
+    that the ledger holds; exit 1 when an entry cannot be read."""
+    from countersign.evaluate.replay_requests import Requests  # noqa: PLC0415 - keeps `--help` quick
+    from countersign.store.engine import reading  # noqa: PLC0415
+
+    given = 0
+    with _lines(out) as file, recorded(data) as engine, reading(engine) as conn:
+        found = Requests(conn)
+        for line in found.lines(since, limit):
+            file.write(msgspec.json.encode(line) + b"\n")
+            given += "set" not in line
+    note(f"{given} policy requests")
+    for why, number in sorted((found.lacking + found.faulty).items()):
+        note(f"countersign: {number} entries left out: {why}")
+    if found.faulty:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _lines(out: Path | None) -> Iterator[IO[bytes]]:
+    """The file to write to, or standard output."""
+    if out is None:
+        yield sys.stdout.buffer
+        return
+    try:
+        with out.open("wb") as file:
+            yield file
+    except OSError as error:
+        raise UsageError(f"cannot be written ({error.strerror})", where=str(out), todo="name another file") from error
+
+
 def _show(document: dict[str, Any]) -> None:
     rows = [(one["environment"], *(one["said"][name] for name in document["solvers"])) for one in document["results"]]
     table(("environment", *(f"{name} {version}" for name, version in document["solvers"].items())), rows)
@@ -188,16 +227,13 @@ def chosen(policies: Path | None, data: Path | None) -> PolicyTexts:
     return overlay.folder(policies) if policies is not None else overlay.candidate(data_dir(data))
 
 
-def _request(path: Path, kind: type[Any]) -> Any:  # noqa: ANN401 - a Request
-    """``{"principal": {"type", "id"}, "action", "resource": {…}, "entities": [{"uid", "attrs"}], "context"}``."""
-    from countersign.policy.engine import Uid  # noqa: PLC0415
+def _request(path: Path) -> Request:
+    """The request in a file, in the form that ``policy.documents`` reads."""
+    from countersign.policy import documents  # noqa: PLC0415 - keeps `--help` quick
 
     try:
-        raw = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-        entities = {msgspec.convert(one["uid"], Uid): one["attrs"] for one in raw.get("entities", ())}
-        principal, resource = (msgspec.convert(raw[name], Uid) for name in ("principal", "resource"))
-        return kind(principal, str(raw["action"]), resource, entities, raw.get("context", {}))
+        return documents.read(msgspec.json.decode(path.read_bytes(), type=dict[str, Any]), str(path))
     except OSError as error:
         raise UsageError(f"cannot be read ({error.strerror})", where=str(path)) from error
-    except (msgspec.MsgspecError, KeyError, TypeError, AttributeError) as error:
+    except msgspec.MsgspecError as error:
         raise UsageError(f"not a request: {error}", where=str(path), todo="see docs/how-to/write-a-policy.md") from error
