@@ -36,6 +36,7 @@ GROUPS = (
     "ledger",
     "keys",
     "record",
+    "report",
     "learn",
     "backtest",
     "bench",
