@@ -14,7 +14,7 @@ from countersign.reporting.says import LABELS, Names, sentence, when
 from countersign.reporting.steps import STEPS, steps
 from countersign.web import words
 
-EXPLAINED_MAX = 5
+EXPLAINED_MAX = 3
 """Most findings explained term by term; the others stand in a table with their entries."""
 PEOPLE = (
     Kind.CASE_DISPOSED,
@@ -98,7 +98,7 @@ def _short(file: CaseFile) -> Iterator[Claim]:
     top = file.decisions[0]
     body = top.entry.body
     low, high = (words.percent(ppm) for ppm in body["p_ppm"])
-    text = f"Its strongest finding was called “{LABELS.get(body['label'], body['label'])}” (threat with {low} to {high}). "
+    text = f"Its strongest finding was called “{LABELS.get(body['label'], body['label'])}” (probability of a threat {low} to {high}). "
     yield Claim(text + decision.did(body), (top.index,))
     yield from _ended(file)
     yield from responses.short(file)
@@ -108,7 +108,7 @@ def _ended(file: CaseFile) -> Iterator[Claim]:
     ends = file.mine(Kind.CASE_DISPOSED, Kind.CASE_REOPENED)
     if ends:
         last = ends[-1]
-        yield Claim(f"Last word on it, at {when(last.entry)}, by {_who(file, last)}: {sentence(last.entry, file.names)}.", (last.index,))
+        yield Claim(f"Latest word on it, {when(last.entry)}, by {_who(file, last)}: {sentence(last.entry, file.names)}.", (last.index,))
     elif all(one.entry.body["action"] == "close" for one in file.decisions):
         text = "The agent closed every finding of it by itself; no entry shows that a person disposed of it."
         yield Claim(text, indices(file.decisions))
@@ -149,11 +149,12 @@ def _decided(file: CaseFile) -> Iterator[Claim]:
     if not file.decisions:
         yield absent("No entry shows a decision about this case.")
         return
-    for one in file.decisions[:EXPLAINED_MAX]:
-        yield from decision.explained(one)
+    yield from decision.explained(file.decisions[0])
+    for one in file.decisions[1:EXPLAINED_MAX]:
+        yield from decision.brief(one)
     if rest := file.decisions[EXPLAINED_MAX:]:
         rows = tuple(_row(one) for one in rest)
-        columns = ("decided", "finding", "rule", "called", "threat with", "what followed")
+        columns = ("decided", "finding", "rule", "called", "probability of a threat", "what followed")
         yield Claim("Further findings of this case, the strongest first, each with its latest decision.", columns=columns, lines=rows)
     if file.decided > len(file.decisions):
         text = (
@@ -200,11 +201,14 @@ def _people(file: CaseFile) -> Iterator[Claim]:
 def _authority(file: CaseFile) -> Iterator[Claim]:
     by = {one.entry.subject: one for one in file.of(Kind.LEASE_ISSUED)}
     wrote = [one for one in _written(file) if one.entry.actor.type == "agent"]
-    for lease, one in by.items():
-        under = [w for w in wrote if w.entry.actor.lease == lease and w.index != one.index]
-        if under:
-            text = f"{sentence(one.entry, file.names).capitalize()}. {numbers(len(under), 'entry', 'entries')} cited here rest on it."
-            yield Claim(text, (one.index, *indices(under)))
+    rows = tuple(
+        Line((one.entry.body["agent"], one.entry.body["task"], sentence(one.entry, file.names)), (one.index, *indices(under)))
+        for lease, one in by.items()
+        if (under := [w for w in wrote if w.entry.actor.lease == lease and w.index != one.index])
+    )
+    if rows:
+        text = "Each agent wrote under these leases; with each stand the entry that issued it and those that rest on it."
+        yield Claim(text, columns=("agent", "task", "the lease"), lines=rows)
     if agents := file.of(Kind.AGENT_REGISTERED):
         yield Claim("The agents that wrote are enrolled, each with a key of its own.", columns=STEPS, lines=steps(agents, file.names))
     bare = [one for one in wrote if one.entry.actor.lease not in by]
@@ -261,8 +265,13 @@ def facts(file: CaseFile) -> tuple[tuple[str, str], ...]:
     return (
         ("Host", top.get("host") or "none"),
         ("Called", LABELS.get(top.get("label", ""), "no decision")),
-        ("Seen (UTC)", f"{words.stamp(min(seen))} to {words.stamp(max(seen))}" if seen else "not known"),
+        ("Seen (UTC)", _span(min(seen), max(seen)) if seen else "not known"),
         ("Disposition", state),
         ("Responses", f"{len(found)} proposed, {done} carried out and probed"),
         ("Decisions", f"{file.decided:,} about {numbers(file.findings, 'finding')}"),
     )
+
+
+def _span(first_ms: int, last_ms: int) -> str:
+    first, last = words.stamp(first_ms), words.stamp(last_ms)
+    return first if first == last else f"{first} to {last}"

@@ -25,7 +25,12 @@ _BARS = 2
 
 def explained(one: Cited) -> tuple[Claim, ...]:
     """Everything that one decision says about itself."""
-    return (verdict(one), weights(one), counterfactual(one), *conditions(one), *lookups(one))
+    return (*brief(one), *conditions(one), *lookups(one))
+
+
+def brief(one: Cited) -> tuple[Claim, ...]:
+    """What it came to, what was weighed, and what would have changed it."""
+    return (verdict(one), weights(one), counterfactual(one))
 
 
 def verdict(one: Cited) -> Claim:
@@ -33,9 +38,9 @@ def verdict(one: Cited) -> Claim:
     body = one.entry.body
     low, high = (words.percent(ppm) for ppm in body["p_ppm"])
     said = LABELS.get(body["label"], body["label"])
-    head = f"Finding {one.entry.subject}, {body['rule']} on {body['host'] or 'no host'}, was called “{said}” at {when(one.entry)}."
-    chance = f"The probability of a threat was put at {low} to {high}."
-    return Claim(f"{head} {chance} {did(body)}", (one.index,))
+    head = f"Called “{said}” at {when(one.entry)}, with a probability of a threat of {low} to {high}."
+    lead = f"Finding {one.entry.subject}: {body['rule']} on {body['host'] or 'no host'}"
+    return Claim(f"{head} {did(body)}", (one.index,), lead=lead)
 
 
 def did(body: Mapping[str, Any]) -> str:
@@ -53,7 +58,7 @@ def weights(one: Cited) -> Claim:
     rows = [Line((words.feature(n), words.value(n, v), words.odds(pico))) for n, v, pico in body["contributions"]]
     total = Line(("starting point, before anything was looked at", "", words.odds(body["intercept"])))
     summed = f"They add up with the starting point to {words.odds(body['pico'])}"
-    text = f"These {len(rows)} things were weighed; a positive weight speaks for a threat, a negative one against it. {summed}."
+    text = f"{len(rows)} things were weighed; a positive weight speaks for a threat, a negative one against it. {summed}."
     return Claim(text, (one.index,), columns=WEIGHTS, lines=(total, *rows), bars=_BARS)
 
 

@@ -110,7 +110,7 @@ def _of_case(conn: Connection, wanted: Wanted, known: Names, now_ms: int) -> _Ga
         sections,
     )
     messages, missing = raw_messages(conn, file) if wanted.named else ({}, [])
-    left = [] if wanted.named else ["raw messages: they may name persons; `--with-names` puts them in"]
+    left = [] if wanted.named else ["raw messages: they may name persons; --with-names puts them in"]
     held = {digest: file.pieces[digest] for digest in report.pieces()}
     return _Gathered(report, file.entries, tuple(held.values()), (*pieces.withheld, *missing, *left), messages)
 
@@ -138,7 +138,7 @@ def _name(article: Article, parts: Sequence[Part], ident: str) -> str:
 
 
 def _ids(parts: Sequence[Part]) -> str:
-    return ", ".join(part.id for part in parts)
+    return ", ".join(f"Art. {part.id}" if part.id.isdigit() else part.id for part in parts)
 
 
 def _made(now_ms: int) -> tuple[tuple[str, str], ...]:

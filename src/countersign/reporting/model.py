@@ -43,7 +43,8 @@ class Line(msgspec.Struct, frozen=True):
 
 class Claim(msgspec.Struct, frozen=True):
     """One statement. cites: indices of the entries that carry it. pieces: commitments of matter beside the log that it rests
-    on as well. columns, lines: what it lists. absent: it says that no entry shows something, and cites none. bars: of a
+    on as well. columns, lines: what it lists. absent: it says that no entry shows something, and cites none. lead: a few words above it, where something
+    new begins. bars: of a
     column of signed weights, so that renderers may draw it; its place among the columns, -1 for none."""
 
     text: str
@@ -53,6 +54,7 @@ class Claim(msgspec.Struct, frozen=True):
     lines: tuple[Line, ...] = ()
     absent: bool = False
     bars: int = -1
+    lead: str = ""
 
     def __post_init__(self) -> None:
         """No statement without an entry."""
@@ -89,8 +91,7 @@ class Piece(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """facts: label and value, for the head. notes: what to know before reading. withheld: pieces that were left out, and
-    why, in words."""
+    """facts: label and value, for the head. notes: what to know before reading."""
 
     name: str
     title: str

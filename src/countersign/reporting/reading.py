@@ -132,7 +132,7 @@ class Pieces:
             return
         personal = row.kind not in _IMPERSONAL and self._names_somebody(plain)
         if personal and not self._named:
-            self.withheld.append(f"{what} of entry {index}: it names a person; `--with-names` puts it in")
+            self.withheld.append(f"{what} of entry {index}: it names a person; --with-names puts it in")
             return
         self.held[digest] = Piece(digest, what, salt, data, plain, personal)
 

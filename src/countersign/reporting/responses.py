@@ -64,7 +64,10 @@ def short(file: CaseFile) -> Iterator[Claim]:
     if not found:
         yield absent("No entry shows that a response was proposed.")
     for one in found:
-        yield Claim(f"{_named(file, one)}: {_came_of(one)}.", indices(one.way))
+        back = next((other for other in reversed(found) if other.undoes == one.number), None)
+        more = f"; number {back.number} takes it back" if back else ""
+        cites = (*indices(one.way), *((back.created.index,) if back else ()))
+        yield Claim(f"{_named(file, one)}: {_came_of(one)}{more}.", cites)
 
 
 def _named(file: CaseFile, one: Response) -> str:
@@ -110,10 +113,10 @@ def _response(file: CaseFile, one: Response) -> Iterator[Claim]:
     undo = f" It takes back action {one.undoes}." if one.undoes else ""
     need = f"It needed {numbers(body['people'], 'person', 'people')} to approve"
     text = (
-        f"{_named(file, one)} was proposed by {file.names.actor(one.created.entry.actor)} at {when(one.created.entry)}.{undo} "
+        f"Proposed by {file.names.actor(one.created.entry.actor)} at {when(one.created.entry)}.{undo} "
         f"{need} before {words.stamp(body['expires'])}. People approve the SHA-256 of its exact bytes: {body['digest']}."
     )
-    yield Claim(text, (one.created.index,))
+    yield Claim(text, (one.created.index,), lead=_named(file, one))
     yield from _planned(file, one.created)
     yield from _approvals(file, one)
     yield from _done(file, one)
@@ -139,7 +142,7 @@ def _approvals(file: CaseFile, one: Response) -> Iterator[Claim]:
     rows = tuple(_signature(file, w) for w in given)
     asked = one.created.entry.actor.id
     others = sum(w.entry.actor.id != asked for w in given)
-    who = "None is whoever asked for it." if others == len(given) else "One of them is whoever asked for it."
+    who = "Nobody approved what they had asked for themselves." if others == len(given) else "One of them had asked for it."
     text = (
         f"{numbers(len(given), 'person', 'people')} approved number {one.number}. {who} The whole signature stands in each entry, the "
         "public key in the entry that enrolled it; VERIFY.md says how to check one against the other."

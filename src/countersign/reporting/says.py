@@ -13,6 +13,8 @@ from countersign.web import words
 
 Body = Mapping[str, Any]
 ROLE = {"agent": "agent", "human": "person", "system": "system"}
+PERSON = "person~"
+"""How a person's pseudonym begins."""
 EFFECTS = {"holds": "the effect holds", "absent": "the effect is not there", "unknown": "whether the effect holds is not known"}
 LABELS = {"threat": "threat", "benign": "benign", "insufficient": "too little known for a verdict"}
 
@@ -29,7 +31,8 @@ class Names:
 
     def actor(self, actor: Actor) -> str:
         """Who did it: never a machine as a person (P12)."""
-        return f"{ROLE.get(actor.type, actor.type)} {self.of(actor.id)}"
+        shown = self.of(actor.id)
+        return shown if shown.startswith(PERSON) else f"{ROLE.get(actor.type, actor.type)} {shown}"
 
 
 def sentence(entry: Entry, names: Names) -> str:
@@ -63,7 +66,7 @@ def _received(_: Entry, body: Body, _names: Names) -> str:
 
 def _decided(entry: Entry, body: Body, _: Names) -> str:
     low, high = body["p_ppm"]
-    chance = f"threat with {words.percent(low)} to {words.percent(high)}"
+    chance = f"probability of a threat {words.percent(low)} to {words.percent(high)}"
     did = "closed by the agent" if body["action"] == "close" else f"put before a person: {body['why'] or 'no reason stated'}"
     label = LABELS.get(body["label"], body["label"])
     return f"finding {entry.subject} ({body['rule']} on {body['host'] or 'no host'}): {label}, {chance}; {did}"

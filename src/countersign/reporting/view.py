@@ -55,6 +55,7 @@ def view(
 
 def _claim(claim: Claim) -> dict[str, Any]:
     return {
+        "lead": visible_text(claim.lead),
         "text": visible_text(claim.text),
         "cites": ranges(claim.cites),
         "pieces": list(claim.pieces),
