@@ -59,7 +59,9 @@ def report(
         return
     for path in written:
         note(f"wrote {path}")
-    note(f"{made.entries:,} entries cited, each proved under a checkpoint of {made.size:,}; how to check it: {target}/VERIFY.md")
+    note(
+        f"{made.entries:,} entries cited, each proved under a checkpoint of {made.size:,}; how to check: {target}/VERIFY.md"
+    )
     for line in made.withheld:
         note(f"left out: {line}")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from countersign.model.entries import Kind as K
+from countersign.model.entries import Kind
 from countersign.reporting import decision
 from countersign.reporting.articles import Article, Ask, Part, Record, apart, authors, coverage
-from countersign.reporting.model import Claim, Line, absent
+from countersign.reporting.model import Claim, Line, absent, numbers
 from countersign.reporting.says import minute
 from countersign.web import words
 
@@ -17,7 +17,7 @@ APPLIES = "2 December 2027"
 
 def example(record: Record) -> Iterator[Claim]:
     """The newest decision, explained in full: how an output is to be read."""
-    found = record.find(K.FINDING_DECIDED, newest=1).shown
+    found = record.find(Kind.FINDING_DECIDED, newest=1).shown
     if not found:
         yield absent("No entry in the period shows a decision that could be explained.")
         return
@@ -26,7 +26,7 @@ def example(record: Record) -> Iterator[Claim]:
 
 def measured(record: Record) -> Iterator[Claim]:
     """What the site's own reviews say of each scope, newest figures."""
-    newest = {one.entry.subject: one for one in record.find(K.AUTONOMY_OBSERVED).shown}
+    newest = {one.entry.subject: one for one in record.find(Kind.AUTONOMY_OBSERVED).shown}
     if not newest:
         yield absent("No entry in the period shows figures of accuracy from the site’s own reviews.")
         return
@@ -49,22 +49,28 @@ def kept(record: Record) -> Iterator[Claim]:
         return
     days = max(0, record.now_ms - opened.entry.time) // 86_400_000
     if days < SIX_MONTHS_DAYS:
-        text = f"The log is {days:,} days old, so it cannot show yet that six months of it are kept. Nothing of it is missing: it begins"
-        yield Claim(f"{text} with entry 0, which is in this pack.", (0,))
+        text = f"The log is {numbers(days, 'day')} old, so it cannot show yet that six months of it are kept."
+        yield Claim(f"{text} It begins with entry 0, which is in this pack.", (0,))
     else:
         text = f"The log goes back {days:,} days to entry 0, which is proved in this pack to be in it still."
         yield Claim(text, (0,))
 
 
 RECORDS = (
-    Ask("what was received was logged by itself", (K.ALERT_RECEIVED,)),
-    Ask("each decision was logged by itself", (K.FINDING_DECIDED,)),
+    Ask("what was received was logged automatically", (Kind.ALERT_RECEIVED,)),
+    Ask("decisions were logged automatically", (Kind.FINDING_DECIDED,)),
 )
 ART12 = Part(
     "12",
     "Article 12: record-keeping",
-    "The system logs events over its lifetime by itself, so that situations of risk can be found and its operation monitored.",
-    (coverage, *RECORDS, authors, Ask("faults and risky situations were logged", (K.AUTONOMY_HALTED, K.ALERT_QUARANTINED, K.LEASE_REFUSED))),
+    "The system logs events over its lifetime by itself, so that situations of risk can be found and its "
+    "operation monitored.",
+    (
+        coverage,
+        *RECORDS,
+        authors,
+        Ask("faults and risky situations were logged", (Kind.AUTONOMY_HALTED, Kind.ALERT_QUARANTINED, Kind.LEASE_REFUSED)),
+    ),
 )
 ART13 = Part(
     "13",
@@ -73,8 +79,11 @@ ART13 = Part(
     (
         example,
         measured,
-        Ask("the models and policies that decided are named, with the time from which each did", (K.MODEL_ACTIVATED, K.POLICY_ACTIVATED)),
-        Ask("candidate models were measured before anybody chose them", (K.MODEL_PROPOSED,)),
+        Ask(
+            "the models and policies that decided are named, with the time from which each did",
+            (Kind.MODEL_ACTIVATED, Kind.POLICY_ACTIVATED),
+        ),
+        Ask("candidate models were measured before anybody chose them", (Kind.MODEL_PROPOSED,)),
     ),
 )
 ART14 = Part(
@@ -82,10 +91,19 @@ ART14 = Part(
     "Article 14: human oversight",
     "People can understand, oversee, override and stop the system while it is in use.",
     (
-        Ask("findings were put before a person rather than decided alone", (K.FINDING_DECIDED,), b'"action":"escalate"'),
-        Ask("people gave or widened autonomy, or it stepped back by itself", (K.AUTONOMY_PROMOTED, K.AUTONOMY_DEMOTED, K.AUTONOMY_CERTIFIED)),
-        Ask("people used the kill switch, or lifted it", (K.AUTONOMY_STOPPED, K.AUTONOMY_RESUMED, K.AGENT_STOPPED, K.AGENT_RESUMED)),
-        Ask("people overrode or reviewed what the agent had done", (K.CASE_REOPENED, K.REVIEW_ANSWERED, K.RECALL_OPENED)),
+        Ask("findings were put before a person rather than decided alone", (Kind.FINDING_DECIDED,), b'"action":"escalate"'),
+        Ask(
+            "people gave or widened autonomy, or it stepped back by itself",
+            (Kind.AUTONOMY_PROMOTED, Kind.AUTONOMY_DEMOTED, Kind.AUTONOMY_CERTIFIED),
+        ),
+        Ask(
+            "people used the kill switch, or lifted it",
+            (Kind.AUTONOMY_STOPPED, Kind.AUTONOMY_RESUMED, Kind.AGENT_STOPPED, Kind.AGENT_RESUMED),
+        ),
+        Ask(
+            "people overrode or reviewed what the agent had done",
+            (Kind.CASE_REOPENED, Kind.REVIEW_ANSWERED, Kind.RECALL_OPENED),
+        ),
         apart,
     ),
 )
@@ -100,9 +118,14 @@ ART26 = Part(
     "Article 26: duties of whoever deploys it",
     "Oversight is given to competent people, operation is monitored, use is suspended where it is risky, and logs are kept.",
     (
-        Ask("oversight was given to people, or taken from them", (K.ROLE_GRANTED, K.ROLE_REVOKED, K.PERSON_ENROLLED, K.PERSON_REVOKED)),
-        Ask("operation was monitored by people’s reviews", (K.REVIEW_ANSWERED, K.REVIEW_COMMITTED, K.REVIEW_OPENED)),
-        Ask("use was suspended", (K.AUTONOMY_STOPPED, K.AUTONOMY_HALTED, K.AGENT_STOPPED)),
+        Ask(
+            "oversight was given to people, or taken from them",
+            (Kind.ROLE_GRANTED, Kind.ROLE_REVOKED, Kind.PERSON_ENROLLED, Kind.PERSON_REVOKED),
+        ),
+        Ask(
+            "operation was monitored by people’s reviews", (Kind.REVIEW_ANSWERED, Kind.REVIEW_COMMITTED, Kind.REVIEW_OPENED)
+        ),
+        Ask("use was suspended", (Kind.AUTONOMY_STOPPED, Kind.AUTONOMY_HALTED, Kind.AGENT_STOPPED)),
         kept,
     ),
 )
@@ -111,7 +134,10 @@ AI_ACT = Article(
     "AI Act: what this log shows for Articles 12, 13, 14, 19 and 26",
     (
         f"This mapping is voluntary. The duties of high-risk systems that these articles belong to apply from {APPLIES}.",
-        "Whether a site’s use is high-risk is not decided here, and nothing here is legal advice or a declaration of conformity.",
+        (
+            "Whether a site’s use is high-risk is not decided here, and nothing here is legal advice or a "
+            "declaration of conformity."
+        ),
     ),
     (ART12, ART13, ART14, ART19, ART26),
 )

@@ -115,7 +115,8 @@ def coverage(record: Record) -> Iterator[Claim]:
         return
     days = max(0, record.now_ms - opened.entry.time) // DAY_MS
     text = (
-        f"{sentence(opened.entry, record.names).capitalize()} at {when(opened.entry)} with entry 0. Entries are only ever added: each is "
+        f"{sentence(opened.entry, record.names).capitalize()} at {when(opened.entry)} with entry 0. Entries "
+        "are only ever added: each is "
         f"bound by hash to every checkpoint after it. At the time of this report it goes back {numbers(days, 'day')}."
     )
     yield Claim(text, (0,))
@@ -124,13 +125,19 @@ def coverage(record: Record) -> Iterator[Claim]:
 def authors(record: Record) -> Iterator[Claim]:
     """That an entry says who wrote it, shown on the newest of each kind of actor."""
     last: list[Cited] = []
-    for kind, kinds in (("agent", (Kind.FINDING_DECIDED,)), ("human", _BY_PEOPLE), ("system", (Kind.ALERT_RECEIVED, *_BY_SYSTEM))):
+    for kind, kinds in (
+        ("agent", (Kind.FINDING_DECIDED,)),
+        ("human", _BY_PEOPLE),
+        ("system", (Kind.ALERT_RECEIVED, *_BY_SYSTEM)),
+    ):
         needle = f'"type":"{kind}"}},"body"'.encode()
         last += record.find(*kinds, holding=needle, newest=1).shown
     if not last:
         yield absent("No entry in the period shows who did something.")
         return
-    text = "Every entry names who wrote it: an agent with its lease, a person by pseudonym, or the system. The newest of each:"
+    text = (
+        "Every entry names who wrote it: an agent with its lease, a person by pseudonym, or the system. The newest of each:"
+    )
     yield Claim(text, indices(last), columns=STEPS, lines=steps(last, record.names))
 
 
@@ -159,7 +166,11 @@ def apart(record: Record) -> Iterator[Claim]:
         same += asked is None or asked.entry.actor.id == one.entry.actor.id
         cites = (one.index,) if asked is None else (asked.index, one.index)
         rows.append(Line((minute(one.entry.time), one.entry.subject, by, record.names.actor(one.entry.actor)), cites))
-    who = "In each of those listed it was somebody else than whoever asked." if not same else f"In {same} listed that is not shown."
+    who = (
+        "In each of those listed it was somebody else than whoever asked."
+        if not same
+        else f"In {same} listed that is not shown."
+    )
     text = f"{numbers(found.total, 'approval was', 'approvals were')} signed. {who}{more(found)}"
     yield Claim(text, columns=("time (UTC)", "number", "asked for by", "approved by"), lines=tuple(rows))
 

@@ -78,14 +78,17 @@ def sections(file: CaseFile) -> tuple[Section, ...]:
 
 _RECEIVED = "Every raw message is kept byte for byte; its SHA-256 stands in the entry of the delivery that brought it."
 _WEIGHED = (
-    "A verdict is a sum: a starting point and one signed weight for each thing that was looked at, in log-odds. The entry holds "
+    "A verdict is a sum: a starting point and one signed weight for each thing that was looked at, in "
+    "log-odds. The entry holds "
     "all of them, the values they had, and the conditions under which the agent may close a finding alone."
 )
 _RESPONSES = (
     "A response runs only on people’s signatures over its exact bytes. An intent is sealed in the log before the target is "
     "touched, and afterwards the target is asked from outside whether the effect holds."
 )
-_LEASES = "An agent writes and acts only under a lease for one task, signed with its own key; the entry that issued it is cited."
+_LEASES = (
+    "An agent writes and acts only under a lease for one task, signed with its own key; the entry that issued it is cited."
+)
 
 
 # --- in short ---------------------------------------------------------------------------------------------------------
@@ -98,7 +101,8 @@ def _short(file: CaseFile) -> Iterator[Claim]:
     top = file.decisions[0]
     body = top.entry.body
     low, high = (words.percent(ppm) for ppm in body["p_ppm"])
-    text = f"Its strongest finding was called “{LABELS.get(body['label'], body['label'])}” (probability of a threat {low} to {high}). "
+    said = LABELS.get(body["label"], body["label"])
+    text = f"Its strongest finding was called “{said}” (probability of a threat {low} to {high}). "
     yield Claim(text + decision.did(body), (top.index,))
     yield from _ended(file)
     yield from responses.short(file)
@@ -108,7 +112,10 @@ def _ended(file: CaseFile) -> Iterator[Claim]:
     ends = file.mine(Kind.CASE_DISPOSED, Kind.CASE_REOPENED)
     if ends:
         last = ends[-1]
-        yield Claim(f"Latest word on it, {when(last.entry)}, by {_who(file, last)}: {sentence(last.entry, file.names)}.", (last.index,))
+        yield Claim(
+            f"Latest word on it, {when(last.entry)}, by {_who(file, last)}: {sentence(last.entry, file.names)}.",
+            (last.index,),
+        )
     elif all(one.entry.body["action"] == "close" for one in file.decisions):
         text = "The agent closed every finding of it by itself; no entry shows that a person disposed of it."
         yield Claim(text, indices(file.decisions))
@@ -130,14 +137,18 @@ def _received(file: CaseFile) -> Iterator[Claim]:
         return
     mine = Counter(raw.received for raw in file.raws)
     rows = tuple(
-        Line((when(one.entry), one.entry.body["source"], f"{mine[one.index]:,} of {one.entry.body['lines']:,}"), (one.index,))
+        Line(
+            (when(one.entry), one.entry.body["source"], f"{mine[one.index]:,} of {one.entry.body['lines']:,}"), (one.index,)
+        )
         for one in deliveries
     )
     shown = "" if len(file.raws) == file.alerts else f" {len(file.raws):,} of them are listed here."
     text = f"{numbers(file.alerts, 'raw message')} stand behind its {numbers(file.findings, 'finding')}.{shown}"
     yield Claim(text, columns=("received", "source", "messages of this case"), lines=rows)
     raws = tuple(Line((raw.sha256, f"{raw.place + 1:,}", raw.finding), (raw.received,)) for raw in file.raws[:ROWS_MAX])
-    more = f" The first {ROWS_MAX} of {len(file.raws):,} are shown; the entries list all." if len(file.raws) > ROWS_MAX else ""
+    more = (
+        f" The first {ROWS_MAX} of {len(file.raws):,} are shown; the entries list all." if len(file.raws) > ROWS_MAX else ""
+    )
     columns = ("SHA-256 of the raw message", "place in delivery", "finding")
     yield Claim(f"The entries name these messages by their digests.{more}", columns=columns, lines=raws)
 
@@ -155,10 +166,13 @@ def _decided(file: CaseFile) -> Iterator[Claim]:
     if rest := file.decisions[EXPLAINED_MAX:]:
         rows = tuple(_row(one) for one in rest)
         columns = ("decided", "finding", "rule", "called", "probability of a threat", "what followed")
-        yield Claim("Further findings of this case, the strongest first, each with its latest decision.", columns=columns, lines=rows)
+        yield Claim(
+            "Further findings of this case, the strongest first, each with its latest decision.", columns=columns, lines=rows
+        )
     if file.decided > len(file.decisions):
         text = (
-            f"The site’s log holds {numbers(file.decided, 'decision')} about {numbers(file.findings, 'finding')} of this case; "
+            f"The site’s log holds {numbers(file.decided, 'decision')} about {numbers(file.findings, 'finding')} "
+            "of this case; "
             f"this pack holds the latest of {numbers(len(file.decisions), 'finding')}."
         )
         yield Claim(text, indices(file.decisions))
@@ -180,7 +194,9 @@ def _linked(file: CaseFile) -> Iterator[Claim]:
             rows.append(Line((one.entry.subject, why, file.names.of(shared) or "none", case), (one.index,)))
     if rows:
         columns = ("finding", "why it belongs here", "what they share", "case")
-        yield Claim("Each finding was put into this case for the reasons that its entry gives.", columns=columns, lines=tuple(rows))
+        yield Claim(
+            "Each finding was put into this case for the reasons that its entry gives.", columns=columns, lines=tuple(rows)
+        )
     else:
         yield absent("No entry shows a link between its findings.")
     for one in file.mine(Kind.CASE_MERGED):
@@ -202,7 +218,9 @@ def _authority(file: CaseFile) -> Iterator[Claim]:
     by = {one.entry.subject: one for one in file.of(Kind.LEASE_ISSUED)}
     wrote = [one for one in _written(file) if one.entry.actor.type == "agent"]
     rows = tuple(
-        Line((one.entry.body["agent"], one.entry.body["task"], sentence(one.entry, file.names)), (one.index, *indices(under)))
+        Line(
+            (one.entry.body["agent"], one.entry.body["task"], sentence(one.entry, file.names)), (one.index, *indices(under))
+        )
         for lease, one in by.items()
         if (under := [w for w in wrote if w.entry.actor.lease == lease and w.index != one.index])
     )
@@ -210,7 +228,9 @@ def _authority(file: CaseFile) -> Iterator[Claim]:
         text = "Each agent wrote under these leases; with each stand the entry that issued it and those that rest on it."
         yield Claim(text, columns=("agent", "task", "the lease"), lines=rows)
     if agents := file.of(Kind.AGENT_REGISTERED):
-        yield Claim("The agents that wrote are enrolled, each with a key of its own.", columns=STEPS, lines=steps(agents, file.names))
+        yield Claim(
+            "The agents that wrote are enrolled, each with a key of its own.", columns=STEPS, lines=steps(agents, file.names)
+        )
     bare = [one for one in wrote if one.entry.actor.lease not in by]
     if bare:
         text = f"{numbers(len(bare), 'entry', 'entries')} in an agent’s name here: no entry of the lease was found."
@@ -242,7 +262,11 @@ def _record(file: CaseFile) -> Iterator[Claim]:
     if not found:
         yield absent("No entry is filed under this case.")
         return
-    yield Claim("Every entry of the case that this pack holds, in the order of the log.", columns=STEPS, lines=steps(found, file.names))
+    yield Claim(
+        "Every entry of the case that this pack holds, in the order of the log.",
+        columns=STEPS,
+        lines=steps(found, file.names),
+    )
 
 
 # --- head -------------------------------------------------------------------------------------------------------------
@@ -250,7 +274,8 @@ def _record(file: CaseFile) -> Iterator[Claim]:
 
 def summary(file: CaseFile) -> str:
     """One sentence under the title."""
-    return f"{numbers(file.alerts, 'raw message')} in {numbers(file.findings, 'finding')}, and what agents and people did about them"
+    many = f"{numbers(file.alerts, 'raw message')} in {numbers(file.findings, 'finding')}"
+    return f"{many}, and what agents and people did about them"
 
 
 def facts(file: CaseFile) -> tuple[tuple[str, str], ...]:

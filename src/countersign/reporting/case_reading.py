@@ -118,9 +118,7 @@ def _located(conn: Connection, finding: str, decided: int, refs: Sequence[AlertR
 
 
 def _deliveries(conn: Connection, decided: int) -> dict[str, Cited]:
-    first = conn.execute(
-        select(func.max(_e.idx)).where(_e.kind == Kind.LEASE_ISSUED.value, _e.idx <= decided)
-    ).scalar()
+    first = conn.execute(select(func.max(_e.idx)).where(_e.kind == Kind.LEASE_ISSUED.value, _e.idx <= decided)).scalar()
     within = (_e.kind == Kind.ALERT_RECEIVED.value, _e.idx >= (first or 0), _e.idx <= decided)
     return {one.entry.body["blob"]: one for one in map(cited, conn.execute(select(*_COLUMNS).where(*within)))}
 

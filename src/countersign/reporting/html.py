@@ -14,7 +14,6 @@ from markupsafe import Markup
 
 from countersign.reporting.view import tokens
 
-
 FACES = {
     "Inter Variable": "inter/files/inter-latin-wght-normal.woff2",
     "JetBrains Mono Variable": "jetbrains-mono/files/jetbrains-mono-latin-wght-normal.woff2",
@@ -37,7 +36,7 @@ def _style() -> str:
 
 
 def _faces() -> Iterator[str]:
-    """The console's two typefaces inside the file, where they are installed; a reader's own ones take their place otherwise."""
+    """The console's two typefaces inside the file, where they are installed; else the reader's own."""
     for name, file in FACES.items():
         face = files("countersign.web").joinpath(f"static/vendor/{file}")
         if face.is_file():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from countersign.model.entries import Kind as K
+from countersign.model.entries import Kind
 from countersign.reporting.articles import Article, Ask, Part, apart, authors, coverage
 
 NIST = Article(
@@ -15,11 +15,16 @@ NIST = Article(
             "RS.AN-06: what was done during an investigation is recorded, with integrity and provenance",
             "Actions during an investigation are recorded, and the records’ integrity and provenance are preserved.",
             (
-                Ask("people worked on cases", (K.CASE_ASSIGNED, K.CASE_DISPOSED, K.CASE_REOPENED, K.CASE_MERGED)),
-                Ask("agents looked things up and decided under leases", (K.LEASE_ISSUED,)),
-                Ask("responses were proposed", (K.PROPOSAL_CREATED,)),
+                Ask(
+                    "people worked on cases", (Kind.CASE_ASSIGNED, Kind.CASE_DISPOSED, Kind.CASE_REOPENED, Kind.CASE_MERGED)
+                ),
+                Ask("agents looked things up and decided under leases", (Kind.LEASE_ISSUED,)),
+                Ask("responses were proposed", (Kind.PROPOSAL_CREATED,)),
                 apart,
-                Ask("responses were carried out and probed", (K.ACTION_INTENDED, K.ACTION_STARTED, K.ACTION_PROBED, K.ACTION_LEFT)),
+                Ask(
+                    "responses were carried out and probed",
+                    (Kind.ACTION_INTENDED, Kind.ACTION_STARTED, Kind.ACTION_PROBED, Kind.ACTION_LEFT),
+                ),
                 authors,
                 coverage,
             ),
@@ -29,10 +34,10 @@ NIST = Article(
             "RS.AN-07: incident data and metadata are collected, with integrity and provenance",
             "Data and metadata of incidents are collected, and their integrity and provenance are preserved.",
             (
-                Ask("raw messages were collected, each with source and SHA-256", (K.ALERT_RECEIVED,)),
-                Ask("what could not be read was kept", (K.ALERT_QUARANTINED,)),
-                Ask("what each decision rests on was committed to", (K.FINDING_DECIDED,)),
-                Ask("the inventory that data was read against was recorded", (K.INVENTORY_IMPORTED,)),
+                Ask("raw messages were collected, each with source and SHA-256", (Kind.ALERT_RECEIVED,)),
+                Ask("what could not be read was kept", (Kind.ALERT_QUARANTINED,)),
+                Ask("what each decision rests on was committed to", (Kind.FINDING_DECIDED,)),
+                Ask("the inventory that data was read against was recorded", (Kind.INVENTORY_IMPORTED,)),
                 coverage,
             ),
         ),
@@ -49,11 +54,17 @@ ISO = Article(
             "It is settled in which phases of its life an AI system keeps event logs, at least while it is in use.",
             (
                 coverage,
-                Ask("decisions were logged while the system was in use", (K.FINDING_DECIDED,)),
-                Ask("models and policies were put in force", (K.MODEL_ACTIVATED, K.POLICY_ACTIVATED)),
-                Ask("models were trained and measured", (K.MODEL_PROPOSED,)),
-                Ask("autonomy changed", (K.AUTONOMY_PROMOTED, K.AUTONOMY_DEMOTED, K.AUTONOMY_HALTED, K.AUTONOMY_RESTARTED)),
-                Ask("the system was stopped or allowed again", (K.AUTONOMY_STOPPED, K.AUTONOMY_RESUMED, K.AGENT_STOPPED, K.AGENT_RESUMED)),
+                Ask("decisions were logged while the system was in use", (Kind.FINDING_DECIDED,)),
+                Ask("models and policies were put in force", (Kind.MODEL_ACTIVATED, Kind.POLICY_ACTIVATED)),
+                Ask("models were trained and measured", (Kind.MODEL_PROPOSED,)),
+                Ask(
+                    "autonomy changed",
+                    (Kind.AUTONOMY_PROMOTED, Kind.AUTONOMY_DEMOTED, Kind.AUTONOMY_HALTED, Kind.AUTONOMY_RESTARTED),
+                ),
+                Ask(
+                    "the system was stopped or allowed again",
+                    (Kind.AUTONOMY_STOPPED, Kind.AUTONOMY_RESUMED, Kind.AGENT_STOPPED, Kind.AGENT_RESUMED),
+                ),
                 authors,
             ),
         ),

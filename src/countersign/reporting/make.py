@@ -30,12 +30,12 @@ HONEST = (
     "This is what was recorded; it is neither a certification nor legal advice.",
 )
 PSEUDONYMS = "Persons stand here by the pseudonyms that the log knows them by."
-CLEAR = "Clear names were asked for. They stand in no entry: they come from the site’s own key table, which this pack cannot prove."
+CLEAR = "Clear names were asked for. No entry holds them: they come from the site’s key table, which this pack cannot prove."
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """What is asked for. article: name of an article or part, "" for a case report. first_ms, last_ms: the period, inclusive; 0
-    for the log's own ends."""
+    """What is asked for. article: name of an article or part, "" for a case report. first_ms, last_ms: the period, inclusive;
+    0 for the log's own ends."""
 
     article: str = ""
     case: str = ""
@@ -65,8 +65,8 @@ class _Gathered(msgspec.Struct, frozen=True):
 
 
 def make_pack(site: Site, wanted: Wanted) -> Pack:
-    """The whole pack. Raises NotFoundError, ConflictError, UsageError; VerificationError or EnvironmentFault where the log cannot
-    be sealed or does not hold what the database says."""
+    """The whole pack. Raises NotFoundError, ConflictError, UsageError; VerificationError or EnvironmentFault where the log
+    cannot be sealed or does not hold what the database says."""
     if wanted.pdf:
         typeset.available()
     with reading(site.engine) as conn:
@@ -123,7 +123,9 @@ def _of_article(conn: Connection, wanted: Wanted, known: Names, now_ms: int) -> 
     record = PeriodRecord(conn, known, first, min(wanted.last_ms or now_ms, now_ms), now_ms, cases)
     report = Report(
         _name(article, parts, wanted.case),
-        article.title if len(parts) == len(article.parts) else f"{article.title.partition(':')[0]}: what this log shows for {_ids(parts)}",
+        article.title
+        if len(parts) == len(article.parts)
+        else f"{article.title.partition(':')[0]}: what this log shows for {_ids(parts)}",
         f"For {f'case {wanted.case}, ' if wanted.case else ''}{articles.period(record)}",
         (("Period (UTC)", articles.period(record).removesuffix(" UTC")), ("Parts", _ids(parts)), *_made(now_ms)),
         (*article.notes, *HONEST, CLEAR if wanted.named else PSEUDONYMS),

@@ -43,9 +43,9 @@ class Line(msgspec.Struct, frozen=True):
 
 class Claim(msgspec.Struct, frozen=True):
     """One statement. cites: indices of the entries that carry it. pieces: commitments of matter beside the log that it rests
-    on as well. columns, lines: what it lists. absent: it says that no entry shows something, and cites none. lead: a few words above it, where something
-    new begins. bars: of a
-    column of signed weights, so that renderers may draw it; its place among the columns, -1 for none."""
+    on as well. columns, lines: what it lists. absent: it says that no entry shows something, and cites none. lead: a few
+    words above it, where something new begins. bars: of a column of signed weights, so that renderers may draw it; its
+    place among the columns, -1 for none."""
 
     text: str
     cites: tuple[int, ...] = ()

@@ -130,7 +130,9 @@ def write(found: Mapping[str, bytes], out: Path) -> None:
         half.chmod(0o755)
         os.rename(half, out)
     except OSError as error:
-        raise EnvironmentFault(f"cannot be written ({error.strerror})", where=str(out), todo="check path, room and rights") from error
+        raise EnvironmentFault(
+            f"cannot be written ({error.strerror})", where=str(out), todo="check path, room and rights"
+        ) from error
     finally:
         if half is not None and half.exists():
             shutil.rmtree(half, ignore_errors=True)
@@ -144,4 +146,6 @@ def write_file(data: bytes, path: Path) -> None:
         os.replace(half, path)
     except OSError as error:
         half.unlink(missing_ok=True)
-        raise EnvironmentFault(f"cannot be written ({error.strerror})", where=str(path), todo="check path and rights") from error
+        raise EnvironmentFault(
+            f"cannot be written ({error.strerror})", where=str(path), todo="check path and rights"
+        ) from error

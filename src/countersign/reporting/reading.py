@@ -1,10 +1,9 @@
-"""Reads what reports are made of: entries with their bytes, pieces beside the log, clear names. The rest of the room is pure."""
+"""Reads what reports are made of: entries with their bytes, pieces beside the log, clear names."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Row, select
@@ -27,7 +26,7 @@ _e = t.entries.c
 _COLUMNS = (_e.idx, _e.case_id, _e.bytes)
 
 
-def cited(row: Row[Any]) -> Cited:
+def cited(row: Row[int, str, bytes]) -> Cited:
     """A row of ``entries``."""
     data = bytes(row.bytes)
     return Cited(row.idx, decode(data), data, row.case_id)
@@ -50,7 +49,9 @@ def names(conn: Connection) -> dict[str, str]:
 class PeriodRecord:
     """``articles.Record`` over the database: the entries from one moment to another, of one case if given."""
 
-    def __init__(self, conn: Connection, known: Names, first_ms: int, last_ms: int, now_ms: int, cases: Collection[str] = ()) -> None:
+    def __init__(
+        self, conn: Connection, known: Names, first_ms: int, last_ms: int, now_ms: int, cases: Collection[str] = ()
+    ) -> None:
         self._conn = conn
         self.names = known
         self.first_ms, self.last_ms, self.now_ms = first_ms, last_ms, now_ms
@@ -63,7 +64,7 @@ class PeriodRecord:
         where = [_e.kind.in_(values), _e.time_ms >= self.first_ms, _e.time_ms <= self.last_ms]
         if self._cases and not set(kinds) <= _WHOLE:
             where.append(_e.case_id.in_(self._cases))
-        total, kept = 0, []
+        total, kept = 0, list[int]()
         columns = (*_COLUMNS, _e.kind) if holding else (_e.idx,)
         for row in self._conn.execute(select(*columns).where(*where).order_by(_e.idx.desc())).yield_per(1000):
             if not holding or holding in bytes(row.bytes):

@@ -128,7 +128,11 @@ def _planned(file: CaseFile, created: Cited) -> Iterator[Claim]:
     if piece is None or not piece.plain:
         return
     said: dict[str, Any] = msgspec.json.decode(piece.plain[0][1])
-    rows = [("would do", said["plan"]), ("to take it back", said["undo"]), *(("would hit", one) for one in said["blast_radius"])]
+    rows = [
+        ("would do", said["plan"]),
+        ("to take it back", said["undo"]),
+        *(("would hit", one) for one in said["blast_radius"]),
+    ]
     lines = tuple(Line((label, str(value))) for label, value in rows)
     text = "What people had before them when they signed, from the proposal’s canonical bytes."
     yield Claim(text, (created.index,), (piece.digest,), columns=("", "as proposed"), lines=lines)
@@ -144,7 +148,8 @@ def _approvals(file: CaseFile, one: Response) -> Iterator[Claim]:
     others = sum(w.entry.actor.id != asked for w in given)
     who = "Nobody approved what they had asked for themselves." if others == len(given) else "One of them had asked for it."
     text = (
-        f"{numbers(len(given), 'person', 'people')} approved number {one.number}. {who} The whole signature stands in each entry, the "
+        f"{numbers(len(given), 'person', 'people')} approved number {one.number}. {who} The whole signature "
+        "stands in each entry, the "
         "public key in the entry that enrolled it; VERIFY.md says how to check one against the other."
     )
     enrolled = _enrolments(file, given)
@@ -194,7 +199,8 @@ def _order(one: Response) -> Claim | None:
         return None
     sealed = start.entry.body["sealed"]
     text = (
-        f"The intent is entry {intent.index:,}. The start, entry {start.index:,}, says that a checkpoint of {sealed:,} entries "
+        f"The intent is entry {intent.index:,}. The start, entry {start.index:,}, says that a checkpoint of "
+        f"{sealed:,} entries "
         "covered it before the target was touched."
     )
     return Claim(text, (intent.index, start.index))

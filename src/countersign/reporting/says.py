@@ -15,7 +15,11 @@ Body = Mapping[str, Any]
 ROLE = {"agent": "agent", "human": "person", "system": "system"}
 PERSON = "person~"
 """How a person's pseudonym begins."""
-EFFECTS = {"holds": "the effect holds", "absent": "the effect is not there", "unknown": "whether the effect holds is not known"}
+EFFECTS = {
+    "holds": "the effect holds",
+    "absent": "the effect is not there",
+    "unknown": "whether the effect holds is not known",
+}
 LABELS = {"threat": "threat", "benign": "benign", "insufficient": "too little known for a verdict"}
 
 
@@ -73,7 +77,7 @@ def _decided(entry: Entry, body: Body, _: Names) -> str:
 
 
 def _disposed(_: Entry, body: Body, _names: Names) -> str:
-    found = words.DISPOSITIONS.get(body["disposition"], body["disposition"]).lower()
+    found = words.DISPOSITIONS.get(body["disposition"], body["disposition"])
     return f"case closed by a person as {found}: {body['reason']}"
 
 
@@ -96,7 +100,9 @@ def _denied(entry: Entry, body: Body, _: Names) -> str:
 
 def _intended(entry: Entry, body: Body, _: Names) -> str:
     rests = ", ".join(f"entry {index}" for index in body["approvals"])
-    return f"intent to carry out {body['action']} (number {entry.subject}) written before anything was done; rests on {rests}"
+    return (
+        f"intent to carry out {body['action']} (number {entry.subject}) written before anything was done; rests on {rests}"
+    )
 
 
 def _started(entry: Entry, body: Body, _: Names) -> str:
@@ -105,14 +111,16 @@ def _started(entry: Entry, body: Body, _: Names) -> str:
 
 def _probed(entry: Entry, body: Body, _: Names) -> str:
     fault = f" (doing it met: {body['fault']})" if body["fault"] else ""
-    return f"the target of number {entry.subject} was asked from outside: {EFFECTS.get(body['effect'], body['effect'])}{fault}"
+    return (
+        f"the target of number {entry.subject} was asked from outside: {EFFECTS.get(body['effect'], body['effect'])}{fault}"
+    )
 
 
 def _lease(entry: Entry, body: Body, _: Names) -> str:
     handed = ", ".join(sorted({one["to"] for one in body["handed"]}))
     more = f", parts handed on to {handed}" if handed else ""
-    until = words.stamp(body["expires_ms"])
-    return f"lease {entry.subject[:12]}… for {body['agent']}, task {body['task']}: {_joined(body['operations'])}{more}; ends {until}"
+    what = f"task {body['task']}: {_joined(body['operations'])}{more}; ends {words.stamp(body['expires_ms'])}"
+    return f"lease {entry.subject[:12]}… for {body['agent']}, {what}"
 
 
 def _joined(value: Any) -> str:  # noqa: ANN401 - a list of names, or names in one text
@@ -137,7 +145,9 @@ def _moved(entry: Entry, body: Body, _: Names) -> str:
 _SAYS: dict[Kind, Callable[[Entry, Body, Names], str]] = {
     Kind.LEDGER_OPENED: lambda e, b, n: f"the log {b['origin']} begins",
     Kind.MODEL_ACTIVATED: lambda e, b, n: f"triage model {b['model'][:16]}… in force from here on",
-    Kind.MODEL_PROPOSED: lambda e, b, n: f"candidate model {b['model'][:16]}… trained on {b['findings']:,} findings; not in force",
+    Kind.MODEL_PROPOSED: lambda e, b, n: (
+        f"candidate model {b['model'][:16]}… trained on {b['findings']:,} findings; not in force"
+    ),
     Kind.POLICY_ACTIVATED: lambda e, b, n: f"policy set {b['hash'][:16]}… ({b['origin']}) in force from here on",
     Kind.AGENT_REGISTERED: lambda e, b, n: f"agent {e.subject} enrolled with its own key ({b['key']}): {b['purpose']}",
     Kind.AGENT_STOPPED: lambda e, b, n: f"agent {e.subject} stopped by its kill switch: {b['reason']}",
@@ -154,7 +164,9 @@ _SAYS: dict[Kind, Callable[[Entry, Body, Names], str]] = {
     Kind.CASE_DISPOSED: _disposed,
     Kind.CASE_REOPENED: lambda e, b, n: f"case {e.subject} taken up again: {b['reason']}",
     Kind.CASE_ASSIGNED: lambda e, b, n: f"case {e.subject} given to {n.of(b['owner']) if b['owner'] else 'nobody'}",
-    Kind.INVENTORY_IMPORTED: lambda e, b, n: f"inventory of {b['assets']:,} assets and {b['identities']:,} identities imported",
+    Kind.INVENTORY_IMPORTED: lambda e, b, n: (
+        f"inventory of {b['assets']:,} assets and {b['identities']:,} identities imported"
+    ),
     Kind.PERSON_ENROLLED: lambda e, b, n: f"signing key {b['fingerprint']} of {n.of(e.subject)} counts from here on",
     Kind.PERSON_REVOKED: lambda e, b, n: f"{n.of(e.subject)} may no longer approve: {b['reason']}",
     Kind.ROLE_GRANTED: lambda e, b, n: f"{n.of(e.subject)} was granted {_joined(b['roles'])}",
@@ -175,7 +187,9 @@ _SAYS: dict[Kind, Callable[[Entry, Body, Names], str]] = {
     Kind.ACTION_INTENDED: _intended,
     Kind.ACTION_STARTED: _started,
     Kind.ACTION_PROBED: _probed,
-    Kind.ACTION_LEFT: lambda e, b, n: f"number {e.subject} went no further ({b['event']}{', ' + b['fault'] if b['fault'] else ''})",
+    Kind.ACTION_LEFT: lambda e, b, n: (
+        f"number {e.subject} went no further ({b['event']}{', ' + b['fault'] if b['fault'] else ''})"
+    ),
     Kind.AUTONOMY_STOPPED: lambda e, b, n: f"closing by the agent stopped in {_scope(e)}: {b['reason']}",
     Kind.AUTONOMY_RESUMED: lambda e, b, n: f"closing by the agent allowed again in {_scope(e)}: {b['reason']}",
     Kind.AUTONOMY_CERTIFIED: _moved,

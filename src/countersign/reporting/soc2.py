@@ -5,37 +5,39 @@ AICPA, Trust Services Criteria (2017, points of focus 2022). The criteria are na
 
 from __future__ import annotations
 
-from countersign.model.entries import Kind as K
+from countersign.model.entries import Kind
 from countersign.reporting.articles import Article, Ask, Part, apart, coverage
 
 CC61 = Part(
     "CC6.1",
     "CC6.1 Logical access: who and what is let in, and how it is told apart",
-    "Access to protected information is restricted: people, software and keys are identified and authenticated before they get in.",
+    "Access to protected information is restricted: people, software and keys are identified and "
+    "authenticated before they get in.",
     (
         Ask(
             "people’s keys and passkeys were enrolled or taken back",
-            (K.PERSON_ENROLLED, K.PASSKEY_ENROLLED, K.PASSKEY_REVOKED, K.PERSON_INVITED),
+            (Kind.PERSON_ENROLLED, Kind.PASSKEY_ENROLLED, Kind.PASSKEY_REVOKED, Kind.PERSON_INVITED),
         ),
-        Ask("people signed in or were signed out", (K.PERSON_SIGNED_IN, K.PERSON_SIGNED_OUT)),
-        Ask("tokens of tools and programs were issued or revoked", (K.TOKEN_ISSUED, K.TOKEN_REVOKED)),
-        Ask("every agent has an identity and a key of its own", (K.AGENT_REGISTERED,)),
-        Ask("agents work under leases for one task, which end by themselves", (K.LEASE_ISSUED,)),
-        Ask("a use that no lease covered was refused", (K.LEASE_REFUSED,)),
+        Ask("people signed in or were signed out", (Kind.PERSON_SIGNED_IN, Kind.PERSON_SIGNED_OUT)),
+        Ask("tokens of tools and programs were issued or revoked", (Kind.TOKEN_ISSUED, Kind.TOKEN_REVOKED)),
+        Ask("every agent has an identity and a key of its own", (Kind.AGENT_REGISTERED,)),
+        Ask("agents work under leases for one task, which end by themselves", (Kind.LEASE_ISSUED,)),
+        Ask("a use that no lease covered was refused", (Kind.LEASE_REFUSED,)),
     ),
 )
 CC63 = Part(
     "CC6.3",
     "CC6.3 Rights: granted, changed and taken back by role, and duties kept apart",
-    "Access follows roles and least privilege; it is granted, changed and removed by somebody authorised, and duties are separated.",
+    "Access follows roles and least privilege; it is granted, changed and removed by somebody "
+    "authorised, and duties are separated.",
     (
-        Ask("roles were granted or taken back", (K.ROLE_GRANTED, K.ROLE_REVOKED)),
-        Ask("people’s right to approve was taken back", (K.PERSON_REVOKED,)),
-        Ask("changes of rights, policy, models or autonomy were put before people", (K.CHANGE_PROPOSED,)),
-        Ask("such changes were refused", (K.CHANGE_DENIED,)),
+        Ask("roles were granted or taken back", (Kind.ROLE_GRANTED, Kind.ROLE_REVOKED)),
+        Ask("people’s right to approve was taken back", (Kind.PERSON_REVOKED,)),
+        Ask("changes of rights, policy, models or autonomy were put before people", (Kind.CHANGE_PROPOSED,)),
+        Ask("such changes were refused", (Kind.CHANGE_DENIED,)),
         apart,
-        Ask("agents were stopped, retired or allowed again", (K.AGENT_STOPPED, K.AGENT_RETIRED, K.AGENT_RESUMED)),
-        Ask("leases were taken back before they ended", (K.LEASE_REVOKED,)),
+        Ask("agents were stopped, retired or allowed again", (Kind.AGENT_STOPPED, Kind.AGENT_RETIRED, Kind.AGENT_RESUMED)),
+        Ask("leases were taken back before they ended", (Kind.LEASE_REVOKED,)),
     ),
 )
 CC72 = Part(
@@ -43,12 +45,14 @@ CC72 = Part(
     "CC7.2 Monitoring: what the tools reported was watched for anomalies",
     "System components are monitored for signs of malicious acts, disasters and errors, and anomalies are analysed.",
     (
-        Ask("messages of the site’s tools were received, each with its SHA-256", (K.ALERT_RECEIVED,)),
-        Ask("messages that could not be read were kept rather than dropped", (K.ALERT_QUARANTINED, K.ALERT_RESUBMITTED)),
-        Ask("findings were scored and decided", (K.FINDING_DECIDED,)),
+        Ask("messages of the site’s tools were received, each with its SHA-256", (Kind.ALERT_RECEIVED,)),
         Ask(
-            "the monitoring watched itself: alarms, detected changes and steps back of the agent’s autonomy",
-            (K.AUTONOMY_HALTED, K.AUTONOMY_DEMOTED, K.AUTONOMY_RESTARTED, K.AUTONOMY_ACKNOWLEDGED),
+            "messages that could not be read were kept rather than dropped", (Kind.ALERT_QUARANTINED, Kind.ALERT_RESUBMITTED)
+        ),
+        Ask("findings were scored and decided", (Kind.FINDING_DECIDED,)),
+        Ask(
+            "alarms, detected changes or steps back of the agent’s autonomy were recorded",
+            (Kind.AUTONOMY_HALTED, Kind.AUTONOMY_DEMOTED, Kind.AUTONOMY_RESTARTED, Kind.AUTONOMY_ACKNOWLEDGED),
         ),
     ),
 )
@@ -57,11 +61,13 @@ CC73 = Part(
     "CC7.3 Evaluation: whether an event is an incident",
     "Security events are evaluated to find out whether they could or did keep the entity from meeting its objectives.",
     (
-        Ask("findings were put before a person, with the reason", (K.FINDING_DECIDED,), b'"action":"escalate"'),
-        Ask("findings were closed by the agent, with every condition that held", (K.FINDING_DECIDED,), b'"action":"close"'),
-        Ask("people said what a case was", (K.CASE_DISPOSED,)),
-        Ask("people reviewed closes blind", (K.REVIEW_ANSWERED,)),
-        Ask("closed cases were taken up again, or closes taken back", (K.CASE_REOPENED, K.RECALL_OPENED)),
+        Ask("findings were put before a person, with the reason", (Kind.FINDING_DECIDED,), b'"action":"escalate"'),
+        Ask(
+            "findings were closed by the agent, with every condition that held", (Kind.FINDING_DECIDED,), b'"action":"close"'
+        ),
+        Ask("people said what a case was", (Kind.CASE_DISPOSED,)),
+        Ask("people reviewed closes blind", (Kind.REVIEW_ANSWERED,)),
+        Ask("closed cases were taken up again, or closes taken back", (Kind.CASE_REOPENED, Kind.RECALL_OPENED)),
     ),
 )
 CC74 = Part(
@@ -69,13 +75,16 @@ CC74 = Part(
     "CC7.4 Response: what was done about incidents",
     "Identified incidents are responded to by a defined programme: contained, remediated, and communicated.",
     (
-        Ask("cases were found to be true incidents", (K.CASE_DISPOSED,), b'"disposition":"true_positive"'),
-        Ask("responses were put before people", (K.PROPOSAL_CREATED,)),
+        Ask("cases were found to be true incidents", (Kind.CASE_DISPOSED,), b'"disposition":"true_positive"'),
+        Ask("responses were put before people", (Kind.PROPOSAL_CREATED,)),
         apart,
-        Ask("responses were refused or ended unanswered", (K.PROPOSAL_DENIED, K.PROPOSAL_EXPIRED, K.PROPOSAL_OUTDATED)),
-        Ask("an intent was sealed before anything was done", (K.ACTION_INTENDED, K.ACTION_STARTED)),
-        Ask("the target was asked from outside whether the effect holds", (K.ACTION_PROBED,)),
-        Ask("a response was left to a person", (K.ACTION_LEFT,)),
+        Ask(
+            "responses were refused or ended unanswered",
+            (Kind.PROPOSAL_DENIED, Kind.PROPOSAL_EXPIRED, Kind.PROPOSAL_OUTDATED),
+        ),
+        Ask("an intent was sealed before anything was done", (Kind.ACTION_INTENDED, Kind.ACTION_STARTED)),
+        Ask("the target was asked from outside whether the effect holds", (Kind.ACTION_PROBED,)),
+        Ask("a response was left to a person", (Kind.ACTION_LEFT,)),
     ),
 )
 CC75 = Part(
@@ -83,13 +92,13 @@ CC75 = Part(
     "CC7.5 Recovery: what was put back, and what was learnt",
     "The environment is restored after incidents, and changes keep them from happening again.",
     (
-        Ask("taking a response back was proposed", (K.PROPOSAL_CREATED,), b'"undoes":'),
-        Ask("what rested on the same reason as a miss was taken back", (K.RECALL_OPENED,)),
+        Ask("taking a response back was proposed", (Kind.PROPOSAL_CREATED,), b'"undoes":'),
+        Ask("what rested on the same reason as a miss was taken back", (Kind.RECALL_OPENED,)),
         Ask(
             "policy or model changed afterwards",
-            (K.POLICY_ACTIVATED, K.MODEL_ACTIVATED, K.MODEL_PROPOSED),
+            (Kind.POLICY_ACTIVATED, Kind.MODEL_ACTIVATED, Kind.MODEL_PROPOSED),
         ),
-        Ask("autonomy was narrowed", (K.AUTONOMY_STOPPED, K.AUTONOMY_DEMOTED, K.AUTONOMY_HALTED)),
+        Ask("autonomy was narrowed", (Kind.AUTONOMY_STOPPED, Kind.AUTONOMY_DEMOTED, Kind.AUTONOMY_HALTED)),
         coverage,
     ),
 )
@@ -97,7 +106,7 @@ SOC2 = Article(
     "soc2",
     "SOC 2: what this log shows for CC6.1, CC6.3, CC7.2, CC7.3, CC7.4 and CC7.5",
     (
-        "This is evidence for a service auditor, who decides what it is worth. It is no SOC 2 report and no opinion on controls.",
+        "This is evidence for a service auditor, who decides what it is worth; it is no SOC 2 report and no opinion.",
         "It speaks for this product alone; what the entity does elsewhere is not in its log.",
     ),
     (CC61, CC63, CC72, CC73, CC74, CC75),

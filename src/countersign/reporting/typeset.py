@@ -1,5 +1,5 @@
-"""The report as PDF, set by typst from a template of ours. Data goes in as JSON through ``sys.inputs``, so no text of an alert
-ever stands where typst reads markup. Needs the extra ``report``."""
+"""The report as PDF, set by typst from a template of ours. Data goes in as JSON through ``sys.inputs``, so no text of an
+alert ever stands where typst reads markup. Needs the extra ``report``."""
 
 from __future__ import annotations
 
@@ -26,9 +26,13 @@ def render(view: Mapping[str, Any], now_ms: int) -> bytes:
     template = files("countersign.reporting").joinpath(TEMPLATE).read_bytes()
     made = datetime.fromtimestamp(now_ms // 1000, UTC)
     try:
-        found = typst.compile(template, format="pdf", sys_inputs={"view": msgspec.json.encode(view).decode()}, timestamp=made)
+        found = typst.compile(
+            template, format="pdf", sys_inputs={"view": msgspec.json.encode(view).decode()}, timestamp=made
+        )
     except typst.TypstError as error:
-        raise EnvironmentFault(f"PDF cannot be set: {error}", where="report.pdf", todo="leave --pdf out, and report this") from error
+        raise EnvironmentFault(
+            f"PDF cannot be set: {error}", where="report.pdf", todo="leave --pdf out, and report this"
+        ) from error
     return bytes(found)
 
 

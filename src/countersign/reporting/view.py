@@ -1,4 +1,4 @@
-"""A report as plain data for the two renderers: every text made visible, citations gathered, colours from the console's tokens."""
+"""A report as plain data for both renderers: texts made visible, citations gathered, colours from the console's tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ _NUMBER = re.compile(r"^[+−-]?[0-9][0-9,.]*$")
 
 
 def view(
-    report: Report, entries: Mapping[int, Cited], pieces: Sequence[Piece], withheld: Sequence[str], head: Checkpoint, vkey: str
+    report: Report,
+    entries: Mapping[int, Cited],
+    pieces: Sequence[Piece],
+    withheld: Sequence[str],
+    head: Checkpoint,
+    vkey: str,
 ) -> dict[str, Any]:
     """What both renderers are given."""
     cited = [entries[index] for index in report.cited()]
@@ -42,7 +47,8 @@ def view(
             for one in cited
         ],
         "pieces": [
-            {"digest": piece.digest, "what": piece.what, "files": [visible_text(name) for name, _ in piece.plain]} for piece in pieces
+            {"digest": piece.digest, "what": piece.what, "files": [visible_text(name) for name, _ in piece.plain]}
+            for piece in pieces
         ],
         "withheld": [visible_text(one) for one in withheld],
         "size": head.size,
@@ -62,7 +68,9 @@ def _claim(claim: Claim) -> dict[str, Any]:
         "absent": claim.absent,
         "columns": [visible_text(name) for name in claim.columns],
         "numeric": [_numeric([line.cells[place] for line in claim.lines]) for place in range(len(claim.columns))],
-        "lines": [{"cells": [visible_text(cell) for cell in line.cells], "cites": ranges(line.cites)} for line in claim.lines],
+        "lines": [
+            {"cells": [visible_text(cell) for cell in line.cells], "cites": ranges(line.cites)} for line in claim.lines
+        ],
         "cited": any(line.cites for line in claim.lines),
         "bars": _bars(claim),
     }
@@ -106,4 +114,5 @@ def tokens() -> str:
 @cache
 def colours() -> dict[str, list[float]]:
     """Lightness, chroma and hue of each token in the light theme."""
-    return {name: [float(l), float(c or 0), float(h or 0)] for name, l, c, h in _TOKEN.findall(tokens())}
+    found = _TOKEN.findall(tokens())
+    return {name: [float(light), float(chroma or 0), float(hue or 0)] for name, light, chroma, hue in found}
