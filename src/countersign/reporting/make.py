@@ -34,8 +34,8 @@ CLEAR = "Clear names were asked for. No entry holds them: they come from the sit
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """What is asked for. article: name of an article or part, "" for a case report. first_ms, last_ms: the period, inclusive;
-    0 for the log's own ends."""
+    """What is asked for. article: name of an article or part, "" for a case report. first_ms, last_ms: the period,
+    inclusive; 0 for the log's own ends."""
 
     article: str = ""
     case: str = ""
