@@ -144,7 +144,7 @@ def assert_resolves(pack: Pack) -> None:
     assert names == {index for claim in said for index in cites(claim)}
 
 
-# --- a case -------------------------------------------------------------------------------------------------------------
+# --- a case -----------------------------------------------------------------------------------------------------------
 
 
 def test_every_statement_of_a_case_leads_to_proved_entries(pack: Pack) -> None:
@@ -198,7 +198,7 @@ def test_a_case_is_reported_from_either_database(site: Site, tmp_path: Path, mon
     assert_resolves(make_pack(site, Wanted("gdpr", case)))
 
 
-# --- a stranger -----------------------------------------------------------------------------------------------------------
+# --- a stranger -------------------------------------------------------------------------------------------------------
 
 
 @needs_tools
@@ -295,7 +295,7 @@ def test_go_s_own_verifier_accepts_the_pack_and_refuses_a_changed_byte(empty: Pa
         path.write_bytes(held)
 
 
-# --- persons --------------------------------------------------------------------------------------------------------------
+# --- persons ----------------------------------------------------------------------------------------------------------
 
 
 def test_no_person_is_named_unless_asked_for(acted: tuple[Site, str], pack: Pack) -> None:
@@ -334,7 +334,7 @@ def test_what_was_erased_is_said_to_be_gone(site: Site, tmp_path: Path, monkeypa
     assert sum("not in the store any more" in line for line in made.withheld) >= 5
 
 
-# --- pages --------------------------------------------------------------------------------------------------------------
+# --- pages ------------------------------------------------------------------------------------------------------------
 
 
 class Page(HTMLParser):
@@ -399,7 +399,7 @@ def test_a_pdf_without_typst_is_refused_before_anything_is_made(
         typeset.available()
 
 
-# --- articles -------------------------------------------------------------------------------------------------------------
+# --- articles ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("article", ARTICLES, ids=lambda one: one.id)
@@ -457,7 +457,7 @@ def test_a_period_holds_its_own_entries_alone(acted: tuple[Site, str]) -> None:
     assert not [one for one in held if one["kind"] == "action.probed"]
 
 
-# --- nothing half-
+# --- nothing half done ------------------------------------------------------------------------------------------------
 
 
 def test_an_entry_that_no_checkpoint_covers_is_not_reported(site: Site) -> None:
@@ -496,7 +496,7 @@ def test_a_pack_replaces_nothing_and_leaves_nothing_half_written(pack: Pack, tmp
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "there"]
 
 
-# --- the command ------------------------------------------------------------------------------------------------------------
+# --- the command ------------------------------------------------------------------------------------------------------
 
 
 def test_the_command_writes_a_pack_and_says_what_it_left_out(acted: tuple[Site, str], tmp_path: Path) -> None:
