@@ -13,11 +13,13 @@ import msgspec
 
 from countersign.errors import UsageError
 from countersign.model.entries import Kind
-from countersign.reporting.model import ROWS_MAX, Cited, Claim, Line, Section, absent, indices, numbers
+from countersign.reporting.model import Cited, Claim, Line, Section, absent, indices, numbers
 from countersign.reporting.says import Names, minute, sentence, when
 from countersign.reporting.steps import STEPS, steps
 
 DAY_MS = 86_400_000
+NEWEST_MAX = 20
+"""Most entries that a statement over a period lists; it says how many there are in all."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -35,7 +37,7 @@ class Record(Protocol):
     first_ms: int
     last_ms: int
 
-    def find(self, *kinds: Kind, holding: bytes = b"", newest: int = ROWS_MAX) -> Found:
+    def find(self, *kinds: Kind, holding: bytes = b"", newest: int = NEWEST_MAX) -> Found:
         """Entries of these kinds whose bytes hold something."""
         ...
 

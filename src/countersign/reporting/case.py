@@ -188,6 +188,7 @@ def _row(one: Cited) -> Line:
 
 def _linked(file: CaseFile) -> Iterator[Claim]:
     rows = []
+    cut = f" The strongest {ROWS_MAX} are listed." if len(file.decisions) > ROWS_MAX else ""
     for one in file.decisions[:ROWS_MAX]:
         for case, reason, shared in one.entry.body["links"]:
             why = words.LINK_REASONS.get(reason, reason.replace("_", " "))
@@ -195,7 +196,9 @@ def _linked(file: CaseFile) -> Iterator[Claim]:
     if rows:
         columns = ("finding", "why it belongs here", "what they share", "case")
         yield Claim(
-            "Each finding was put into this case for the reasons that its entry gives.", columns=columns, lines=tuple(rows)
+            f"Each finding was put into this case for the reasons that its entry gives.{cut}",
+            columns=columns,
+            lines=tuple(rows),
         )
     else:
         yield absent("No entry shows a link between its findings.")

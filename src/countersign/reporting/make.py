@@ -90,6 +90,13 @@ def make_pack(site: Site, wanted: Wanted) -> Pack:
     return Pack(found.report.name, pack.summed(files), found.report, log.head.size, len(cited), found.withheld)
 
 
+def archive(site: Site, wanted: Wanted) -> tuple[str, bytes]:
+    """(name, pack as one archive). Raises what ``make_pack`` does."""
+    made = make_pack(site, wanted)
+    name = f"report-{made.name}"
+    return name, pack.zipped(made.files, name)
+
+
 def _gather(conn: Connection, wanted: Wanted, now_ms: int) -> _Gathered:
     known = Names(names(conn) if wanted.named else None)
     if not wanted.article:
@@ -147,4 +154,4 @@ def _made(now_ms: int) -> tuple[tuple[str, str], ...]:
     return (("Made (UTC)", words.stamp(now_ms)), ("By", f"Countersign {__version__}"))
 
 
-__all__ = ["ARTICLES", "Pack", "Wanted", "make_pack"]
+__all__ = ["ARTICLES", "Pack", "Wanted", "archive", "make_pack"]

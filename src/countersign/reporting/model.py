@@ -17,7 +17,7 @@ from countersign.model.entries import Entry
 LEAF_PREFIX = b"\x00"
 """RFC 6962 section 2.1: leaf hash = SHA-256(0x00 ‖ entry)."""
 ROWS_MAX = 50
-"""Most entries that one statement lists; it says how many there are in all."""
+"""Most rows of a case's longest lists; a statement says where it holds more."""
 
 
 class Cited(msgspec.Struct, frozen=True):

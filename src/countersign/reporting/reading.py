@@ -12,8 +12,8 @@ from countersign.errors import CountersignError
 from countersign.ledger.canonical import decode
 from countersign.model.entities import PERSONAL
 from countersign.model.entries import Kind
-from countersign.reporting.articles import Found
-from countersign.reporting.model import ROWS_MAX, Cited, Piece
+from countersign.reporting.articles import NEWEST_MAX, Found
+from countersign.reporting.model import Cited, Piece
 from countersign.reporting.says import Names
 from countersign.store import evidence, inventory
 from countersign.store import tables as t
@@ -58,7 +58,7 @@ class PeriodRecord:
         self._cases = sorted(cases)
         self._held: dict[int, Cited] = {}
 
-    def find(self, *kinds: Kind, holding: bytes = b"", newest: int = ROWS_MAX) -> Found:
+    def find(self, *kinds: Kind, holding: bytes = b"", newest: int = NEWEST_MAX) -> Found:
         """Entries of these kinds whose bytes hold something. The bytes are read, since no index knows what they hold."""
         values = [kind.value for kind in kinds]
         where = [_e.kind.in_(values), _e.time_ms >= self.first_ms, _e.time_ms <= self.last_ms]
