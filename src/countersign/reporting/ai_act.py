@@ -33,7 +33,7 @@ def measured(record: Record) -> Iterator[Claim]:
     rows = []
     for scope, one in sorted(newest.items()):
         body = one.entry.body
-        bound = words.percent(body["bound_ppm"]) if "bound_ppm" in body else "see the entry"
+        bound = words.percent(body["bound_ppm"])
         cells = (scope, str(body["stage"]), f"{body['reviewed']:,}", f"{body['threats']:,}", bound, minute(one.entry.time))
         rows.append(Line(cells, (one.index,)))
     text = "People’s reviews on this site bound, scope by scope, how many threats are among what would be closed."

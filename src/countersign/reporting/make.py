@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from countersign import __version__
 from countersign.bootstrap import Site
+from countersign.ledger import handover
 from countersign.reporting import articles, case, html, pack, typeset
 from countersign.reporting.ai_act import AI_ACT
 from countersign.reporting.articles import Article, Part
@@ -85,6 +86,8 @@ def make_pack(site: Site, wanted: Wanted) -> Pack:
         **found.messages,
         **pack.manual(),
     }
+    if handovers := site.tiles.beside(handover.FILE):
+        files[handover.FILE] = handovers
     if wanted.pdf:
         files["report.pdf"] = typeset.render(shown, site.clock.now_ms())
     return Pack(found.report.name, pack.summed(files), found.report, log.head.size, len(cited), found.withheld)

@@ -142,8 +142,14 @@ def _moved(entry: Entry, body: Body, _: Names) -> str:
     return f"scope {entry.subject}: {body['before']} → {body['after']} ({body['cause']})"
 
 
+def _observed(entry: Entry, body: Body, _: Names) -> str:
+    seen = f"{body['reviewed']:,} reviewed, {numbers(body['threats'], 'threat')} among them"
+    return f"scope {entry.subject} at stage {body['stage']}: {seen}, upper bound {words.percent(body['bound_ppm'])}"
+
+
 _SAYS: dict[Kind, Callable[[Entry, Body, Names], str]] = {
     Kind.LEDGER_OPENED: lambda e, b, n: f"the log {b['origin']} begins",
+    Kind.LEDGER_REKEYED: lambda e, b, n: f"the log’s key {b['was'].split('+')[1]} signed over to {b['vkey'].split('+')[1]}",
     Kind.MODEL_ACTIVATED: lambda e, b, n: f"triage model {b['model'][:16]}… in force from here on",
     Kind.MODEL_PROPOSED: lambda e, b, n: (
         f"candidate model {b['model'][:16]}… trained on {b['findings']:,} findings; not in force"
@@ -192,6 +198,7 @@ _SAYS: dict[Kind, Callable[[Entry, Body, Names], str]] = {
     ),
     Kind.AUTONOMY_STOPPED: lambda e, b, n: f"closing by the agent stopped in {_scope(e)}: {b['reason']}",
     Kind.AUTONOMY_RESUMED: lambda e, b, n: f"closing by the agent allowed again in {_scope(e)}: {b['reason']}",
+    Kind.AUTONOMY_OBSERVED: _observed,
     Kind.AUTONOMY_CERTIFIED: _moved,
     Kind.AUTONOMY_HALTED: _moved,
     Kind.AUTONOMY_RESTARTED: _moved,
@@ -202,7 +209,7 @@ _SAYS: dict[Kind, Callable[[Entry, Body, Names], str]] = {
     Kind.REVIEW_OPENED: lambda e, b, n: f"seed of the blind reviews of {e.subject} opened",
     Kind.REVIEW_ANSWERED: lambda e, b, n: f"blind review of a close answered: {b['answer']}; {b['reason']}",
     Kind.RECALL_OPENED: lambda e, b, n: f"{numbers(len(b['recalled']), 'close')} taken back: {b['reason']}",
-    Kind.TOKEN_ISSUED: lambda e, b, n: f"a token was issued for {b.get('source') or b.get('name', 'the API')}",
+    Kind.TOKEN_ISSUED: lambda e, b, n: f"a token was issued for {b['source'] if 'source' in b else b['name']}",
     Kind.TOKEN_REVOKED: lambda e, b, n: f"{numbers(len(b['hashes']), 'token')} revoked: {b['reason']}",
 }
 

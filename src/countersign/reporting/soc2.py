@@ -23,6 +23,7 @@ CC61 = Part(
         Ask("every agent has an identity and a key of its own", (Kind.AGENT_REGISTERED,)),
         Ask("agents work under leases for one task, which end by themselves", (Kind.LEASE_ISSUED,)),
         Ask("a use that no lease covered was refused", (Kind.LEASE_REFUSED,)),
+        Ask("the key that signs the log was exchanged, the old one signing for the new one", (Kind.LEDGER_REKEYED,)),
     ),
 )
 CC63 = Part(
