@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -21,6 +22,7 @@ from msgspec.structs import replace
 from sqlalchemy import update
 
 from countersign.actions import ACTIONS
+from countersign.api.server import create_app
 from countersign.approvals import sshsig
 from countersign.approvals.change import message
 from countersign.approving import Approving
@@ -35,10 +37,13 @@ from countersign.reporting import typeset
 from countersign.reporting.make import ARTICLES, Pack, Wanted, make_pack
 from countersign.reporting.reading import by_index
 from countersign.running import Runner
+from countersign.store import rotation
 from countersign.store import tables as t
 from countersign.store.engine import reading, writing
 from countersign.store.signers import Answer
+from countersign.web.session import COOKIE, Sessions
 from tests import fakes, marking, responding
+from tests.browser.client import Client
 from tests.integration.test_proposals import ADA, CYN, Room
 from tests.ssh_signing import make as make_key
 from tests.ssh_signing import sign
@@ -455,6 +460,39 @@ def test_a_period_holds_its_own_entries_alone(acted: tuple[Site, str]) -> None:
     held = [json.loads(data) for name, data in made.files.items() if name.startswith("entries/")]
     assert {one["subject"] for one in held if one["kind"] == "proposal.created"} == {proposed[0].subject}
     assert not [one for one in held if one["kind"] == "action.probed"]
+
+
+# --- the console and the log's key --------------------------------------------------------------------------------
+
+
+def test_the_case_page_hands_out_the_same_pack_without_names(acted: tuple[Site, str], tmp_path: Path) -> None:
+    site, case = acted
+    sessions = Sessions(site.session_key)
+    client = Client(create_app(site, sessions, worker=False))
+    assert client.get(f"/cases/{case}/pack").status_code in {302, 303, 401}, "a stranger gets none"
+    client.cookies.set(COOKIE, sessions.cookie("tester", site.clock.now_ms()))
+    assert f'href="/cases/{case}/pack"' in client.get(f"/cases/{case}").text
+    given = client.get(f"/cases/{case}/pack")
+    assert (given.status_code, given.headers["content-type"]) == (200, "application/zip")
+    assert given.headers["content-disposition"] == f'attachment; filename="report-case-{case}.zip"'
+    with zipfile.ZipFile(io.BytesIO(given.content)) as held:
+        names = {name.partition("/")[2] for name in held.namelist()}
+        assert b"Lovelace" not in held.read(f"report-case-{case}/report.html")
+    assert names == make_pack(site, Wanted(case=case)).files.keys()
+    assert client.get("/cases/C-9999/pack").status_code == 404
+
+
+@needs_tools
+def test_a_pack_made_after_the_log_s_key_was_exchanged_is_verified_by_the_new_one(site: Site, tmp_path: Path) -> None:
+    case = responding.case(site)
+    before = site.log_key.vkey
+    rotation.rotate(site.data, site.engine, site.sealer, site.tiles, "ada", "yearly", site.clock.now_ms())
+    made = make_pack(site, Wanted(case=case))
+    assert made.files["log.vkey"].decode().strip() == str(site.log_key.vkey) != str(before)
+    assert str(before).encode() in made.files["handovers.json"]
+    packing.write(made.files, tmp_path / "rotated")
+    done = followed(tmp_path / "rotated")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
 
 
 # --- nothing half done ------------------------------------------------------------------------------------------------
