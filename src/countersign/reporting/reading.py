@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 
 import msgspec
 from sqlalchemy import Connection, Row, select
 
-from countersign.errors import CountersignError
+from countersign.errors import CountersignError, VerificationError
 from countersign.ledger.canonical import decode
 from countersign.model.entities import PERSONAL
 from countersign.model.entries import Kind
@@ -21,6 +22,7 @@ from countersign.store.policies import Stored
 from countersign.store.sql import chunks
 
 PIECE_BYTES_MAX = 32 * 1024 * 1024
+_MAIL = re.compile(rb"[^\s@]@[^\s@]")
 _PEOPLE = ("person", *sorted(kind.value for kind in PERSONAL))
 _e = t.entries.c
 _COLUMNS = (_e.idx, _e.case_id, _e.bytes)
@@ -128,6 +130,9 @@ class Pieces:
             return
         try:
             plain = _plain(digest, salt, data, row.kind)
+        except VerificationError:
+            self.withheld.append(f"{what} of entry {index}: the store holds something else than the entry commits to")
+            return
         except (CountersignError, msgspec.MsgspecError) as error:
             self.withheld.append(f"{what} of entry {index}: cannot be read ({type(error).__name__})")
             return
@@ -139,7 +144,7 @@ class Pieces:
 
     def _names_somebody(self, plain: Sequence[tuple[str, bytes]]) -> bool:
         text = b"\n".join(data for _, data in plain).decode("utf-8", errors="replace").casefold().encode()
-        return not plain or any(name in text for name in self._persons)
+        return not plain or bool(_MAIL.search(text)) or any(name in text for name in self._persons)
 
 
 _IMPERSONAL = frozenset({"policy", "model"})
