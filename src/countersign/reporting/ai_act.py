@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from countersign.autonomy.scopes import DEFAULT_SCOPES
 from countersign.model.entries import Kind
 from countersign.reporting import decision
 from countersign.reporting.articles import Article, Ask, Part, Record, apart, authors, coverage
@@ -26,7 +27,11 @@ def example(record: Record) -> Iterator[Claim]:
 
 def measured(record: Record) -> Iterator[Claim]:
     """What the site's own reviews say of each scope, newest figures."""
-    newest = {one.entry.subject: one for one in record.find(Kind.AUTONOMY_OBSERVED).shown}
+    about = {scope: f'"subject":"{scope}"'.encode() for scope in DEFAULT_SCOPES}
+    last = {
+        scope: record.find(Kind.AUTONOMY_OBSERVED, holding=words_of, newest=1).shown for scope, words_of in about.items()
+    }
+    newest = {scope: found[0] for scope, found in last.items() if found}
     if not newest:
         yield absent("No entry in the period shows figures of accuracy from the site’s own reviews.")
         return
