@@ -28,6 +28,7 @@ from countersign.api.v1 import create_api
 from countersign.bootstrap import Site
 from countersign.errors import CountersignError, UsageError
 from countersign.ledger.handover import FILE as HANDOVERS
+from countersign.reporting.make import Wanted, archive
 from countersign.sources import SOURCES
 from countersign.sources.reader import split_body
 from countersign.stamping import Stamper
@@ -155,6 +156,7 @@ def create_app(site: Site, sessions: Sessions, *, worker: bool = True, approvals
         ways=ways,
         directory=directory,
         approvals=approvals,
+        packs=lambda case: archive(site, Wanted(case=case)),
     )
     tlog = site.data / "tlog"
     tlog.mkdir(exist_ok=True)

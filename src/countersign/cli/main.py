@@ -40,6 +40,7 @@ GROUPS = (
     "erase",
     "archive",
     "witness",
+    "report",
     "learn",
     "backtest",
     "bench",

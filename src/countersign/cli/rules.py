@@ -39,7 +39,7 @@ RULES: dict[str, Rule] = {
         ),
         _READ,
     ),
-    **dict.fromkeys(("verify", "proof", "replay", "policy requests", "case export"), _AUDIT),
+    **dict.fromkeys(("verify", "proof", "replay", "report", "policy requests", "case export"), _AUDIT),
     **dict.fromkeys(("ledger status", "witness key", "witness logs", "witness show"), _READ),
     **dict.fromkeys(("ledger cosign", "witness init", "witness add-log", "witness serve"), _RUN),
     **dict.fromkeys(("case dispose", "case reopen", "case assign", "recall", "autonomy review", "autonomy stop"), _WORK),

@@ -34,6 +34,7 @@ from countersign.ports import Clock
 from countersign.web import render
 from countersign.web.agents import Agents
 from countersign.web.approvals import ApprovalPages, Approvals
+from countersign.web.case_pack import CasePack, Packs
 from countersign.web.closed import Closed
 from countersign.web.directory import Directory
 from countersign.web.directory_doors import DirectoryDoors
@@ -214,11 +215,12 @@ def create_console(
     ways: Ways | None = None,
     directory: Directory | None = None,
     approvals: Approvals | None = None,
+    packs: Packs | None = None,
 ) -> FastAPI:
     """The console. ``checkpoint()`` returns the newest signed checkpoint or None, and raises VerificationError when
     its signature does not hold; without it the header says that sealing is not known. ways: how people come in; left out:
     by the printed link, and with passkeys at ``localhost``. directory: an OpenID provider. approvals: what may be done
-    about what waits for people; left out: the console only counts it."""
+    about what waits for people; left out: the console only counts it. packs: makes a case's evidence pack."""
     static = f"/static/{render.static_version()}"
     sessions.over(site.engine)
     ways = ways or Ways(directory=directory.name if directory else "")
@@ -228,13 +230,15 @@ def create_console(
     app.add_middleware(SecureHeaders)
     if approvals is not None:
         pages.proposed, pages.proposes, pages.runs = approvals.of_case, True, approvals.runs
+    pages.packs = packs is not None
     commands = site.commands
     everyday = doors(pages, writes, Closed(commands, pages), Scopes(commands, pages), Agents(commands, pages))
     joining = Joining(pages, sessions, ways)
     through = DirectoryDoors(joining, directory)
     joining.leave = through.leave
     answered = approval_doors(ApprovalPages(pages, approvals))
-    for door in (*everyday, *answered, *people_doors(joining, through)):
+    pack = Door("GET", "/cases/{case_id}/pack", Access.AUDIT, CasePack(packs).download)
+    for door in (*everyday, *answered, *people_doors(joining, through), pack):
         endpoint = _endpoint(door, pages)
         app.add_route(door.path, endpoint, methods=[door.method], include_in_schema=False)
     app.mount(static, Static(directory=render.STATIC), name="static")

@@ -58,6 +58,7 @@ class Pages:
         self.watcher = Watcher(self._pulse)
         self.proposed: Callable[[str], Sequence[Line]] = lambda _case: ()
         self.proposes = False
+        self.packs = False
         self.runs: Sequence[str] = ()
         self._counted: tuple[int, read.Counts] | None = None
         self._lock = Lock()
@@ -198,6 +199,7 @@ class Pages:
             "gate": case_view.gate_ppm(detail.top),
             "proposed": proposed,
             "proposes": self.proposes,
+            "packs": self.packs,
             "mark": _mark(detail.case, sealed, proposed),
             "sealed": sealed,
             "status": now_status,
