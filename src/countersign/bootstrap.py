@@ -224,10 +224,10 @@ class Gear:
         )
 
     def prepare(self, conn: Connection) -> None:
-        """Follow inventory and model: make lookups and judge anew when an import or an activation came since the last
-        batch."""
+        """Follow inventory and model: make lookups and judge anew when an import, an erasure or an activation came since the
+        last batch."""
         self._site.follow(conn)
-        imported = ledger.last_index(conn, Kind.INVENTORY_IMPORTED)
+        imported = max(ledger.last_index(conn, kind) for kind in (Kind.INVENTORY_IMPORTED, Kind.PERSON_ERASED))
         deciding = (self._site.model.id, self._site.policy.hash)
         if imported == self._imported and deciding == self._deciding:
             return

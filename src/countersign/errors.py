@@ -52,6 +52,16 @@ class NotFoundError(CountersignError):
     code = "not_found"
 
 
+class ErasedError(NotFoundError):
+    """What is asked for was erased, with an entry in the ledger that says so. entry: its index."""
+
+    code = "erased"
+
+    def __init__(self, entry: int, *, where: str = "") -> None:
+        super().__init__(f"erased by entry {entry}", where=where)
+        self.entry = entry
+
+
 class ConflictError(CountersignError):
     """The thing was changed by somebody else, or its state does not allow this step."""
 

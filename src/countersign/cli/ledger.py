@@ -136,6 +136,8 @@ def _progress() -> Iterator[Callable[[int, int], None] | None]:
 def _show(report: Report) -> None:
     head = "verified" if report.ok else f"NOT VERIFIED, {len(report.problems)} problems"
     rows = [("result", head), ("entries", report.size), ("root", report.root or "unknown")]
-    table(("log", ""), [*rows, *((f"checked {name.replace('_', ' ')}", n) for name, n in report.checked.items())])
+    rows += [(f"checked {name.replace('_', ' ')}", n) for name, n in report.checked.items()]
+    rows += [(f"erased by entry {one.entry}", f"{one.pieces} pieces of evidence ({one.subject})") for one in report.erasures]
+    table(("log", ""), rows)
     if report.problems:
         table(("entry", "problem"), [("log" if p.index is None else p.index, p.what) for p in report.problems])

@@ -36,6 +36,7 @@ GROUPS = (
     "ledger",
     "keys",
     "record",
+    "erase",
     "learn",
     "backtest",
     "bench",

@@ -58,7 +58,7 @@ def replay(
     if json:
         emit(result)
     else:
-        table(("what", "count"), [("replayed", result.replayed), ("same bytes", result.same)])
+        table(("what", "count"), [("replayed", result.replayed), ("same bytes", result.same), ("erased", result.erased)])
         table(("entry", "differs in"), [(problem.index, problem.what) for problem in result.problems])
     if result.problems:
         raise typer.Exit(1)

@@ -50,7 +50,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("agents list", "leases list", "leases show"), _READ),
     **dict.fromkeys(("agents stop", "leases revoke"), _WORK),
     **dict.fromkeys(("policy activate", "agents add", "agents resume"), _SIGNED),
-    **dict.fromkeys(("agents retire", "keys rotate", "stamp"), _RUN),
+    **dict.fromkeys(("agents retire", "keys rotate", "stamp", "erase"), _RUN),
     "keys show": _READ,
     "propose": Rule(Right.PROPOSE),
     "actions show": _READ,

@@ -12,6 +12,7 @@ from countersign.autonomy import review
 from countersign.errors import CountersignError, VerificationError
 from countersign.ledger import bodies
 from countersign.ledger.canonical import encode
+from countersign.ledger.redaction import TOKEN_PREFIX
 from countersign.model.entries import Entry, Kind
 from countersign.model.records import FindingRecord, Records
 from countersign.policy.engine import PolicyEngine
@@ -34,18 +35,20 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """How many decisions were replayed, and how many gave the same bytes."""
+    """How many decisions were replayed, and how many gave the same bytes. erased: how many gave others because a person was
+    erased from what they rest on."""
 
     replayed: int
     same: int
     problems: tuple[Problem, ...]
+    erased: int = 0
 
 
 def replay(conn: Connection, ident: str = "", week: str = "") -> Result:
     """Replay all decisions, those of one finding or case, or the closes of one week (``2025-W07``) with their draws. Raises
     VerificationError when there is nothing of that name."""
     replayer = _Replayer(conn)
-    replayed = same = 0
+    replayed = same = erased = 0
     problems: list[Problem] = []
     for index, entry in ledger.stream(conn):
         if entry.kind is not Kind.FINDING_DECIDED or (ident and ident not in {entry.subject, entry.body["case"]}):
@@ -55,11 +58,14 @@ def replay(conn: Connection, ident: str = "", week: str = "") -> Result:
         replayed += 1
         what = replayer.differs(entry)
         same += not what
+        if what and replayer.erased(entry):
+            erased += 1
+            continue
         if what and len(problems) < PROBLEMS_MAX:
             problems.append(Problem(index, what))
     if (ident or week) and not replayed:
         raise VerificationError("no decision in the ledger is about it", where=ident or week, todo="check the id")
-    return Result(replayed, same, tuple(problems))
+    return Result(replayed, same, tuple(problems), erased)
 
 
 def _seeds(conn: Connection) -> dict[str, bytes]:
@@ -93,6 +99,14 @@ class _Replayer:
             return drawn
         fields = [name for name in entry.body if entry.body[name] != again.body.get(name)]
         return ", ".join(fields) or "body"
+
+    def erased(self, entry: Entry) -> bool:
+        """Whether a person was erased from what the decision rests on."""
+        where = entry.body["record"]
+        if evidence.erased(self._conn, where["blob"]) is None:
+            return False
+        packed = evidence.get(self._conn, where["blob"], Records)
+        return TOKEN_PREFIX.encode() in packed.records[where["place"]]
 
     def _draw(self, entry: Entry) -> str:
         """What is wrong with a close's draw, "" when it follows from the committed seed."""

@@ -10,6 +10,7 @@ found wrong: it is listed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from hashlib import sha256
 
 import msgspec
@@ -19,6 +20,7 @@ from countersign.ledger import findings
 from countersign.ledger.bodies import reference
 from countersign.ledger.canonical import decode
 from countersign.ledger.compare import differences
+from countersign.ledger.erasures import Erasure, Erasures
 from countersign.ledger.findings import Problem, Problems
 from countersign.ledger.mandates import Mandates
 from countersign.ledger.merkle import Tree, leaf_hash
@@ -36,6 +38,7 @@ class Report(msgspec.Struct, frozen=True):
     root: str
     checked: dict[str, int]
     problems: tuple[Problem, ...]
+    erasures: tuple[Erasure, ...] = ()
 
 
 def verify(
@@ -60,9 +63,10 @@ def verify(
     walk.roots()
     if record is not None:
         walk.unsealed(head, _head(record, problems))
+    erasures = walk.erased()
     found = problems.listed()
     root = findings.b64(checkpoint.root) if checkpoint else ""
-    return Report(not found, checkpoint.size if checkpoint else 0, root, walk.checked, found)
+    return Report(not found, checkpoint.size if checkpoint else 0, root, walk.checked, found, erasures)
 
 
 def _checkpoint(signed: bytes | None, keys: Sequence[VerifierKey], problems: Problems) -> tuple[Checkpoint | None, bool]:
@@ -127,6 +131,7 @@ class _Walk:
         self._held: set[str] | None = None  # digests of the evidence that is there; None: no database beside the log
         self._spoilt: list[bytes] = []  # digests of evidence that does not match, to be found in entries
         self._mandates = Mandates()
+        self._erasures = Erasures()
         self.checked = {"checkpoints": 0, "entries": 0, "entries_of_agents": 0, "hash_tiles": 0}
         if rows is not None:
             self.checked |= {"database_rows": 0, "unsealed_rows": 0, "evidence": 0}
@@ -200,6 +205,7 @@ class _Walk:
         try:
             decoded = decode(entry)
             self._check_reference(index, decoded)
+            self._erasures.note(index, decoded)
             if what := self._mandates.problem(decoded):
                 self._problems.add(index, f"entry {index}: {what}")
             self.checked["entries_of_agents"] = self._mandates.checked
@@ -214,8 +220,16 @@ class _Walk:
         """The evidence that an entry commits to must be there; each missing piece is named once."""
         digest = reference(entry)
         if self._held is not None and digest and digest not in self._held:
-            self._held.add(digest)
-            self._problems.add(index, f"evidence {digest} of entry {index} is missing: it was deleted")
+            self._erasures.miss(index, digest)
+
+    def erased(self) -> tuple[Erasure, ...]:
+        """At the end: what is missing without an erasure that the log or a row beyond it tells of is a problem."""
+        if self._held is None:
+            return ()
+        for problem in self._erasures.problems(self._held):
+            self._problems.add(problem.index, problem.what)
+        self.checked["erased_evidence"] = self._erasures.accounted()
+        return self._erasures.erasures()
 
     def _grow(self, leaves: Sequence[bytes], have: Sequence[bytes] | None) -> None:
         """Add leaves to both trees, noting the roots at the older checkpoint's size on the way."""
@@ -302,6 +316,11 @@ class _Walk:
         if problem is not None:
             self._problems.add(problem.index, problem.what)
 
+    def _note_unsealed(self, row: Row) -> None:
+        """An erasure that is committed but not sealed yet accounts for its pieces too."""
+        with suppress(VerificationError):
+            self._erasures.note(row.index, decode(row.data))
+
     def unsealed(self, before: int | None, after: int | None) -> None:
         """Rows beyond the checkpoint: not a problem, but they must be whole and follow each other."""
         if self._rows is None:
@@ -311,6 +330,7 @@ class _Walk:
             if row.index != expected:
                 self._problems.add(expected, f"database: entries {expected} to {row.index - 1} are missing")
             self._check_row(row, compared=False)
+            self._note_unsealed(row)
             self.checked["unsealed_rows"] += 1
             expected = row.index + 1
         self.checked["database_rows"] = self._rows.read

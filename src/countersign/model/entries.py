@@ -27,6 +27,7 @@ class Kind(StrEnum):
     INVENTORY_IMPORTED = "inventory.imported"
     PERSON_ENROLLED = "person.enrolled"
     PERSON_REVOKED = "person.revoked"
+    PERSON_ERASED = "person.erased"
     CHANGE_PROPOSED = "change.proposed"
     CHANGE_APPROVED = "change.approved"
     CHANGE_DENIED = "change.denied"

@@ -1,7 +1,7 @@
 """Content-addressed matter beside the ledger: zstd-compressed msgpack, named by a salted commitment.
 
-The name is SHA-256(salt ‖ bytes). The ledger holds only the name, so deleting the row erases the matter while the log
-stays whole and verifiable.
+The name is SHA-256(salt ‖ bytes). The ledger holds only the name, so the matter can be erased, or replaced by a piece
+without a person in it (``store.erasing``), while the log stays whole and verifiable.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import sys
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
-from countersign.errors import NotFoundError, VerificationError
+from countersign.errors import ErasedError, NotFoundError, VerificationError
 from countersign.store import tables as t
 from countersign.store.sql import insert_new
 
@@ -57,11 +57,33 @@ def put(conn: Connection, blobs: list[Blob]) -> None:
 
 
 def get(conn: Connection, digest: str, kind: type[_T]) -> _T:
-    """Load, check against the commitment and decode. Raises NotFoundError (erased) or VerificationError (changed)."""
-    row = conn.execute(select(t.evidence.c.salt, t.evidence.c.bytes).where(t.evidence.c.digest == digest)).first()
+    """Load, check against the commitment and decode; where a person was erased from it, the piece in its place. Raises
+    ErasedError, NotFoundError (deleted) or VerificationError (changed)."""
+    row = _row(conn, digest)
     if row is None:
-        raise NotFoundError("evidence is not in the store", where=digest, todo="it may have been erased")
+        digest = _instead(conn, digest)
+        row = _row(conn, digest)
+    if row is None:
+        raise NotFoundError("evidence is not in the store", where=digest, todo="restore it from a backup")
     return unpack(digest, row.salt, row.bytes, kind)
+
+
+def _row(conn: Connection, digest: str) -> Row[bytes, bytes] | None:
+    return conn.execute(select(t.evidence.c.salt, t.evidence.c.bytes).where(t.evidence.c.digest == digest)).first()
+
+
+def erased(conn: Connection, digest: str) -> int | None:
+    """Index of the entry that says that this piece was replaced or erased; None when it is as it was."""
+    found = conn.execute(select(t.erased_evidence.c.entry).where(t.erased_evidence.c.digest == digest)).scalar()
+    return None if found is None else int(found)
+
+
+def _instead(conn: Connection, digest: str) -> str:
+    e = t.erased_evidence.c
+    row = conn.execute(select(e.instead, e.entry).where(e.digest == digest)).first()
+    if row is not None and not row.instead:
+        raise ErasedError(row.entry, where=f"evidence {digest[:12]}")
+    return digest if row is None else str(row.instead)
 
 
 def unpack(digest: str, salt: bytes, data: bytes, kind: type[_T]) -> _T:

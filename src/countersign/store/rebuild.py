@@ -26,6 +26,7 @@ from countersign.store import (
     casework,
     changes,
     closing,
+    erased,
     evidence,
     leases,
     ledger,
@@ -69,6 +70,7 @@ def rebuild(conn: Connection, tick: Callable[[int], None] | None = None) -> int:
     ledger.lock_head(conn)
     for table in t.PROJECTIONS:
         conn.execute(delete(table))
+    erased.restore(conn)
     last = 0
     for _, group in groupby(ledger.stream(conn), key=_step):
         numbered = list(group)

@@ -17,7 +17,15 @@ from sqlalchemy import (
     Text,
 )
 
-from countersign.store import tables_actions, tables_agents, tables_approvals, tables_closing, tables_meta, tables_people
+from countersign.store import (
+    tables_actions,
+    tables_agents,
+    tables_approvals,
+    tables_closing,
+    tables_erasure,
+    tables_meta,
+    tables_people,
+)
 
 metadata, Rowid = tables_meta.metadata, tables_meta.Rowid
 autonomy, labels, judgements = tables_closing.autonomy, tables_closing.labels, tables_closing.judgements
@@ -27,6 +35,7 @@ closes, confirmed, seeds = tables_closing.closes, tables_closing.confirmed, tabl
 performances = tables_actions.performances
 proposals, proposal_answers = tables_approvals.proposals, tables_approvals.proposal_answers
 notices = tables_approvals.notices
+erased_evidence = tables_erasure.erased_evidence
 
 # --- the way in -------------------------------------------------------------------------------------------------
 
@@ -359,5 +368,6 @@ PROJECTIONS = (
     agents,
     revoked_leases,
     lease_refusals,
+    erased_evidence,
     *tables_people.PROJECTIONS,
 )
