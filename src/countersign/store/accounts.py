@@ -15,7 +15,7 @@ from countersign.authority.roles import APPROVER, Right
 from countersign.authority.roles import rights as opened_by
 from countersign.errors import ConflictError
 from countersign.model.entries import Actor, Entry, Kind
-from countersign.store import ledger
+from countersign.store import ledger, words
 from countersign.store import tables as t
 from countersign.store import tables_people as tp
 from countersign.store.sql import insert_new, upsert
@@ -112,7 +112,7 @@ def take(
     gone = sorted(set(taken) & set(held(conn, person, source)))
     if not gone:
         return ()
-    body = {"roles": gone, "source": source, "reason": reason, "whole": 0}
+    body = {"roles": gone, "source": source, "reason": words.hidden(conn, reason), "whole": 0}
     apply_taken(conn, person, body, size)
     ledger.append(conn, [(Entry(Kind.ROLE_REVOKED, now_ms, by, person, trigger, body), "")])
     return tuple(gone)
@@ -124,7 +124,7 @@ def close(conn: Connection, person: str, by: Actor, now_ms: int, reason: str) ->
     if state(conn, person) != ACTIVE:
         return
     held = sorted(set(conn.execute(select(tp.grants.c.role).where(tp.grants.c.person == person)).scalars()))
-    body = {"roles": held, "source": "", "reason": reason, "whole": 1}
+    body = {"roles": held, "source": "", "reason": words.hidden(conn, reason), "whole": 1}
     apply_taken(conn, person, body, size)
     ledger.append(conn, [(Entry(Kind.ROLE_REVOKED, now_ms, by, person, "command", body), "")])
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select, update
 from countersign.authority.agents import AGENTS, Agent, Operation, fingerprint
 from countersign.errors import ConflictError, NotFoundError
 from countersign.model.entries import Actor, Entry, Kind
-from countersign.store import ledger
+from countersign.store import ledger, words
 from countersign.store import tables as t
 from countersign.store.act import NOTHING, Act, required_reason
 from countersign.store.sql import upsert
@@ -112,7 +112,7 @@ def stop(conn: Connection, name: str, reason: str, who: str, now_ms: int) -> Non
     act, held = _acting(conn, name, who, now_ms)
     if held.state != "running":
         raise ConflictError(f"agent is {held.state} already", where=name, todo="see `countersign agents list`")
-    body = {"reason": required_reason(reason), "key": held.fingerprint}
+    body = {"reason": words.hidden(conn, required_reason(reason)), "key": held.fingerprint}
     apply_stopped(conn, name, body["reason"], act.enter(Kind.AGENT_STOPPED, name, "command", body))
     act.finish()
 
@@ -124,7 +124,7 @@ def retire(conn: Connection, name: str, reason: str, who: str, now_ms: int) -> N
         raise ConflictError("agent belongs to the product", where=name, todo=f"stop it: `countersign agents stop {name}`")
     if held.retired_ms:
         raise ConflictError("agent is retired already", where=name, todo="nothing more is needed")
-    body = {"reason": required_reason(reason), "key": held.fingerprint}
+    body = {"reason": words.hidden(conn, required_reason(reason)), "key": held.fingerprint}
     apply_retired(conn, name, act.enter(Kind.AGENT_RETIRED, name, "command", body), now_ms)
     act.finish()
 

@@ -36,6 +36,7 @@ from countersign.store import (
     past,
     projection,
     quarantine,
+    words,
     working,
 )
 from countersign.store.autonomy import InForce
@@ -305,9 +306,10 @@ class Batch:
         held = []
         for read in reads:
             reading, delivery, blob = read.reading, read.delivery, read.row.blob
+            origin, *errors = words.all_hidden(self.conn, [delivery.origin, *(bad.error for bad in reading.bad)])
             body = bodies.alert_received(
                 source=delivery.source,
-                origin=delivery.origin,
+                origin=origin,
                 blob=blob,
                 digests=reading.digests,
                 ignored=reading.ignored,
@@ -315,28 +317,25 @@ class Batch:
                 bad=len(reading.bad),
             )
             index = self._enter(Kind.ALERT_RECEIVED, blob[:16], read.row.trigger, body)
-            for bad in reading.bad:
+            for bad, error in zip(reading.bad, errors, strict=True):
                 about = bodies.alert_quarantined(
                     source=delivery.source,
-                    origin=delivery.origin,
+                    origin=origin,
                     position=delivery.positions[bad.place],
                     blob=blob,
                     item=bad.place,
                     sha256=reading.digests[bad.place],
                     field=bad.field,
-                    error=bad.error,
+                    error=error,
                 )
                 held.append((self._enter(Kind.ALERT_QUARANTINED, blob[:16], str(index), about), about))
             self._tally(body)
         quarantine.hold(self.conn, held, self.now_ms)
 
     def _tally(self, body: dict[str, Any]) -> None:
-        report = self.report
-        report.lines += body["lines"]
-        report.accepted += body["accepted"]
-        report.duplicates += body["duplicates"]
-        report.quarantined += body["quarantined"]
-        report.ignored += sum(body["ignored"].values())
+        for name in ("lines", "accepted", "duplicates", "quarantined"):
+            setattr(self.report, name, getattr(self.report, name) + body[name])
+        self.report.ignored += sum(body["ignored"].values())
 
     def _load(self, parts: Sequence[flow.Part]) -> working.Working:
         findings = [p.finding for p in parts]

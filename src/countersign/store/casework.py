@@ -11,7 +11,7 @@ from countersign.autonomy.recall import Recalled
 from countersign.errors import ConflictError, NotFoundError, UsageError
 from countersign.model.cases import CaseStatus, CloseState, Disposition
 from countersign.model.entries import Actor, Entry, Kind
-from countersign.store import autonomy, closing, labelling, ledger, projection, recalling, working
+from countersign.store import autonomy, closing, labelling, ledger, projection, recalling, words, working
 from countersign.store import tables as t
 from countersign.store.act import NOTHING, Act, check_text, person, required_reason
 from countersign.store.autonomy import InForce, Judgement
@@ -36,7 +36,7 @@ def dispose(
     (an entry index)."""
     act = Act(conn, who, now_ms, force)
     verdict = _disposition(disposition)
-    reason = required_reason(reason)
+    reason = words.hidden(conn, required_reason(reason))
     row = _workable(conn, case_id, version)
     threat = _threat(verdict)
     findings = labelling.of_case(conn, case_id, threat=threat)
@@ -111,7 +111,7 @@ def reopen(conn: Connection, case_id: str, reason: str, who: str, now_ms: int, f
     """A person takes a closed case up again. The label that its closing gave stays until the case is disposed anew; what the
     agent had closed in it is left to people from now on."""
     act = Act(conn, who, now_ms, force)
-    reason = required_reason(reason)
+    reason = words.hidden(conn, required_reason(reason))
     row = _closed_case(conn, case_id)
     body = {"reason": reason, "was": row["disposition"]}
     index = act.enter(Kind.CASE_REOPENED, case_id, "console", body, case_id)
@@ -125,7 +125,7 @@ def overturn(
     """A person says that a case the agent closed is a threat: it opens, the scope steps back, the pattern is no longer
     verified, and every close that rests on the same reason goes to people. Returns those closes."""
     act = Act(conn, who, now_ms, force)
-    reason = required_reason(reason)
+    reason = words.hidden(conn, required_reason(reason))
     check_text(case_id, "case")
     row = _closed_case(conn, case_id)
     findings = labelling.of_case(conn, case_id, threat=True)

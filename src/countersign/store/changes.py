@@ -21,7 +21,7 @@ from countersign.approvals.quorum import Review, Standing
 from countersign.errors import ConflictError, NotFoundError, UsageError
 from countersign.model.entries import Actor, Entry, Kind
 from countersign.policy.engine import PolicyEngine
-from countersign.store import casework, ledger, outbox, permits, signers
+from countersign.store import casework, ledger, outbox, permits, signers, words
 from countersign.store import tables as t
 from countersign.store.effects import Approved, Effect, unmoved
 from countersign.store.signers import Answer
@@ -124,7 +124,7 @@ def approve(
         "digest": held.digest,
         "nonce": change.nonce,
         **key.record,
-        "reason": signed.said(answer.reason),
+        "reason": words.hidden(conn, signed.said(answer.reason)),
         "standing": standing.value,
     }
     _answer(conn, Entry(Kind.CHANGE_APPROVED, now_ms, by, str(number), str(number), body), size)
@@ -142,7 +142,7 @@ def deny(conn: Connection, number: int, person: str, reason: str, now_ms: int) -
     size, _ = ledger.lock_head(conn)
     held = waiting(conn, number, now_ms)
     by = casework.person(conn, person)
-    body = {"digest": held.digest, "reason": signed.said(reason), "standing": Standing.DENIED.value}
+    body = {"digest": held.digest, "reason": words.hidden(conn, signed.said(reason)), "standing": Standing.DENIED.value}
     outbox.tell(conn, Standing.DENIED.value, number, held.change.change, "", now_ms)
     _answer(conn, Entry(Kind.CHANGE_DENIED, now_ms, by, str(number), str(number), body), size)
 

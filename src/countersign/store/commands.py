@@ -26,6 +26,7 @@ from countersign.store import (
     reviewing,
     switches,
     tokens,
+    words,
 )
 from countersign.store import tables as t
 from countersign.store.act import NOTHING, required_reason
@@ -119,7 +120,7 @@ class Commands:
             counts = {"assets": len(found.assets), "identities": len(found.identities)}
             body = {"blob": blob.digest, "mode": mode, **counts}
             who = casework.person(conn, actor or self.operator)
-            entry = Entry(Kind.INVENTORY_IMPORTED, now_ms, who, origin, "command", body)
+            entry = Entry(Kind.INVENTORY_IMPORTED, now_ms, who, words.hidden(conn, origin), "command", body)
             ledger.append(conn, [(entry, "")])
         return counts
 
@@ -180,5 +181,5 @@ class Commands:
     def revoke_tokens(self, which: str, reason: str) -> int:
         """Revoke API tokens by name or hash; returns how many."""
         with writing(self._engine) as conn:
-            by, why = casework.person(conn, self.operator), required_reason(reason)
+            by, why = casework.person(conn, self.operator), words.hidden(conn, required_reason(reason))
             return tokens.revoke(conn, which, by, self._clock.now_ms(), why)

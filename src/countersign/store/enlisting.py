@@ -10,7 +10,7 @@ from countersign.approvals.change import Change
 from countersign.authority.agents import NAME, Agent, Operation, fingerprint
 from countersign.errors import ConflictError, UsageError
 from countersign.model.entries import Actor, Entry, Kind
-from countersign.store import agents, ledger
+from countersign.store import agents, ledger, words
 from countersign.store.effects import Approved, Effect
 
 ADD = "agent.add"
@@ -44,7 +44,11 @@ def resumption(conn: Connection, name: str, reason: str, requester: Actor) -> Ch
     held = agents.find(conn, name)
     if held.state != "stopped":
         raise ConflictError(f"agent is {held.state}", where=name, todo="see `countersign agents list`")
-    evidence: dict[str, str | int] = {"stopped by entry": held.stopped, "key": held.fingerprint, "why": reason}
+    evidence: dict[str, str | int] = {
+        "stopped by entry": held.stopped,
+        "key": held.fingerprint,
+        "why": words.hidden(conn, reason),
+    }
     return Change(change=RESUME, subject=name, was="stopped", to=RUNNING, requester=requester, evidence=evidence)
 
 

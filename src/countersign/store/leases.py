@@ -21,7 +21,7 @@ from countersign.errors import ConflictError, NotFoundError
 from countersign.ledger.canonical import decode
 from countersign.ledger.mandates import is_signed, message
 from countersign.model.entries import Actor, Entry, Kind
-from countersign.store import agents, ledger
+from countersign.store import agents, ledger, words
 from countersign.store import tables as t
 from countersign.store.act import NOTHING, Act, required_reason
 from countersign.store.engine import reading, writing
@@ -158,7 +158,8 @@ def revoke(conn: Connection, ident: str, reason: str, who: str, now_ms: int) -> 
     if gone or now_ms >= until_ms:
         state = "revoked" if gone else "at its end"
         raise ConflictError(f"lease is {state} already", where=ident, todo="nothing more is needed")
-    body = {"reason": required_reason(reason), "agent": holder, "task": found.body["task"], "until_ms": until_ms}
+    why = words.hidden(conn, required_reason(reason))
+    body = {"reason": why, "agent": holder, "task": found.body["task"], "until_ms": until_ms}
     index = act.enter(Kind.LEASE_REVOKED, ident, "command", body)
     apply_revoked(conn, ident, body, index, now_ms)
     act.finish()

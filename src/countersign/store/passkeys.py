@@ -16,7 +16,7 @@ from sqlalchemy import Connection, select, update
 from countersign.authority.passkey import Made
 from countersign.errors import ConflictError, NotFoundError
 from countersign.model.entries import Actor, Entry, Kind
-from countersign.store import ledger
+from countersign.store import ledger, words
 from countersign.store import tables_people as tp
 from countersign.store.sql import insert_new, upsert
 
@@ -100,7 +100,7 @@ def revoke(conn: Connection, person: str, credential: str, by: Actor, now_ms: in
     size, _ = ledger.lock_head(conn)
     if credential not in {one.credential for one in active(conn, person)}:
         raise NotFoundError("there is no such passkey", where="passkey", todo="reload the page")
-    body = {"credential": credential, "reason": reason}
+    body = {"credential": credential, "reason": words.hidden(conn, reason)}
     apply_revoked(conn, body, size, now_ms)
     ledger.append(conn, [(Entry(Kind.PASSKEY_REVOKED, now_ms, by, person, "command", body), "")])
 

@@ -16,7 +16,7 @@ from countersign.approvals.change import Change
 from countersign.approvals.signed import APPROVER, Enrolled, said
 from countersign.errors import ConflictError, NotFoundError
 from countersign.model.entries import Entry, Kind
-from countersign.store import accounts, casework, ledger
+from countersign.store import accounts, casework, ledger, words
 from countersign.store import tables as t
 from countersign.store.effects import Approved, Effect
 from countersign.store.sql import insert_new
@@ -87,7 +87,7 @@ def revoke(conn: Connection, name: str, reason: str, who: str, now_ms: int, *, l
     unless ``last``: nobody could then be enrolled again.
     """
     ledger.lock_head(conn)
-    reason = said(reason)
+    reason = words.hidden(conn, said(reason))
     of = casework.person(conn, name)
     held = [one for one in enrolled(conn) if not one.revoked_ms]
     keys = [one.fingerprint for one in held if one.person == of.id]

@@ -22,7 +22,7 @@ from countersign.model.entities import EntityType
 from countersign.model.entries import Actor, Entry, Kind
 from countersign.model.responses import Target, TargetKind
 from countersign.policy.engine import PolicyEngine
-from countersign.store import act, evidence, ledger, outbox, permits, settling, signers
+from countersign.store import act, evidence, ledger, outbox, permits, settling, signers, words
 from countersign.store import tables as t
 from countersign.store.signers import Answer
 from countersign.store.sql import upsert
@@ -138,7 +138,7 @@ def approve(conn: Connection, number: int, answer: Answer, now_ms: int, policy: 
     body = {
         "digest": found.digest,
         **key.record,
-        "reason": signed.said(answer.reason),
+        "reason": words.hidden(conn, signed.said(answer.reason)),
         "standing": standing.value,
     }
     return _answer(conn, Entry(Kind.PROPOSAL_APPROVED, now_ms, by, str(number), str(number), body), size, proposal)
@@ -150,7 +150,7 @@ def deny(conn: Connection, number: int, person: str, reason: str, now_ms: int) -
     size, _ = ledger.lock_head(conn)
     found = waiting(conn, number, now_ms)
     proposal, by = found.proposal, act.person(conn, person)
-    reason = signed.said(reason)
+    reason = words.hidden(conn, signed.said(reason))
     standing = Standing.DENIED
     if by.id != proposal.requester.id:
         earlier = [review for review in _earlier(conn, number, None) if review.by.id != by.id or not review.approve]

@@ -20,7 +20,7 @@ from countersign.model.cases import CaseStatus, CloseState
 from countersign.model.decisions import Action
 from countersign.model.verdicts import Label
 from countersign.store import autonomy as scope_states
-from countersign.store import switches
+from countersign.store import switches, words
 from countersign.store import tables as t
 from countersign.store.autonomy import InForce
 
@@ -232,7 +232,8 @@ def case_rows(conn: Connection, rows: Iterable[Row[Any]]) -> tuple[CaseRow, ...]
     """Rows of ``cases`` with people's names put back for their pseudonyms."""
     found = list(rows)
     names = people(conn, {name for row in found for name in (row.owner, row.disposed_by) if name})
-    return tuple(_case_row(row, names) for row in found)
+    reasons = words.clear(conn, *(row.reason for row in found))
+    return tuple(_case_row(row, names, reason) for row, reason in zip(found, reasons, strict=True))
 
 
 def plain(row: Row[Any]) -> dict[str, Any]:
@@ -240,8 +241,8 @@ def plain(row: Row[Any]) -> dict[str, Any]:
     return {str(name): value for name, value in row._mapping.items()}
 
 
-def _case_row(row: Row[Any], names: dict[str, str]) -> CaseRow:
-    values = {str(key): value for key, value in row._mapping.items()}
+def _case_row(row: Row[Any], names: dict[str, str], reason: str) -> CaseRow:
+    values = {str(key): value for key, value in row._mapping.items()} | {"reason": reason}
     for column in ("products", "tactics", "techniques", "stages"):
         values[column] = tuple(part for part in values[column].split(",") if part)
     for column in ("owner", "disposed_by"):

@@ -16,7 +16,7 @@ from countersign.errors import CountersignError, NotFoundError
 from countersign.model.entries import Actor
 from countersign.model.matters import Given, Line, Sheet
 from countersign.model.responses import aim
-from countersign.store import people, proposals, read_steps, settling
+from countersign.store import people, proposals, read_steps, settling, words
 from countersign.store import tables as t
 from countersign.store.effects import Effect
 
@@ -177,7 +177,7 @@ def _given(conn: Connection, line: Line, known: Mapping[str, str]) -> tuple[Give
         Given(
             by=known.get(row.person, row.person),
             approve=bool(row.fingerprint),
-            reason=row.reason,
+            reason=words.clear(conn, row.reason)[0],
             at_ms=row.at_ms,
             key=row.fingerprint,
             entry=row.entry,

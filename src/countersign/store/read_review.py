@@ -21,7 +21,7 @@ from countersign.model.entities import Entity
 from countersign.model.entries import Kind
 from countersign.model.evidence import LookupStatus
 from countersign.model.records import FindingRecord
-from countersign.store import read_case
+from countersign.store import read_case, words
 from countersign.store import tables as t
 from countersign.store.read import TAKEN_BACK, plain
 from countersign.store.read_case import EntryView
@@ -338,7 +338,7 @@ def recall(conn: Connection, idx: int) -> Recall:
         entry=entry,
         entries=len(parts),
         cause=str(entry.body["cause"]),
-        reason=str(entry.body["reason"]),
+        reason=words.clear(conn, str(entry.body["reason"]))[0],
         case_id=entry.case_id,
         misses=tuple(entry.body["misses"]),
         rows=rows[:RECALL_ROWS_MAX],

@@ -12,7 +12,7 @@ from countersign.ledger.canonical import decode
 from countersign.model.entries import Entry, Kind
 from countersign.model.matters import Step
 from countersign.model.responses import Effect
-from countersign.store import evidence
+from countersign.store import evidence, words
 from countersign.store import tables as t
 
 _WHAT = {
@@ -58,7 +58,7 @@ def _text(conn: Connection, entry: Entry, known: Mapping[str, str]) -> str:
         return _probed(conn, body)
     if entry.kind is Kind.ACTION_LEFT:
         return _detail(conn, body["blob"])
-    return f"by {who}" + (f": {body['reason']}" if body.get("reason") else "")
+    return f"by {who}" + (f": {words.clear(conn, body['reason'])[0]}" if body.get("reason") else "")
 
 
 def _probed(conn: Connection, body: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from countersign.autonomy.recall import Recalled
 from countersign.errors import ConflictError, NotFoundError, UsageError
 from countersign.model.cases import CloseState
 from countersign.model.entries import Kind
-from countersign.store import autonomy, labelling, recalling
+from countersign.store import autonomy, labelling, recalling, words
 from countersign.store import tables as t
 from countersign.store.act import Act, check_text, optional_reason
 from countersign.store.autonomy import InForce, Judgement
@@ -29,7 +29,7 @@ def answer(conn: Connection, finding: str, said: str, reason: str, who: str, now
     if said not in ANSWERS:
         raise UsageError(f"unknown answer {said!r}", where="answer", todo=f"use one of {', '.join(ANSWERS)}")
     check_text(finding, "finding")
-    reason = optional_reason(reason)
+    reason = words.hidden(conn, optional_reason(reason))
     act = Act(conn, who, now_ms, force)
     row = _close(conn, finding)
     case_id, rule = _place(conn, finding)

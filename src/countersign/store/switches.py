@@ -9,7 +9,7 @@ from countersign.autonomy import governor
 from countersign.autonomy.scopes import DEFAULT_SCOPES
 from countersign.errors import NotFoundError
 from countersign.model.entries import Kind
-from countersign.store import autonomy
+from countersign.store import autonomy, words
 from countersign.store import tables as t
 from countersign.store.act import NOTHING, Act, required_reason
 from countersign.store.autonomy import InForce
@@ -26,7 +26,7 @@ def stopped(conn: Connection) -> frozenset[str]:
 def switch(conn: Connection, name: str, reason: str, who: str, now_ms: int, *, stop: bool, force: InForce = NOTHING) -> None:
     """A person stops or resumes a scope (or all). A stopped scope steps back at once; resuming only lifts the switch: its
     stage stays what it is."""
-    reason = required_reason(reason)
+    reason = words.hidden(conn, required_reason(reason))
     if name != ALL:
         _known(name)
     act = Act(conn, who, now_ms, force)
@@ -40,7 +40,7 @@ def switch(conn: Connection, name: str, reason: str, who: str, now_ms: int, *, s
 
 def demote(conn: Connection, scope: str, reason: str, who: str, now_ms: int, force: InForce) -> None:
     """A person takes a scope out of the stages that close. Raises ConflictError when it is in none."""
-    reason = required_reason(reason)
+    reason = words.hidden(conn, required_reason(reason))
     _known(scope)
     act = Act(conn, who, now_ms, force)
     autonomy.observe(act.governance, force, stopped(conn))
@@ -54,7 +54,7 @@ def demote(conn: Connection, scope: str, reason: str, who: str, now_ms: int, for
 
 def acknowledge(conn: Connection, scope: str, reason: str, who: str, now_ms: int, force: InForce) -> None:
     """A person takes note of an alarm or change. Raises ConflictError when none stands."""
-    reason = required_reason(reason)
+    reason = words.hidden(conn, required_reason(reason))
     _known(scope)
     act = Act(conn, who, now_ms, force)
     noted = governor.acknowledge(act.governance.states[scope], now_ms, act.actor.id)
