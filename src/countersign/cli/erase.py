@@ -43,7 +43,9 @@ def erase(
                 found, entry = erasing.erase(conn, wanted, reason, site.commands.operator, site.clock.now_ms())
             site.seal()
             shred(site.engine)  # also when nothing was left to erase: whoever was interrupted here comes again
-        files = tuple(files_naming(site.data, found.names))
+        folder = site.data
+    files = tuple(files_naming(folder, found.names, found.others))  # once the database is closed: reading its file beside
+    # an open connection of this process would let go of SQLite's locks
     if json:
         emit({**msgspec.to_builtins(found), "erased": yes, "entry": entry, "files": files})
     else:

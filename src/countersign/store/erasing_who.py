@@ -130,8 +130,13 @@ def _named(who: Who, rows: Sequence[tuple[str, str]]) -> Who:
     """With the pseudonym that stands for the whole person: the first of a login, a mail address, an operator."""
     if not rows:
         return msgspec.structs.replace(who, subject=who.token)
-    order = {kind: place for place, kind in enumerate(_KINDS)}
-    first = min(rows, key=lambda row: (order.get(row[0].partition(":")[0], len(order)), row[0]))
+    given = {name.casefold() for name in who.names}
+
+    def place(row: tuple[str, str]) -> tuple[int, bool, str]:
+        kind, _, rest = row[0].partition(":")
+        return _KINDS.index(kind) if kind in _KINDS else len(_KINDS), rest.casefold() not in given, rest
+
+    first = min(rows, key=place)
     token = TOKEN_PREFIX + first[1].rpartition("~")[2]
     return msgspec.structs.replace(who, rows=tuple(rows), token=token, subject=first[1])
 

@@ -12,7 +12,7 @@ from countersign.approvals.change import Change, message
 from countersign.approvals.quorum import Standing
 from countersign.approvals.sheet import render
 from countersign.approvals.status import Status
-from countersign.errors import CountersignError, NotFoundError
+from countersign.errors import CountersignError, ErasedError, NotFoundError
 from countersign.model.entries import Actor
 from countersign.model.matters import Given, Line, Sheet
 from countersign.model.responses import aim
@@ -110,16 +110,13 @@ def _lines(conn: Connection, now_ms: int, *, ended: bool) -> list[Line]:
 
 
 def _action(conn: Connection, row: Row[Any], known: Mapping[str, str], now_ms: int) -> Line:
-    proposal = settling.stored(conn, row.blob, row.digest)[1]
     waits = row.state == Status.PROPOSED.value
     state = "expired" if waits and row.expires_ms <= now_ms else ("waiting" if waits else row.state)
-    about = [target.name for target in proposal.targets]
-    outside = aim(proposal.parameters)
     return Line(
         number=row.id,
         kind=ACTION,
         what=row.action,
-        about=", ".join(([outside] if outside else []) + about) or "no system",
+        about=_about(conn, row),
         case=row.case_id,
         asked_by=known.get(row.requester, row.requester),
         asked_by_person=row.requester,
@@ -131,6 +128,16 @@ def _action(conn: Connection, row: Row[Any], known: Mapping[str, str], now_ms: i
         digest=row.digest,
         entry=row.entry,
     )
+
+
+def _about(conn: Connection, row: Row[Any]) -> str:
+    """What an action is for, in words."""
+    try:
+        proposal = settling.stored(conn, row.blob, row.digest)[1]
+    except ErasedError as error:
+        return error.what
+    outside = aim(proposal.parameters)
+    return ", ".join(([outside] if outside else []) + [target.name for target in proposal.targets]) or "no system"
 
 
 def _change(conn: Connection, row: Row[Any], known: Mapping[str, str], now_ms: int) -> Line:

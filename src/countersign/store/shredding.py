@@ -52,24 +52,31 @@ def _busy(why: str) -> EnvironmentFault:
     return EnvironmentFault(f"erased, but old bytes are still in the database's files ({why})", where="database", todo=todo)
 
 
-def files_naming(folder: Path, names: Sequence[str]) -> Iterator[str]:
-    """Files below a folder that hold one of the names outright, in upper or lower case; names as bytes of UTF-8."""
-    wanted = [name.casefold().encode() for name in names]
+def files_naming(folder: Path, names: Sequence[str], others: Sequence[str] = ()) -> Iterator[str]:
+    """Files below a folder that hold one of the names outright, in upper or lower case, other than as part of one of the
+    others."""
+    wanted, kept = ([name.casefold().encode() for name in some] for some in (names, others))
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.is_symlink() and _holds(path, wanted):
+        if path.is_file() and not path.is_symlink() and _holds(path, wanted, kept):
             yield str(path.relative_to(folder))
 
 
-def _holds(path: Path, wanted: Sequence[bytes]) -> bool:
-    overlap = max(map(len, wanted), default=0)
+def _holds(path: Path, wanted: Sequence[bytes], kept: Sequence[bytes]) -> bool:
+    overlap = max(map(len, (*wanted, *kept)), default=0)
     tail = b""
     try:
         with path.open("rb") as file:
             while chunk := file.read(CHUNK_BYTES):
                 data = tail + chunk.lower()
-                if any(name in data for name in wanted):
+                if any(name in data for name in wanted) and any(name in _less(data, kept) for name in wanted):
                     return True
                 tail = data[-overlap:]
     except OSError:
         return False
     return False
+
+
+def _less(data: bytes, kept: Sequence[bytes]) -> bytes:
+    for name in kept:
+        data = data.replace(name, b"")
+    return data

@@ -1,5 +1,5 @@
-"""What people type, as the ledger may hold it: names of people whom the key table knows are put as their pseudonyms, and so
-is every mail address. On screens the names are put back, as long as the key table knows them.
+"""What people type, as the ledger may hold it: names of people whom the site knows are put as their pseudonyms, and so is
+every mail address. On screens the names are put back, as long as the key table knows them.
 
 A ledger entry is for ever, so a name in a reason could never be erased. What nobody told the site is a name stays a word.
 """
@@ -7,7 +7,7 @@ A ledger entry is for ever, so a name in a reason could never be erased. What no
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection, select
 
@@ -20,6 +20,8 @@ _PSEUDONYM = re.compile(r"\b[a-z]+~[0-9a-f]{12}\b")
 _WORD = re.compile(r"[^\s,;:!?()<>\"'`\[\]{}=|&]+")
 _PART = re.compile(r"[^\\/@]+")
 _MAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
+_CUT = re.compile(r"[._-]")
+_CUTS_MAX = 12
 _KINDS = (EntityType.USER.value, EntityType.MAIL.value)
 _NOBODY = frozenset({"http", "-", "command", "console", "groups"})
 """Texts of the product's own, not worth a question."""
@@ -47,14 +49,24 @@ def all_hidden(conn: Connection, texts: Sequence[str]) -> list[str]:
 
 
 def _known(conn: Connection, text: str) -> dict[str, str]:
-    """Pseudonyms of the people in a text whom the key table knows: logins and addresses word by word, operators anywhere."""
+    """Pseudonyms of the people in a text whom the site knows: logins and addresses word by word, operators anywhere."""
     words = {word.rstrip(".").lower() for word in _WORD.findall(text)}
     words |= {part for word in words for part in _PART.findall(word)}
-    p = t.pseudonyms.c
+    words |= {run for word in words for run in _runs(word)}
+    p, i = t.pseudonyms.c, t.inventory.c
+    found = among(conn, select(i.name).where(i.kind == "identity"), i.name, words)
+    ledger.pseudonyms(conn, [f"{EntityType.USER.value}:{name}" for name in conn.execute(found).scalars()])
     keys = [f"{kind}:{word}" for kind in _KINDS for word in sorted(words)]
     rows = list(conn.execute(among(conn, select(p.value, p.pseudonym), p.value, keys)).all())
     rows += conn.execute(select(p.value, p.pseudonym).where(p.value.startswith(_PERSON))).all()
     return {row.value: row.pseudonym for row in rows}
+
+
+def _runs(word: str) -> Iterator[str]:
+    """Parts of a word between dots, dashes and underscores, as a login may stand in a file's name."""
+    cuts = [match.span() for match in _CUT.finditer(word)][:_CUTS_MAX]
+    starts, ends = [0, *(high for _, high in cuts)], [*(low for low, _ in cuts), len(word)]
+    return (word[low:high] for low in starts for high in ends if low < high)
 
 
 def clear(conn: Connection, *texts: str) -> tuple[str, ...]:
