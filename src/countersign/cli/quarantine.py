@@ -13,6 +13,7 @@ from countersign.errors import UsageError
 from countersign.feed import Feeder
 from countersign.sources.mapping import load_mapping
 from countersign.store import tables as t
+from countersign.store import words
 from countersign.store.engine import reading
 from countersign.store.quarantine import WAITING
 
@@ -30,6 +31,8 @@ def show(data: DataOption = None, json: JsonOption = False, limit: Annotated[int
     with opened(data) as site, reading(site.engine) as conn:
         statement = select(t.quarantine).where(t.quarantine.c.state == WAITING).order_by(t.quarantine.c.id).limit(limit)
         rows = [dict(row) for row in conn.execute(statement).mappings()]
+        for row in rows:
+            row["origin"], row["error"] = words.clear(conn, row["origin"], row["error"])
     if json:
         emit(rows)
         return

@@ -304,9 +304,11 @@ class Batch:
 
     def _enter_received(self, reads: Sequence[Read]) -> None:
         held = []
+        texts = [text for read in reads for text in (read.delivery.origin, *(bad.error for bad in read.reading.bad))]
+        said = iter(words.all_hidden(self.conn, texts))
         for read in reads:
             reading, delivery, blob = read.reading, read.delivery, read.row.blob
-            origin, *errors = words.all_hidden(self.conn, [delivery.origin, *(bad.error for bad in reading.bad)])
+            origin = next(said)
             body = bodies.alert_received(
                 source=delivery.source,
                 origin=origin,
@@ -317,7 +319,7 @@ class Batch:
                 bad=len(reading.bad),
             )
             index = self._enter(Kind.ALERT_RECEIVED, blob[:16], read.row.trigger, body)
-            for bad, error in zip(reading.bad, errors, strict=True):
+            for bad in reading.bad:
                 about = bodies.alert_quarantined(
                     source=delivery.source,
                     origin=origin,
@@ -326,7 +328,7 @@ class Batch:
                     item=bad.place,
                     sha256=reading.digests[bad.place],
                     field=bad.field,
-                    error=error,
+                    error=next(said),
                 )
                 held.append((self._enter(Kind.ALERT_QUARANTINED, blob[:16], str(index), about), about))
             self._tally(body)

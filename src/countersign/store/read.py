@@ -355,4 +355,7 @@ def quarantined(conn: Connection, *, limit: int = PAGE_ROWS_MAX) -> tuple[Quaran
     q = t.quarantine.c
     later = case((q.state == "waiting", 0), else_=1)
     found = conn.execute(select(t.quarantine).order_by(later, q.id.desc()).limit(min(limit, PAGE_ROWS_MAX)))
-    return tuple(msgspec.convert(plain(row), QuarantineRow) for row in found)
+    rows = [msgspec.convert(plain(row), QuarantineRow) for row in found]
+    origins, errors = (words.clear(conn, *(getattr(row, name) for row in rows)) for name in ("origin", "error"))
+    told = zip(rows, origins, errors, strict=True)
+    return tuple(msgspec.structs.replace(row, origin=origin, error=error) for row, origin, error in told)

@@ -17,7 +17,8 @@ RAW_BYTES_MAX = 256 * 1024
 
 class RawAlert(msgspec.Struct, frozen=True):
     """data: the first ``RAW_BYTES_MAX`` bytes. size: all of them. header: the CSV header record, empty otherwise.
-    place: 0-based within the delivery. position: 1-based line or record number in its origin."""
+    place: 0-based within the delivery. position: 1-based line or record number in its origin. erased: entry of the latest
+    erasure that took a person out of the delivery, -1 when none did; a message that named them is no longer as received."""
 
     blob: str
     place: int
@@ -28,6 +29,7 @@ class RawAlert(msgspec.Struct, frozen=True):
     size: int
     data: bytes
     header: bytes
+    erased: int = -1
 
 
 def raw_alert(conn: Connection, blob: str, place: int) -> RawAlert:
@@ -38,6 +40,7 @@ def raw_alert(conn: Connection, blob: str, place: int) -> RawAlert:
         todo = "open it from its finding"
         raise NotFoundError("the delivery holds no such alert", where=f"{blob[:12]}:{place}", todo=todo)
     raw = delivery.raws[place]
+    erased = evidence.erased(conn, blob)
     return RawAlert(
         blob=blob,
         place=place,
@@ -48,4 +51,5 @@ def raw_alert(conn: Connection, blob: str, place: int) -> RawAlert:
         size=len(raw),
         data=raw[:RAW_BYTES_MAX],
         header=delivery.header,
+        erased=-1 if erased is None else erased,
     )
