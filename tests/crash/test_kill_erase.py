@@ -1,4 +1,4 @@
-"""``kill -9`` at random moments of ``countersign erase``: all of a person is there or nothing, and the next run completes it.
+"""``kill -9`` at random moments of ``countersign erase``: all of a person is there or nothing, the next run completes it.
 
 ``COUNTERSIGN_CRASH_SEED`` repeats the moments of an earlier run as far as the machine repeats itself.
 """

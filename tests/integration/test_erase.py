@@ -307,6 +307,8 @@ def test_who_cannot_be_erased_and_how(lived: Site) -> None:
     assert fakes.run_json("erase", "nobody.here", "--yes", "--reason", "x", "--data", lived.data)["entry"] == -1
     assert not fakes.entries(lived.engine, Kind.PERSON_ERASED)
 
+    with reading(lived.engine) as conn:
+        assert erasing.look(conn, Wanted((HOST,))).hosts == (HOST,)
     asked(NAME, keep=(f"person:{NAME}",))  # the account of the same name is somebody else's
     with reading(lived.engine) as conn:
         assert set(conn.execute(select(t.pseudonyms.c.value).where(t.pseudonyms.c.value.contains(NAME))).scalars()) == {

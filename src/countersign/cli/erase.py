@@ -63,6 +63,8 @@ def _show(found: erasing.Found, entry: int, files: tuple[str, ...], *, yes: bool
     if found.entries:
         first = ", ".join(map(str, found.in_clear))
         note(f"stays: {found.entries} ledger entries name them in clear, for example {first}; nothing can change an entry")
+    for host in found.hosts:
+        note(f"goes too: the host {host} is called the same; import it into the inventory anew under another name")
     for number in found.unfinished:
         note(f"in the way: proposal {number} about them is not at its end")
     for file in files if yes else ():

@@ -308,10 +308,9 @@ class Batch:
         said = iter(words.all_hidden(self.conn, texts))
         for read in reads:
             reading, delivery, blob = read.reading, read.delivery, read.row.blob
-            origin = next(said)
             body = bodies.alert_received(
                 source=delivery.source,
-                origin=origin,
+                origin=(origin := next(said)),
                 blob=blob,
                 digests=reading.digests,
                 ignored=reading.ignored,

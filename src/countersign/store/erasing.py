@@ -18,7 +18,7 @@ from countersign.errors import ConflictError
 from countersign.ledger import erasures
 from countersign.ledger.redaction import Redactor
 from countersign.model.entries import Entry, Kind
-from countersign.store import evidence, ledger, rebuild
+from countersign.store import evidence, ledger, rebuild, words
 from countersign.store import tables as t
 from countersign.store import tables_people as tp
 from countersign.store.act import person, required_reason
@@ -37,7 +37,8 @@ class Found(msgspec.Struct, frozen=True):
     """What there is of a person. names: what they are looked for by. others: names that contain one of those and stay. rows:
     per table, how many name them. evidence: per kind, how many pieces are written anew or go. entries: how many ledger
     entries name them in clear, which nothing can change; in_clear: the first of them. fixed: per kind, pieces known by their
-    hash, which stay. unfinished: proposals about them that are not at their end."""
+    hash, which stay. unfinished: proposals about them that are not at their end. hosts: called exactly like them, which
+    therefore lose their name too."""
 
     subject: str
     token: str
@@ -49,6 +50,7 @@ class Found(msgspec.Struct, frozen=True):
     in_clear: tuple[int, ...]
     fixed: dict[str, int]
     unfinished: tuple[int, ...]
+    hosts: tuple[str, ...]
 
     @property
     def nothing(self) -> bool:
@@ -80,7 +82,7 @@ def erase(conn: Connection, wanted: Wanted, reason: str, by: str, now_ms: int) -
     actor = person(conn, by)
     replaced = _replace(conn, [one for one in every if one.kind not in FIXED])
     counts = {**{f"evidence {kind}": n for kind, n in found.evidence.items()}, **found.rows}
-    said = erasures.bodies(redactor.text(reason), counts, sorted(dict(who.rows).values()), replaced)
+    said = erasures.bodies(words.hidden(conn, redactor.text(reason)), counts, sorted(dict(who.rows).values()), replaced)
     ledger.append(conn, [(Entry(Kind.PERSON_ERASED, now_ms, actor, who.subject, "command", body), "") for body in said])
     _forget(conn, who, redactor)
     rebuild.rebuild(conn)
@@ -106,6 +108,7 @@ def _found(conn: Connection, who: Who, every: Sequence[Piece]) -> Found:
         in_clear=tuple(clear[:SHOWN_MAX]),
         fixed={kind: number for kind, number in sorted(kinds.items()) if kind in FIXED},
         unfinished=_unfinished(conn, {one.digest for one in every if one.kind == "proposal"}),
+        hosts=who.hosts,
     )
 
 

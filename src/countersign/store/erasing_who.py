@@ -38,13 +38,15 @@ class Wanted(msgspec.Struct, frozen=True):
 
 class Who(msgspec.Struct, frozen=True):
     """One person. names: to be taken out everywhere. others: names that contain one of them and stay. rows: their rows of
-    the key table as (value, pseudonym). token: what stands in a name's place. subject: the pseudonym that entries know."""
+    the key table as (value, pseudonym). token: what stands in a name's place. subject: the pseudonym that entries know.
+    hosts: those called exactly like the person, which cannot be told apart."""
 
     names: tuple[str, ...]
     others: tuple[str, ...]
     rows: tuple[tuple[str, str], ...]
     token: str
     subject: str
+    hosts: tuple[str, ...] = ()
 
     def redactor(self, *, encoded: bool = True) -> Redactor:
         """Takes them out of values."""
@@ -69,7 +71,15 @@ def identify(conn: Connection, wanted: Wanted) -> Who:
     people |= {(kind, rest) for kind, _, rest in (key.value.partition(":") for key in keys) if kind in _KINDS}
     found = _shortest(_grown(conn, names, keep))
     others = {value for kind, value in people if not _theirs(found, kind, value, keep)}
-    who = Who(tuple(sorted(found)), tuple(sorted(others | hosts)), (), f"{TOKEN_PREFIX}{secrets.token_hex(6)}", "")
+    namesakes = {host for host in hosts if host.casefold() in {name.casefold() for name in found}}
+    who = Who(
+        names=tuple(sorted(found)),
+        others=tuple(sorted(others | hosts - namesakes)),
+        rows=(),
+        token=f"{TOKEN_PREFIX}{secrets.token_hex(6)}",
+        subject="",
+        hosts=tuple(sorted(namesakes)),
+    )
     rows = [(key.value, key.pseudonym) for key in keys if _row_goes(who.redactor(), key.value, keep)]
     return _named(who, rows)
 
