@@ -12,12 +12,11 @@ from countersign.autonomy import review
 from countersign.errors import CountersignError, VerificationError
 from countersign.ledger import bodies
 from countersign.ledger.canonical import encode
-from countersign.ledger.redaction import TOKEN_PREFIX
 from countersign.model.entries import Entry, Kind
 from countersign.model.records import FindingRecord, Records
 from countersign.policy.engine import PolicyEngine
 from countersign.policy.gate import Gate, GateInput, default_gate
-from countersign.store import evidence, ledger, policies
+from countersign.store import erased, evidence, ledger, policies
 from countersign.store import tables as t
 from countersign.triage.model import Model, probability_ppm
 from countersign.triage.text import artefacts
@@ -48,7 +47,7 @@ def replay(conn: Connection, ident: str = "", week: str = "") -> Result:
     """Replay all decisions, those of one finding or case, or the closes of one week (``2025-W07``) with their draws. Raises
     VerificationError when there is nothing of that name."""
     replayer = _Replayer(conn)
-    replayed = same = erased = 0
+    replayed = same = gone = 0
     problems: list[Problem] = []
     for index, entry in ledger.stream(conn):
         if entry.kind is not Kind.FINDING_DECIDED or (ident and ident not in {entry.subject, entry.body["case"]}):
@@ -59,13 +58,13 @@ def replay(conn: Connection, ident: str = "", week: str = "") -> Result:
         what = replayer.differs(entry)
         same += not what
         if what and replayer.erased(entry):
-            erased += 1
+            gone += 1
             continue
         if what and len(problems) < PROBLEMS_MAX:
             problems.append(Problem(index, what))
     if (ident or week) and not replayed:
         raise VerificationError("no decision in the ledger is about it", where=ident or week, todo="check the id")
-    return Result(replayed, same, tuple(problems), erased)
+    return Result(replayed, same, tuple(problems), gone)
 
 
 def _seeds(conn: Connection) -> dict[str, bytes]:
@@ -102,11 +101,7 @@ class _Replayer:
 
     def erased(self, entry: Entry) -> bool:
         """Whether a person was erased from what the decision rests on."""
-        where = entry.body["record"]
-        if evidence.erased(self._conn, where["blob"]) is None:
-            return False
-        packed = evidence.get(self._conn, where["blob"], Records)
-        return TOKEN_PREFIX.encode() in packed.records[where["place"]]
+        return erased.names_erased(self._conn, **entry.body["record"])
 
     def _draw(self, entry: Entry) -> str:
         """What is wrong with a close's draw, "" when it follows from the committed seed."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from sqlalchemy import Connection, insert, update
 
 from countersign.ledger import erasures
+from countersign.ledger.redaction import TOKEN_PREFIX
 from countersign.model.entries import Entry, Kind
-from countersign.store import ledger
+from countersign.model.records import Records
+from countersign.store import evidence, ledger
 from countersign.store import tables as t
 
 
@@ -22,3 +24,10 @@ def apply(conn: Connection, entry: Entry, index: int) -> None:
     for old, new in erasures.pairs(entry):
         conn.execute(update(e).where(e.c.instead == old).values(instead=new, entry=index))
         conn.execute(insert(e).values(digest=old, instead=new, entry=index))
+
+
+def names_erased(conn: Connection, blob: str, place: int) -> bool:
+    """Whether a person was erased from one record of a piece of evidence: only then may its decision replay otherwise."""
+    if evidence.erased(conn, blob) is None:
+        return False
+    return TOKEN_PREFIX.encode() in evidence.get(conn, blob, Records).records[place]
