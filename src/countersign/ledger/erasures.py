@@ -16,8 +16,8 @@ import msgspec
 from countersign.ledger.findings import Problem
 from countersign.model.entries import Entry, Kind
 
-PAIRS_MAX = 400
-"""Most pairs of commitments in one entry, which is bounded; more of them stand in further entries."""
+LISTED_MAX = 300
+"""Most commitments and pseudonyms in one entry, which is bounded; more of them stand in further entries."""
 Pair = tuple[str, str]
 """Commitment of a piece, and of the one in its place, "" when there is none."""
 
@@ -32,14 +32,20 @@ class Erasure(msgspec.Struct, frozen=True):
 
 
 def bodies(reason: str, counts: Mapping[str, int], pseudonyms: Sequence[str], pairs: Sequence[Pair]) -> list[dict[str, Any]]:
-    """Bodies of the entries of one erasure, the first with everything but the pairs that did not fit."""
-    parts = [list(map(list, pairs[i : i + PAIRS_MAX])) for i in range(0, len(pairs), PAIRS_MAX)] or [[]]
-    shared = {"reason": reason, "parts": len(parts)}
-    return [
-        {**shared, "part": number, "evidence": part}
-        | ({"counts": dict(counts), "pseudonyms": list(pseudonyms)} if number == 1 else {})
-        for number, part in enumerate(parts, 1)
+    """Bodies of the entries of one erasure: lists go on from one to the next, everything else stands in the first."""
+    parts = max(1, *(-(-len(some) // LISTED_MAX) for some in (pseudonyms, pairs)))
+    cuts = [slice(number * LISTED_MAX, (number + 1) * LISTED_MAX) for number in range(parts)]
+    found: list[dict[str, Any]] = [
+        {
+            "part": number,
+            "parts": parts,
+            "pseudonyms": list(pseudonyms[cut]),
+            "evidence": [list(pair) for pair in pairs[cut]],
+        }
+        for number, cut in enumerate(cuts, 1)
     ]
+    found[0] |= {"reason": reason, "counts": dict(counts)}
+    return found
 
 
 def pairs(entry: Entry) -> Iterator[Pair]:
