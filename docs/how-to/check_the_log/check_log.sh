@@ -30,6 +30,7 @@ checkpoint() { # VKEY NOTE: sets $origin, $size and $root (hex) when the log's o
   while read -r _ signer line; do
     blob=$(unbase64 <<<"$line" | hex)
     [[ $signer = "$name" && ${blob:0:8} = "$id" ]] || continue # signatures of others, such as witnesses
+    [[ $(xxd -r -p <<<"$blob" | openssl base64 -A) = "$line" ]] || fail "signature is not in base64"
     xxd -r -p <<<"${blob:8}" >"$work/signature"
     openssl pkeyutl -verify -pubin -keyform DER -inkey "$work/key.der" -rawin -in "$work/text" \
       -sigfile "$work/signature" >/dev/null 2>&1 || fail "signature by $name does not hold"

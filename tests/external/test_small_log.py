@@ -1,0 +1,74 @@
+"""A small log is checked whole by a shell and by Go, and neither takes it with any byte of it changed."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.external.checkers import Go, Shell
+from tests.external.conftest import Log
+from tests.external.test_large_log import flipped, rewrite
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("external")]
+FLIPS = 24
+
+
+@pytest.fixture(scope="module")
+def shell() -> Shell:
+    return Shell()
+
+
+@pytest.fixture(scope="module")
+def go(request: pytest.FixtureRequest) -> Go:
+    return Go(request.config.cache.mkdir("go"))  # type: ignore[union-attr]
+
+
+def whole(shell: Shell, log: Log) -> list[int]:
+    return [shell(what, log.vkey, log.tlog).returncode for what in ("tree", "entries")]
+
+
+def covered(log: Log) -> list[Path]:
+    """Files of the tiles that the checkpoint covers: not the partial ones of earlier checkpoints."""
+    found = [file for file in (log.tlog / "tile").rglob("*") if file.is_file()]
+    widths = {log.size % 256, (log.size // 256) % 256}
+    return sorted(file for file in found if not file.parent.name.endswith(".p") or int(file.name) in widths)
+
+
+def test_the_shell_checks_every_entry_and_tile(small: Log, shell: Shell) -> None:
+    for what in ("checkpoint", "tree", "entries"):
+        done = shell(what, small.vkey, small.tlog / "checkpoint" if what == "checkpoint" else small.tlog)
+        assert (done.returncode, done.stdout[:9]) == (0, "verified:"), done.stderr
+
+
+@pytest.mark.parametrize("seed", range(FLIPS))
+def test_no_byte_of_a_tile_or_bundle_can_be_changed(small: Log, shell: Shell, go: Go, tmp_path: Path, seed: int) -> None:
+    draw = random.Random(seed)
+    copy = small.copy(tmp_path / "copy")
+    files = covered(copy)
+    file = files[seed % len(files)]
+    at = draw.randrange(file.stat().st_size)
+    rewrite(file, lambda data: flipped(data, at))
+    assert go.log(copy).returncode == 1, f"{file} at {at}"
+    assert 1 in whole(shell, copy), f"{file} at {at}"
+
+
+def test_no_byte_of_the_checkpoint_can_be_changed(small: Log, shell: Shell, go: Go, tmp_path: Path) -> None:
+    signed = (small.tlog / "checkpoint").read_bytes()
+    copy = small.copy(tmp_path / "copy")
+    taken = []
+    for at in [*range(0, len(signed), 4), len(signed) - 1]:
+        rewrite(copy.tlog / "checkpoint", lambda _, at=at: flipped(signed, at))  # type: ignore[misc]
+        by_shell = shell("checkpoint", small.vkey, copy.tlog / "checkpoint").returncode
+        if not by_shell or not go.log(copy).returncode:
+            taken.append((at, flipped(signed, at)[max(0, at - 3) : at + 3]))
+    assert taken == []
+
+
+def test_nothing_can_be_missing(small: Log, shell: Shell, go: Go, tmp_path: Path) -> None:
+    for number, name in enumerate(covered(small)):
+        copy = small.copy(tmp_path / f"copy{number}")
+        (copy.tlog / name.relative_to(small.tlog)).unlink()
+        assert go.log(copy).returncode == 1
+        assert 1 in whole(shell, copy)
