@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+import shutil
 from pathlib import Path
 
 import pytest
 
+from tests import fakes
 from tests.external.checkers import Go, Shell
 from tests.external.conftest import Log
 from tests.external.test_large_log import flipped, rewrite
@@ -58,7 +60,7 @@ def test_no_byte_of_the_checkpoint_can_be_changed(small: Log, shell: Shell, go: 
     signed = (small.tlog / "checkpoint").read_bytes()
     copy = small.copy(tmp_path / "copy")
     taken = []
-    for at in [*range(0, len(signed), 4), len(signed) - 1]:
+    for at in sorted({*range(0, len(signed), 4), len(signed) - 1}):
         rewrite(copy.tlog / "checkpoint", lambda _, at=at: flipped(signed, at))  # type: ignore[misc]
         by_shell = shell("checkpoint", small.vkey, copy.tlog / "checkpoint").returncode
         if not by_shell or not go.log(copy).returncode:
@@ -72,3 +74,25 @@ def test_nothing_can_be_missing(small: Log, shell: Shell, go: Go, tmp_path: Path
         (copy.tlog / name.relative_to(small.tlog)).unlink()
         assert go.log(copy).returncode == 1
         assert 1 in whole(shell, copy)
+
+
+def test_the_shell_knows_an_older_checkpoint_of_another_history(small: Log, shell: Shell, tmp_path: Path) -> None:
+    for older in small.older:
+        assert shell("since", small.vkey, small.tlog, older).returncode == 0
+    data = fakes.data_directory(tmp_path / "data")
+    (data / "keys").mkdir(mode=0o700)
+    shutil.copy(small.data / "keys" / "log.key", data / "keys" / "log.key")
+    file = tmp_path / "alerts.json"
+    file.write_bytes(b"\n".join(fakes.wazuh(str(number), host=f"h{number}") for number in range(40)))
+    assert fakes.run("ingest", file, "--source", "wazuh", "--data", data).returncode == 0
+    done = shell("since", small.vkey, small.tlog, data / "tlog" / "checkpoint")
+    assert (done.returncode, "does not extend" in done.stderr) == (1, True)
+    done = shell("since", small.vkey, data / "tlog", small.older[0])
+    assert (done.returncode, "only" in done.stderr) == (1, True)
+
+
+def test_an_entry_is_printed_once_its_bundle_was_checked(small: Log, shell: Shell) -> None:
+    for index in (256, small.size - 1):
+        wanted = fakes.run_json("proof", str(index), "--data", small.data)["entry"]
+        assert shell("entry", small.vkey, small.tlog, str(index)).stdout == wanted
+    assert shell("entry", small.vkey, small.tlog, str(small.size)).returncode == 1

@@ -4,7 +4,9 @@
 #   check_log.sh checkpoint VKEY CHECKPOINT       the signature
 #   check_log.sh proof VKEY PROOF ENTRY           that one entry stands in the log, from `countersign proof`
 #   check_log.sh tree VKEY LOG                    that the hash tiles lead to the signed root
+#   check_log.sh since VKEY LOG CHECKPOINT        the same, and that the log extends an older checkpoint
 #   check_log.sh entries VKEY LOG [FROM [TO]]     that the entries of bundles FROM to TO hash to their tiles; default: all
+#   check_log.sh entry VKEY LOG N                 print entry N, once its bundle was checked
 #
 # VKEY is the line in log.vkey, LOG a copy of the log (`checkpoint`, `tile/`). `tree` and `entries` together check everything.
 # Forms: C2SP signed-note, tlog-checkpoint, tlog-tiles and tlog-proof; hashes as in RFC 6962.
@@ -92,26 +94,39 @@ parents() { # a line for each two lines: SHA-256(01 left right); a last one alon
   while read -r left; do
     if read -r right; then echo "01$left$right"; else odd=$left; fi
   done <"$1" >"$work/lines"
-  read -r odd < <(sed -n '$p' "$1")
-  (($(wc -l <"$1") % 2)) || odd=
   xxd -r -p "$work/lines" | (cd "$work/pairs" && split -a 6 -b 65 - && printf '%s\0' * | xargs -0 sha256sum) | cut -c 1-64
   [[ -z $odd ]] || echo "$odd"
   rm -r "$work/pairs"
 }
 
-tree() { # VKEY LOG
-  checkpoint "$1" "$2/checkpoint"
+fold() { # [LOG]: $work/row up to one line; with LOG, each eighth row is compared with its tiles on the way
   local height=0
-  level "$2" 0 >"$work/row"
   while (($(wc -l <"$work/row") > 1)); do
     parents "$work/row" >"$work/next"
     mv "$work/next" "$work/row"
     height=$((height + 1))
-    ((height % 8 == 0)) || continue
-    level "$2" $((height / 8)) | cmp -s - <(head -n $((size >> height)) "$work/row") || fail "hash tiles of level $((height / 8))"
+    [[ -n ${1-} ]] && ((height % 8 == 0)) || continue
+    level "$1" $((height / 8)) | cmp -s - <(head -n $((size >> height)) "$work/row") || fail "hash tiles of level $((height / 8))"
   done
+}
+
+tree() { # VKEY LOG
+  checkpoint "$1" "$2/checkpoint"
+  level "$2" 0 >"$work/row"
+  fold "$2"
   [[ $(cat "$work/row") = "$root" ]] || fail "the hash tiles do not lead to the signed root"
   echo "verified: hash tiles of $size entries lead to the signed root of the log $origin"
+}
+
+since() { # VKEY LOG OLDER
+  checkpoint "$1" "$3"
+  local older=$size before=$root
+  tree "$1" "$2"
+  ((older <= size)) || fail "the older checkpoint covers $older entries, this log only $size"
+  level "$2" 0 | sed -n "1,${older}p" >"$work/row"
+  fold
+  [[ $(cat "$work/row") = "$before" ]] || fail "this log does not extend the older checkpoint of $older entries"
+  echo "verified: this log extends the older checkpoint of $older entries"
 }
 
 bundle() { # LOG N WIDTH: that the entries of a bundle hash to their tile
@@ -137,9 +152,21 @@ entries() { # VKEY LOG [FROM [TO]]
   echo "verified: entries $((${3-0} * 256)) to $((${4-$last} < last ? (${4-$last} + 1) * 256 - 1 : size - 1)) hash to their tiles"
 }
 
-command=${1-}
+entry() { # VKEY LOG N
+  checkpoint "$1" "$2/checkpoint"
+  [[ $3 =~ ^(0|[1-9][0-9]{0,18})$ && $3 -lt $size ]] || fail "entry $3 is not covered by the checkpoint"
+  local n=$(($3 / 256)) last=$(((size - 1) / 256))
+  bundle "$2" "$n" $((n < last ? 256 : size - last * 256))
+  tail -c +2 "$work/entries/$(printf '%03d' $(($3 % 256)))"
+}
+
+command=${1-} given=$#
 case $command in
-  checkpoint) checkpoint "$2" "$3"; echo "verified: checkpoint of $size entries of the log $origin" ;;
-  proof | tree | entries) shift; "$command" "$@" ;;
-  *) sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
-esac
+  checkpoint | tree) ((given == 3)) ;;
+  proof | since | entry) ((given == 4)) ;;
+  entries) ((given >= 3 && given <= 5)) ;;
+  *) false ;;
+esac || { sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+shift
+"$command" "$@"
+[[ $command != checkpoint ]] || echo "verified: checkpoint of $size entries of the log $origin"

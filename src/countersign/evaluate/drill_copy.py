@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+from sqlalchemy import Engine, NullPool, create_engine
 
 from countersign.bootstrap import Site
 from countersign.errors import UsageError
@@ -23,7 +24,6 @@ from countersign.ledger.record import RecordReader, Row
 from countersign.ledger.tiles import TILE_WIDTH, encode_bundle, entries_path, right_edge, tile_path
 from countersign.ports import Signer
 from countersign.store import tables as t
-from countersign.store.engine import make_engine
 from countersign.store.ledger_rows import LedgerRows
 from countersign.store.tiles import CHECKPOINT, Disk, TileDir
 
@@ -96,13 +96,17 @@ def publish(root: Path, entries: Sequence[bytes], key: Signer) -> None:
 
 
 def _database(path: Path, rows: Sequence[Row], record: RecordReader) -> None:
-    engine = make_engine(f"sqlite:///{path}")
+    engine = plain_engine(path)
     t.metadata.create_all(engine, tables=[t.entries, t.evidence, t.ledger_head])
-    engine.dispose()
     with _opened(path) as conn:
         conn.executemany(_INSERT, [(row.index, row.kind, row.subject, row.time, row.data) for row in rows])
         conn.execute("INSERT INTO ledger_head (id, size, next_case) VALUES (1, ?, 1001)", (len(rows),))
         conn.executemany("INSERT INTO evidence (digest, kind, salt, bytes) VALUES (?, '', ?, ?)", record.evidence())
+
+
+def plain_engine(path: Path) -> Engine:
+    """SQLite without the write-ahead log and the flushing that a site's own database has."""
+    return create_engine(f"sqlite:///{path}", poolclass=NullPool)
 
 
 @contextmanager
@@ -112,7 +116,6 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         with conn:
             yield conn
-        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
         conn.close()
 

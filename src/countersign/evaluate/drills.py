@@ -20,12 +20,11 @@ import msgspec
 from countersign.bootstrap import open_site
 from countersign.errors import CountersignError
 from countersign.evaluate import drill_site
-from countersign.evaluate.drill_copy import Copy, Original, original
+from countersign.evaluate.drill_copy import Copy, Original, original, plain_engine
 from countersign.evaluate.drill_kinds import DRILLS, Drill
 from countersign.ledger.merkle import consistency_proof, verify_consistency
 from countersign.ledger.note import VerifierKey, open_checkpoint
 from countersign.ledger.verify import verify
-from countersign.store.engine import make_engine
 from countersign.store.ledger_rows import LedgerRows
 
 Detector = Callable[[Copy], str]
@@ -34,11 +33,8 @@ Detector = Callable[[Copy], str]
 
 def by_verify(copy: Copy) -> str:
     """``countersign verify`` at the site."""
-    engine = make_engine(f"sqlite:///{copy.database}")
-    try:
-        return _first(verify(copy.log, [_key(copy.original)], record=LedgerRows(engine)))
-    finally:
-        engine.dispose()
+    record = LedgerRows(plain_engine(copy.database))
+    return _first(verify(copy.log, [_key(copy.original)], record=record))
 
 
 class Holder:
