@@ -104,3 +104,20 @@ class Shell:
             if done.returncode == 0:
                 done = self("proof", log.vkey, *proofs(log, [index], folder))
         return done
+
+
+Checker = Go | Node | Python | Shell
+
+
+def checker(name: str, request: pytest.FixtureRequest) -> Checker:
+    """One of the four; skips with the reason where it cannot be."""
+    cache = request.config.cache
+    assert cache is not None
+    match name:
+        case "go":
+            return Go(cache.mkdir("go"))
+        case "node":
+            return Node(cache.mkdir("node-sigstore"))
+        case "python":
+            return Python()
+    return Shell()

@@ -15,11 +15,11 @@ import pytest
 
 from countersign.ledger.tiles import HASH_BYTES, TILE_WIDTH, decode_bundle, encode_bundle, entries_path, tile_path, width_at
 from tests import fakes
-from tests.external.checkers import Go, Node, Python, Shell
+from tests.external import checkers
+from tests.external.checkers import Checker, Go, Shell
 from tests.external.conftest import ENTRIES, Log
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("external")]
-Checker = Go | Node | Python | Shell
 
 
 @pytest.fixture(scope="module")
@@ -29,16 +29,7 @@ def go(request: pytest.FixtureRequest) -> Go:
 
 @pytest.fixture(scope="module", params=["go", "node", "python", "shell"])
 def checker(request: pytest.FixtureRequest) -> Checker:
-    cache = request.config.cache
-    assert cache is not None
-    match request.param:
-        case "go":
-            return Go(cache.mkdir("go"))
-        case "node":
-            return Node(cache.mkdir("node-sigstore"))
-        case "python":
-            return Python()
-    return Shell()
+    return checkers.checker(request.param, request)
 
 
 def chosen(size: int) -> list[int]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 import shutil
+from base64 import b64encode
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests import fakes
-from tests.external.checkers import Go, Shell
+from tests.external.checkers import Go, Shell, checker
 from tests.external.conftest import Log
 from tests.external.test_large_log import flipped, rewrite
 
@@ -96,3 +99,21 @@ def test_an_entry_is_printed_once_its_bundle_was_checked(small: Log, shell: Shel
         wanted = fakes.run_json("proof", str(index), "--data", small.data)["entry"]
         assert shell("entry", small.vkey, small.tlog, str(index)).stdout == wanted
     assert shell("entry", small.vkey, small.tlog, str(small.size)).returncode == 1
+
+
+@pytest.mark.parametrize("name", ["go", "node", "python", "shell"])
+def test_a_checkpoint_that_witnesses_signed_too_is_accepted(
+    small: Log, name: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Cosignatures (C2SP tlog-cosignature, Ed25519) stand below the log's own, by keys that the checker need not know."""
+    copy = small.copy(tmp_path / "copy")
+    rewrite(copy.tlog / "checkpoint", lambda signed: signed + cosignature(signed, "witness.test/w1", b"1" * 32))
+    done = checker(name, request).entries(copy, [17], tmp_path / "files")
+    assert done.returncode == 0, done.stderr
+
+
+def cosignature(signed: bytes, name: str, seed: bytes) -> bytes:
+    key, text = Ed25519PrivateKey.from_private_bytes(seed), signed.partition(b"\n\n")[0] + b"\n"
+    key_id = sha256(f"{name}\n\x04".encode() + key.public_key().public_bytes_raw()).digest()[:4]
+    raw = key_id + (1_790_000_000).to_bytes(8, "big") + key.sign(b"cosignature/v1\ntime 1790000000\n" + text)
+    return f"— {name} {b64encode(raw).decode()}\n".encode()
