@@ -88,9 +88,9 @@ def test_the_same_seed_gives_the_same_drills(held: Original, tmp_path: Path) -> 
 
 
 def test_the_command_drills_on_a_site_of_its_own_and_on_a_copy_of_one(tmp_path: Path) -> None:
-    found = fakes.run_json("evaluate", "drills", "--drills", "22")
-    assert (found["drills"], found["detected"], found["missed"]) == (22, 22, [])
+    found = fakes.run_json("evaluate", "drills", "--drills", "24")
+    assert (found["drills"], found["detected"], found["missed"]) == (24, 24, [])
     data = fakes.data_directory(tmp_path / "data")
-    done = fakes.run("evaluate", "drills", "--drills", "22", "--data", data)
+    done = fakes.run("evaluate", "drills", "--drills", "24", "--data", data)
     assert done.returncode == 2
     assert b"does not suit drills" in done.stderr

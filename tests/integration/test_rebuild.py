@@ -280,3 +280,12 @@ def test_erasing_a_person_leaves_the_log_whole(site: Site) -> None:
     with writing(site.engine) as conn:
         conn.execute(delete(t.pseudonyms).where(t.pseudonyms.c.value == f"user:{NAMES[0]}"))
     fakes.verified(site)
+
+
+def test_an_entry_taken_from_its_case_is_found(lived_in: Site) -> None:
+    e = t.entries.c
+    with writing(lived_in.engine) as conn:
+        taken = conn.execute(select(e.idx).where(e.case_id != "", e.kind == Kind.FINDING_DECIDED.value)).scalars().first()
+        conn.execute(update(t.entries).where(e.idx == taken).values(case_id=""))
+    with pytest.raises(AssertionError, match="other rows in entries: case"):
+        fakes.assert_rebuilds(lived_in)

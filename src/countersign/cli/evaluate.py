@@ -103,7 +103,7 @@ def mail(
 
 
 def drills(
-    count: Annotated[int, typer.Option("--drills", min=22, help="How many; every kind in turn.")] = 1_000,
+    count: Annotated[int, typer.Option("--drills", min=24, help="How many; every kind in turn.")] = 1_000,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and site, same drills.")] = 1,
     data: Annotated[
         Path | None, typer.Option("--data", help="Drill on a copy of this site's record; default: a small one made up here.")

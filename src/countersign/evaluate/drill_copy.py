@@ -32,7 +32,7 @@ ENTRIES_MIN = 300
 """Fewer fill no tile."""
 ENTRIES_MAX = 20_000
 """More take hours for a thousand drills: each verifies the whole record twice."""
-_INSERT = "INSERT INTO entries (idx, kind, subject, case_id, time_ms, bytes) VALUES (?, ?, ?, '', ?, ?)"
+INSERT = "INSERT INTO entries (idx, kind, subject, case_id, time_ms, bytes) VALUES (?, ?, ?, '', ?, ?)"
 
 
 class _Unflushed(Disk):
@@ -99,7 +99,7 @@ def _database(path: Path, rows: Sequence[Row], record: RecordReader) -> None:
     engine = plain_engine(path)
     t.metadata.create_all(engine, tables=[t.entries, t.evidence, t.ledger_head])
     with _opened(path) as conn:
-        conn.executemany(_INSERT, [(row.index, row.kind, row.subject, row.time, row.data) for row in rows])
+        conn.executemany(INSERT, [(row.index, row.kind, row.subject, row.time, row.data) for row in rows])
         conn.execute("INSERT INTO ledger_head (id, size, next_case) VALUES (1, ?, 1001)", (len(rows),))
         conn.executemany("INSERT INTO evidence (digest, kind, salt, bytes) VALUES (?, '', ?, ?)", record.evidence())
 
@@ -181,5 +181,5 @@ class Copy:
         read = ((index, decode(data), data) for index, data in enumerate(entries))
         with self.sql() as conn:
             conn.execute("DELETE FROM entries")
-            conn.executemany(_INSERT, [(index, e.kind.value, e.subject, e.time, data) for index, e, data in read])
+            conn.executemany(INSERT, [(index, e.kind.value, e.subject, e.time, data) for index, e, data in read])
             conn.execute("UPDATE ledger_head SET size = ?", (len(entries),))

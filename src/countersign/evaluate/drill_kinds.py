@@ -12,7 +12,7 @@ from enum import StrEnum
 
 import msgspec
 
-from countersign.evaluate.drill_copy import Copy
+from countersign.evaluate.drill_copy import INSERT, Copy
 from countersign.ledger.canonical import decode, encode
 from countersign.ledger.merkle import leaf_hash
 from countersign.ledger.note import Checkpoint, VerifierKey, sign_note, split_note
@@ -236,6 +236,25 @@ def rows_deleted(copy: Copy, draw: random.Random) -> str:
     return f"entries from {first} on deleted in the database"
 
 
+def row_inserted(copy: Copy, draw: random.Random) -> str:
+    """A row where the log has none: before its beginning, or behind a gap after its end."""
+    size = copy.original.checkpoint.size
+    index = draw.choice((-draw.randrange(1, 1_000), size + draw.randrange(1, 1_000)))
+    entry = edited(draw.choice(copy.original.entries), draw)
+    read = decode(entry)
+    with copy.sql() as conn:
+        conn.execute(INSERT, (index, read.kind.value, read.subject, read.time, entry))
+    return f"entry inserted at {index} in the database"
+
+
+def count_changed(copy: Copy, draw: random.Random) -> str:
+    """How many entries the database says it has, or the row that says it."""
+    change = draw.choice((None, draw.randrange(-50, 0), draw.randrange(1, 50)))
+    with copy.sql() as conn:
+        conn.execute("DELETE FROM ledger_head" if change is None else f"UPDATE ledger_head SET size = size + {change}")  # noqa: S608 - a number
+    return f"count of entries changed by {change}" if change else "count of entries deleted"
+
+
 def rows_rewritten(copy: Copy, draw: random.Random) -> str:
     """Another history in all rows: deleted, inserted, swapped or edited without a gap; the log as it was."""
     entries, _, what = rewritten(copy.original.entries, draw)
@@ -335,6 +354,8 @@ DRILLS: tuple[Drill, ...] = (
     Drill("edit a row", Reach.DATABASE, row_edited),
     Drill("edit columns beside an entry", Reach.DATABASE, row_columns),
     Drill("delete rows", Reach.DATABASE, rows_deleted),
+    Drill("insert a row", Reach.DATABASE, row_inserted),
+    Drill("change the count of entries", Reach.DATABASE, count_changed),
     Drill("rewrite rows, not the tiles", Reach.DATABASE, rows_rewritten),
     Drill("replace evidence", Reach.DATABASE, evidence_replaced),
     Drill("delete evidence", Reach.DATABASE, evidence_deleted),
