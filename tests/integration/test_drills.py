@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from msgspec.structs import replace
 from countersign.actions import ACTIONS
 from countersign.approvals.status import Status
 from countersign.bootstrap import Site, open_site
-from countersign.evaluate import drills
+from countersign.evaluate import drill_site, drills
 from countersign.evaluate.drill_copy import Original, original
 from countersign.evaluate.drill_kinds import DRILLS, Reach
+from countersign.model.entries import Kind
 from countersign.running import Runner
 from tests import fakes, marking
 from tests.integration.test_proposals import ADA, BEA, CYN, Room
@@ -85,6 +87,15 @@ def test_what_nobody_looks_at_is_missed(held: Original, tmp_path: Path) -> None:
 def test_the_same_seed_gives_the_same_drills(held: Original, tmp_path: Path) -> None:
     first, second, other = (drills.run(held, tmp_path, len(DRILLS), seed, {}).missed for seed in (1, 1, 2))
     assert first == second != other
+
+
+def test_the_site_made_up_for_drills_has_alerts_dispositions_and_signatures(tmp_path: Path) -> None:
+    with closing(drill_site.build(tmp_path / "site")) as site:
+        kinds = Counter(entry.kind for entry in fakes.entries(site.engine))
+        assert fakes.verified(site).ok
+        fakes.assert_rebuilds(site)
+    assert kinds[Kind.FINDING_DECIDED] > 256
+    assert min(kinds[kind] for kind in (Kind.CASE_DISPOSED, Kind.CHANGE_APPROVED, Kind.PROPOSAL_APPROVED)) > 0
 
 
 def test_the_command_drills_on_a_site_of_its_own_and_on_a_copy_of_one(tmp_path: Path) -> None:
