@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,30 +13,16 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 import httpx
-import pytest
 
-FOLDER = Path(__file__).parent / "node" / "oidc"
+from tests import npm
+
 SECRET = "planted-client-secret-5b1f"
 GROUPS = {"ada": ["soc-analysts"], "lee": ["soc-leads", "staff"], "nobody": ["staff"], "evil:ada": ["soc-leads"]}
 
 
-def installed(cache: Path, folder: Path = FOLDER, package: str = "oidc-provider") -> Path:
-    """The folder with a package installed from the committed lock file; skips with the reason where that cannot be."""
-    npm, node = shutil.which("npm"), shutil.which("node")
-    if npm is None or node is None:
-        pytest.skip("npm and node are not installed")
-    with (cache / ".lock").open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # workers of one run share the folder
-        for file in folder.iterdir():
-            if file.is_file():
-                shutil.copy(file, cache / file.name)
-        if not (cache / "node_modules" / package).is_dir():
-            done = subprocess.run(
-                [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=cache, capture_output=True, check=False
-            )
-            if done.returncode != 0:
-                pytest.skip(f"npm ci failed: {done.stderr.decode(errors='replace')[-200:]}")
-    return cache
+def installed(cache: Path) -> Path:
+    """The folder with the provider installed from the committed lock file; skips with the reason where that cannot be."""
+    return npm.installed("oidc", "oidc-provider", cache)
 
 
 def free_port() -> int:

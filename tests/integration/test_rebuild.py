@@ -285,3 +285,12 @@ def test_erasing_a_person_leaves_the_log_whole(site: Site) -> None:
     (findings,) = [one for one in result.kinds if one.kind == Kind.FINDING_DECIDED.value]
     assert (result.problems, set(findings.left)) == ((), {"the pseudonym of a person whom it names was erased"})
     assert findings.same == findings.replayed > 0
+
+
+def test_an_entry_taken_from_its_case_is_found(lived_in: Site) -> None:
+    e = t.entries.c
+    with writing(lived_in.engine) as conn:
+        taken = conn.execute(select(e.idx).where(e.case_id != "", e.kind == Kind.FINDING_DECIDED.value)).scalars().first()
+        conn.execute(update(t.entries).where(e.idx == taken).values(case_id=""))
+    with pytest.raises(AssertionError, match="other rows in entries: case"):
+        fakes.assert_rebuilds(lived_in)

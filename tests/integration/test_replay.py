@@ -23,10 +23,9 @@ from countersign.ledger.canonical import decode, encode
 from countersign.model.entries import Entry, Kind
 from countersign.store import tables as t
 from countersign.store.engine import make_engine, reading, writing
-from tests import fakes, marking, replaying
+from tests import fakes, marking, npm, replaying
 from tests.earned import DAY_MS
 from tests.fakes import StepClock, data_directory
-from tests.oidc_provider import installed
 
 pytestmark = pytest.mark.slow
 CEDAR = Path(__file__).parents[1] / "node" / "cedar"
@@ -207,7 +206,7 @@ def test_what_was_erased_cannot_be_replayed_and_says_so(copy: Path) -> None:
 def node(pytestconfig: pytest.Config) -> Path:
     """Cedar's own WebAssembly build, installed from the committed lock file."""
     assert pytestconfig.cache is not None
-    return installed(pytestconfig.cache.mkdir("node-cedar"), CEDAR, "@cedar-policy")
+    return npm.installed("cedar", "@cedar-policy", pytestconfig.cache.mkdir("node-cedar"))
 
 
 def elsewhere(node: Path, copy: Path, *options: str) -> tuple[int, dict[str, Any], str]:

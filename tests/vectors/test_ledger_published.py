@@ -6,9 +6,10 @@ import base64
 
 import pytest
 
+from countersign.errors import VerificationError
 from countersign.ledger import canonical
 from countersign.ledger.merkle import Tree, consistency_proof, inclusion_proof, leaf_hash
-from countersign.ledger.note import open_note, parse_vkey, sign_note
+from countersign.ledger.note import open_note, parse_checkpoint, parse_vkey, sign_note, split_note
 from countersign.ledger.proof import Proof, format_proof, parse_proof
 from countersign.ledger.tiles import entries_path, right_edge, tile_path
 from countersign.model.entries import Actor, Entry, Kind
@@ -151,3 +152,52 @@ def test_form_of_c2sp_tlog_proof() -> None:
     assert format_proof(alone) == "c2sp.org/tlog-proof@v1\nindex 0\n\norigin\n"
     for proof in (plain, extra, alone):
         assert parse_proof(format_proof(proof)) == proof
+
+
+# The examples of C2SP signed-note, tlog-checkpoint and tlog-cosignature. Their keys are not published, so what holds is the
+# form: text and signatures, key ids, and the time in the cosignature.
+POEM = "Ognuno sta solo sul cuor della terra\ntrafitto da un raggio di sole:\n\ned è subito sera.\n"
+POET = (
+    "— quasimodo.example/salvatore "
+    "NnugSzTjtVAewIS+Z/iJhUPeFDkO/5QQ2i5ddnGITLlC+EhfLW9oJKONrMouFSQU0xMcXxj99ihAQwaqP3ZekRwNtIc=\n"
+)
+SOFA = "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n"
+SOFA_SIGNS = (
+    "— example.com/behind-the-sofa "
+    "Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=\n"
+)
+WITNESS_SIGNS = (
+    "— witness.example.com/w1 "
+    "jWbPPwAAAABkGFDLEZMHwSRaJNiIDoe9DYn/zXcrtPHeolMI5OWXEhZCB9dlrDJsX3b2oyin1nPZqhf5nNo0xUe+mbIUBkBIfZ+qnA==\n"
+)
+
+
+def test_a_note_with_an_empty_line_in_its_text() -> None:
+    text, (one,) = split_note(f"{POEM}\n{POET}".encode())
+    assert text == POEM
+    assert (one.name, one.key_id.hex(), len(one.raw)) == ("quasimodo.example/salvatore", "367ba04b", 64)
+    with pytest.raises(VerificationError, match="no signature by a trusted key"):
+        open_note(f"{POEM}\n{POET}".encode(), [parse_vkey(NOTE_VKEY)])
+
+
+def test_a_checkpoint_with_the_cosignature_of_a_witness() -> None:
+    text, (log, witness) = split_note(f"{SOFA}\n{SOFA_SIGNS}{WITNESS_SIGNS}".encode())
+    found = parse_checkpoint(text)
+    assert (found.origin, found.size, found.text) == ("example.com/behind-the-sofa", 20_852_163, SOFA)
+    assert (log.name, log.key_id.hex(), len(log.raw)) == (found.origin, "033de0ae", 64)
+    assert (witness.name, witness.key_id.hex(), len(witness.raw)) == ("witness.example.com/w1", "8d66cf3f", 72)
+    assert int.from_bytes(witness.raw[:8], "big") == 1_679_315_147
+
+
+def test_the_path_of_c2sp_tlog_proof() -> None:
+    path = (
+        "gSKyXoYZUgZ6jduWYrkDOARinOMGJveXjgMkBTcdPlQ=",
+        "B95lDa8R83lS8n0eG+o0buTxRKQTYFi//1U8anccXmA=",
+        "EKNzoDWG8LGC0Yp9o+sv3qllpMP9uHQ9B20KNL+Q1zs=",
+        "RoopEkOdqkYqMB4MJXrbt/hMjOxsVn0IrWjpz1ZMMes=",
+        "AHCioX9nLjsrse6YhjRRmk1WUEirVOLLRoOQ6vfO5vk=",
+    )
+    text = "c2sp.org/tlog-proof@v1\nindex 73894\n" + "".join(f"{node}\n" for node in path) + f"\n{SOFA}\n{SOFA_SIGNS}"
+    found = parse_proof(text)
+    assert (found.index, tuple(base64.b64encode(node).decode() for node in found.path)) == (73_894, path)
+    assert format_proof(found) == text

@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
     group.command("sites")(sites)
     group.command("ait")(ait)
     group.command("mail")(mail)
+    group.command("drills")(drills)
     app.add_typer(group, name="evaluate")
 
 
@@ -99,6 +100,34 @@ def mail(
             note(f"{one['corpus']}: replies over first mails, AUC {auc} (95 % interval {low}–{high}), {tested}")
     for line in found["notes"]:
         note(line)
+
+
+def drills(
+    count: Annotated[int, typer.Option("--drills", min=24, help="How many; every kind in turn.")] = 1_000,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed and site, same drills.")] = 1,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Drill on a copy of this site's record; default: a small one made up here.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Tampering drills on copies of a record: who notices what, `verify`, the holder of an older checkpoint, a witness.
+
+    Ends with 1 when nobody noticed one.
+    """
+    from countersign.evaluate.drills import evaluate  # noqa: PLC0415 - keeps `--help` quick
+
+    found = evaluate(count, seed, data)
+    if json:
+        emit(found)
+    else:
+        looking = tuple(found.lines[0].by)
+        rows = [(one.name, one.reach, one.drills, *(one.by[name] for name in looking), one.detected) for one in found.lines]
+        table(("tampering", "needs", "drills", *looking, "detected"), rows)
+        note(f"{found.detected} of {found.drills} detected, on {found.entries} entries, {found.cpu_seconds} CPU seconds")
+        for what in found.missed:
+            note(f"nobody noticed: {what}")
+    if found.missed:
+        raise typer.Exit(1)
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -34,6 +34,7 @@ RULES: dict[str, Rule] = {
             "evaluate ait",
             "evaluate mail",
             "evaluate sites",
+            "evaluate drills",
             "backtest",
             "doctor",
         ),

@@ -39,9 +39,11 @@ class LedgerRows:
         self._engine = engine
 
     def head(self) -> int | None:
-        """Size in ``ledger_head``; None when that row is not there."""
+        """Size in ``ledger_head``."""
         found = self._read(select(t.ledger_head.c.size).where(t.ledger_head.c.id == 1))
-        return int(found[0][0]) if found else None
+        if not found:
+            raise VerificationError("its row was deleted", where="ledger_head", todo="restore it from a backup")
+        return int(found[0][0])
 
     def rows(self) -> Iterator[Row]:
         """All rows of ``entries`` by index."""
@@ -50,6 +52,8 @@ class LedgerRows:
         page = self._read(columns)
         while page:
             for index, kind, subject, time, data in page:
+                if index < 0:
+                    raise VerificationError(f"an entry was inserted at {index}, where a log has none", where="entries")
                 yield Row(index, kind, subject, time, _raw(data))
             page = self._read(columns.where(e.idx > page[-1][0]))
 

@@ -23,6 +23,7 @@ from countersign.store import (
     accounts,
     agents,
     autonomy,
+    case_column,
     casework,
     changes,
     closing,
@@ -55,7 +56,7 @@ _record = msgspec.msgpack.Decoder(FindingRecord)
 
 def digests(conn: Connection) -> dict[str, str]:
     """SHA-256 over the rows of each projection, in key order: equal digests are equal tables."""
-    return {str(table.name): _digest(conn, table) for table in t.PROJECTIONS}
+    return {str(table.name): _digest(conn, table) for table in t.PROJECTIONS} | {case_column.NAME: case_column.digest(conn)}
 
 
 def _digest(conn: Connection, table: Table) -> str:
@@ -71,9 +72,10 @@ def rebuild(conn: Connection, tick: Callable[[int], None] | None = None) -> int:
     for table in t.PROJECTIONS:
         conn.execute(delete(table))
     erased.restore(conn)
-    last = 0
+    last, cases = 0, case_column.CaseColumn()
     for _, group in groupby(ledger.stream(conn), key=_step):
         numbered = list(group)
+        cases.write(conn, numbered)
         _APPLY.get(numbered[0][1].kind, _nothing)(conn, numbered)
         last = numbered[-1][0] + 1
         if tick is not None:
