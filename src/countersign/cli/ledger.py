@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from countersign import config
+from countersign.approvals.record.judge import Approvals
 from countersign.cli.common import DataOption, JsonOption, emit, table
 from countersign.errors import UsageError
 from countersign.ledger.note import VerifierKey, parse_vkey
@@ -47,7 +48,8 @@ def verify(
     log, keys, record = _open(path, data, key)
     older = _read(since, "an older checkpoint") if since is not None else None
     with _progress() as progress:
-        report = verify_log(log, keys, record=record, since=older, progress=progress)
+        judges = [Approvals(record.matter if record is not None else None)]
+        report = verify_log(log, keys, record=record, since=older, progress=progress, judges=judges)
     if json:
         emit(report)
     else:
@@ -115,6 +117,13 @@ def _progress() -> Iterator[Callable[[int, int], None] | None]:
 def _show(report: Report) -> None:
     head = "verified" if report.ok else f"NOT VERIFIED, {len(report.problems)} problems"
     rows = [("result", head), ("entries", report.size), ("root", report.root or "unknown")]
-    table(("log", ""), [*rows, *((f"checked {name.replace('_', ' ')}", n) for name, n in report.checked.items())])
+    rows += [(f"checked {name.replace('_', ' ')}", n) for name, n in report.checked.items()]
+    rows += [(f"UNCHECKED {name.replace('_', ' ')}", n) for name, n in report.unchecked.items()]
+    table(("log", ""), rows)
+    if report.keys:
+        signed = [(key.person, key.fingerprint, key.entry, key.by, key.signed) for key in report.keys]
+        table(("approver", "key", "enrolled by entry", "on the word of", "signed"), signed)
+    if report.open:
+        table(("entry", "open"), [(p.index, p.what) for p in report.open])
     if report.problems:
         table(("entry", "problem"), [("log" if p.index is None else p.index, p.what) for p in report.problems])

@@ -136,7 +136,7 @@ def _each(found: Stretch, task: Task, entries: Sequence[bytes]) -> list[tuple[st
             if decided.actor.type == AGENT:
                 actor = decided.actor
                 written.add(index, Kind.FINDING_DECIDED, actor.id, actor.lease, decided.time)
-            row = decided.kind, decided.subject, decided.time
+            row = str(decided.kind), decided.subject, decided.time
         else:
             entry = _other(found, task, index, data, written)
             if entry is None:

@@ -182,7 +182,9 @@ class _Walk:
         have = None if found.entries is None else split(found.entries)
         rows = None if self._rows is None or self._rows.ended else self._rows.take(start, start + width)
         are_as_signed = rows is not None and found.entries == found.leaves and _are_same(found, rows)
-        row_hashes = None if rows is None else have if are_as_signed else [r and leaf_hash(r.data) for r in rows]
+        row_hashes: list[bytes | None] | None = None
+        if rows is not None:
+            row_hashes = [*(have or ())] if are_as_signed else [None if r is None else leaf_hash(r.data) for r in rows]
         leaves = have if found.entries == found.leaves else None if found.leaves is None else split(found.leaves)
         want = leaves or _exactly(have, width) or _exactly(row_hashes, width)
         if want is None:

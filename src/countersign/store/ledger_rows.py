@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from sqlalchemy import Engine, Select, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError
@@ -17,6 +18,7 @@ from countersign.errors import VerificationError
 from countersign.ledger.record import NoRecord, RecordReader, Row
 from countersign.store import tables as t
 from countersign.store.engine import make_engine, reading
+from countersign.store.evidence import unpack, zstd
 
 PAGE_ROWS = 1024
 EVIDENCE_PAGE_ROWS = 64
@@ -62,6 +64,16 @@ class LedgerRows:
             for digest, salt, data in page:
                 yield digest, _raw(salt), _raw(data)
             page = self._read(columns.where(e.digest > page[-1][0]))
+
+    def matter(self, digest: str) -> bytes | None:
+        """Bytes kept under a commitment; None when they are not there, or not what it commits to."""
+        e = t.evidence.c
+        for salt, data in self._read(select(e.salt, e.bytes).where(e.digest == digest)):
+            try:
+                return unpack(digest, _raw(salt), _raw(data), bytes)
+            except (VerificationError, msgspec.MsgspecError, zstd.ZstdError):  # named where all evidence is checked
+                return None
+        return None
 
     def _read(self, statement: Select[Any]) -> Sequence[Sequence[Any]]:
         try:
