@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -23,10 +24,13 @@ from countersign.ledger.verify import Report
 from countersign.ledger.verify import verify as verify_log
 from countersign.store.keys import VKEY_FILE
 from countersign.store.ledger_rows import open_record
+from countersign.store.looking import Opener, processes
 from countersign.store.tiles import TileDir
+from countersign.store.tiles_http import TileUrl
 
 LOG_DIR = "tlog"
 DATABASE_FILE = "countersign.sqlite"
+JOBS_MAX = 256
 
 Key = Annotated[str, typer.Option(help="Verifier key (name+hash+base64) or a file that holds it; default: log.vkey.")]
 
@@ -41,15 +45,20 @@ def verify(
     path: Annotated[Path | None, typer.Argument(help="Data directory, or a bare directory of tiles.")] = None,
     key: Key = "",
     since: Annotated[Path | None, typer.Option(help="An older checkpoint that this log must extend.")] = None,
+    url: Annotated[str, typer.Option(help="A published log, as https://HOST/tlog, in place of a directory.")] = "",
+    jobs: Annotated[int, typer.Option(min=1, max=JOBS_MAX, help="Processes that read at once.")] = 1,
     data: DataOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Check signature, every entry, both roots, and the database beside the log; exit 1 when anything is wrong."""
-    log, keys, record = _open(path, data, key)
+    """Check signature, every entry, approval, lease and action, both roots, and the database beside the log; exit 1 when
+    anything is wrong."""
+    opener, keys, record = _open(path, data, key, url)
+    log = opener()
+    spread = processes(opener, jobs) if jobs > 1 else None
     older = _read(since, "an older checkpoint") if since is not None else None
     with _progress() as progress:
         judges = [Approvals(record.matter if record is not None else None)]
-        report = verify_log(log, keys, record=record, since=older, progress=progress, judges=judges)
+        report = verify_log(log, keys, record=record, since=older, progress=progress, judges=judges, spread=spread)
     if json:
         emit(report)
     else:
@@ -62,30 +71,43 @@ def proof(
     index: Annotated[int, typer.Argument(help="Index of the entry.")],
     path: Annotated[Path | None, typer.Argument(help="Data directory, or a bare directory of tiles.")] = None,
     key: Key = "",
+    url: Annotated[str, typer.Option(help="A published log, as https://HOST/tlog, in place of a directory.")] = "",
     data: DataOption = None,
     json: JsonOption = False,
 ) -> None:
     """Print the proof that one entry is in the log (c2sp.org/tlog-proof@v1), for use without the log."""
-    log, keys, _ = _open(path, data, key)
-    made, entry = make_proof(log, index, keys)
+    opener, keys, _ = _open(path, data, key, url)
+    made, entry = make_proof(opener(), index, keys)
     if json:
         emit({"index": index, "entry": entry.decode(), "proof": format_proof(made)})
     else:
         typer.echo(format_proof(made), nl=False)
 
 
-def _open(path: Path | None, data: Path | None, key: str) -> tuple[TileDir, list[VerifierKey], RecordReader | None]:
-    """A data directory with its database, or, when ``path`` holds no ``tlog``, tiles alone."""
+def _open(path: Path | None, data: Path | None, key: str, url: str) -> tuple[Opener, list[VerifierKey], RecordReader | None]:
+    """A data directory with its database, or, when ``path`` holds no ``tlog`` or an address is given, tiles alone."""
+    if url:
+        return partial(TileUrl, url), [_published_key(path, key)], None
     directory = path or config.data_dir(data)
     if not directory.is_dir():
         raise UsageError("no such directory", where=str(directory), todo="name a data directory or a tile directory")
     if path is not None and not (path / LOG_DIR).is_dir():
         if not key:
             raise UsageError("a key is needed to check tiles alone", where=str(path), todo="give --key")
-        return TileDir(path), [_key(key)], None
+        return partial(TileDir, path), [_key(key)], None
     log_key = _key(key) if key else _key(str(directory / VKEY_FILE))
     database = config.load(directory).database or f"sqlite:///{directory / DATABASE_FILE}"
-    return TileDir(directory / LOG_DIR), [log_key], open_record(database)
+    return partial(TileDir, directory / LOG_DIR), [log_key], open_record(database)
+
+
+def _published_key(path: Path | None, key: str) -> VerifierKey:
+    """The key to check a published log with: it must come from elsewhere than the log itself."""
+    if path is not None:
+        raise UsageError("give a directory or an address, not both", where="--url", todo=f"leave out {path}")
+    if not key:
+        todo = "give --key with the log's verifier key, as its operator handed it out"
+        raise UsageError("a key is needed to check a published log", where="--url", todo=todo)
+    return _key(key)
 
 
 def _key(text: str) -> VerifierKey:

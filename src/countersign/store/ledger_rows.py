@@ -5,9 +5,10 @@ It only reads: no schema is made, nothing is migrated, and a database file that 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from sqlalchemy import Engine, Select, select
@@ -18,7 +19,12 @@ from countersign.errors import VerificationError
 from countersign.ledger.record import NoRecord, RecordReader, Row
 from countersign.store import tables as t
 from countersign.store.engine import make_engine, reading
-from countersign.store.evidence import unpack, zstd
+from countersign.store.evidence import unpack
+
+if TYPE_CHECKING or sys.version_info < (3, 14):
+    from backports import zstd
+else:
+    from compression import zstd
 
 PAGE_ROWS = 1024
 EVIDENCE_PAGE_ROWS = 64
