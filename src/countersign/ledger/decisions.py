@@ -23,7 +23,9 @@ class _Strict(msgspec.Struct, gc=False, forbid_unknown_fields=True, omit_default
     """Neither more nor fewer fields than declared; no float, boolean or null passes for an integer or text."""
 
 
-class _Actor(_Strict):
+class Writer(_Strict):
+    """``actor``."""
+
     id: str
     lease: str
     type: Literal["agent", "human", "system"]
@@ -81,7 +83,7 @@ class _Body(_Strict, kw_only=True):
 class DecisionEntry(_Strict):
     """The whole entry."""
 
-    actor: _Actor
+    actor: Writer
     body: _Body
     kind: Literal["finding.decided"]
     subject: str
@@ -92,9 +94,7 @@ class DecisionEntry(_Strict):
 
 
 _decode = msgspec.json.Decoder(DecisionEntry).decode
-_encode = msgspec.json.Encoder(order="deterministic").encode
-_MARK = b'"kind":"finding.decided","subject":'
-_TAIL_BYTES = 512
+_encode_into = msgspec.json.Encoder(order="deterministic").encode_into
 _HIGH = bytes(range(0xF0, 0xF8))
 
 
@@ -107,14 +107,19 @@ def fits(data: bytes) -> bool:
     return True
 
 
-def read(data: bytes) -> DecisionEntry | None:
-    """The decision in canonical bytes; None for anything else, and where only the slow way can tell: keys of characters
-    beyond U+FFFF may stand in another order (``canonical``)."""
-    if _MARK not in data[-_TAIL_BYTES:]:
-        return None
-    try:
-        found = _decode(data)
-    except (msgspec.MsgspecError, RecursionError, ValueError):
-        return None
-    is_ordered = data.isascii() or len(data.translate(None, _HIGH)) == len(data)
-    return found if is_ordered and _encode(found) == data else None
+class Reader:
+    """Reads decisions one after the other, into one buffer: not to be shared between threads."""
+
+    def __init__(self) -> None:
+        self._again = bytearray()
+
+    def read(self, data: bytes) -> DecisionEntry | None:
+        """The decision in canonical bytes; None for anything else, and where only the slow way can tell: keys of characters
+        beyond U+FFFF may stand in another order (``canonical``)."""
+        try:
+            found = _decode(data)
+        except (msgspec.MsgspecError, RecursionError, ValueError):
+            return None
+        _encode_into(found, self._again)
+        is_ordered = data.isascii() or len(data.translate(None, _HIGH)) == len(data)
+        return found if is_ordered and self._again == data else None

@@ -17,7 +17,7 @@ from countersign.ledger.bodies import reference
 from countersign.ledger.canonical import decode
 from countersign.ledger.findings import Problem
 from countersign.ledger.judging import Told
-from countersign.ledger.merkle import leaf_hash
+from countersign.ledger.merkle import leaf_hashes
 from countersign.ledger.record import LogReader
 from countersign.ledger.tiles import HASH_BYTES, TILE_WIDTH, decode_bundle, entries_path, tile_path
 from countersign.model.entries import Actor, Entry, Kind
@@ -76,7 +76,7 @@ def look(log: LogReader, task: Task, number: int) -> Stretch:
     found.leaves = _leaves(found, number, log.tile(0, number, found.width))
     if entries is None:
         return found
-    found.entries = b"".join([leaf_hash(entry) for entry in entries])
+    found.entries = b"".join(leaf_hashes(entries))
     rows = _each(found, task, entries)
     if task.beside and data is not None:
         found.bundle = sha256(data).digest()
@@ -128,23 +128,21 @@ def _each(found: Stretch, task: Task, entries: Sequence[bytes]) -> list[tuple[st
     """Look at every entry; returns what the database should say beside each that is in form."""
     rows: list[tuple[str, str, int]] = []
     written = _Written(found.told)
+    read = decisions.Reader().read
     last = ""
     for index, data in enumerate(entries, found.start):
-        decided = decisions.read(data)
-        if decided is not None:
-            digest = decided.body.record.blob
-            if decided.actor.type == AGENT:
-                actor = decided.actor
-                written.add(index, Kind.FINDING_DECIDED, actor.id, actor.lease, decided.time)
-            row = str(decided.kind), decided.subject, decided.time
+        entry: Entry | decisions.DecisionEntry | None = read(data)
+        if isinstance(entry, decisions.DecisionEntry):
+            digest = entry.body.record.blob
+            if entry.actor.type == AGENT:
+                written.add(index, Kind.FINDING_DECIDED, entry.actor, entry.time)
         else:
             entry = _other(found, task, index, data, written)
             if entry is None:
                 continue
             digest = reference(entry)
-            row = entry.kind.value, entry.subject, entry.time
         if task.beside:
-            rows.append(row)
+            rows.append((str(entry.kind), entry.subject, entry.time))
         if digest and digest != last:
             found.references.append((index, digest))
             last = digest
@@ -166,7 +164,7 @@ def _other(found: Stretch, task: Task, index: int, data: bytes, written: _Writte
         written.end()
         found.told.append(Told(index, entry))
     elif entry.actor.type == AGENT:
-        written.add(index, entry.kind, entry.actor.id, entry.actor.lease, entry.time)
+        written.add(index, entry.kind, entry.actor, entry.time)
     return entry
 
 
@@ -178,8 +176,8 @@ class _Written:
         self._key: tuple[Kind, str, str, int] | None = None
         self._first = self._count = 0
 
-    def add(self, index: int, kind: Kind, agent: str, lease: str, time: int) -> None:
-        key = kind, agent, lease, time
+    def add(self, index: int, kind: Kind, actor: Actor | decisions.Writer, time: int) -> None:
+        key = kind, actor.id, actor.lease, time
         if key == self._key and index == self._first + self._count:
             self._count += 1
             return
