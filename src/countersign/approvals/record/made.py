@@ -27,7 +27,7 @@ class Made:
         if change is None:
             return UNSIGNED
         if differing := [name for name, text in wanted.items() if getattr(change, name) != text]:
-            return f"by change {number}, in which {differing[0]} is another"
+            return f"by change {number}, which says something else ({differing[0]})"
         if number in self._used:
             return f"by change {number}, which was used before"
         self._used.add(number)
