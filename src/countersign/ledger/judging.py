@@ -16,8 +16,8 @@ from countersign.model.entries import Entry
 
 
 class Told(msgspec.Struct, frozen=True, gc=False):
-    """An entry of a log. count: how many in a row say the same of kind, actor and time; their bodies and subjects are left
-    out when more than one may be meant (``whole`` is 0)."""
+    """An entry of a log. count: how many in a row say the same of kind, actor and time; when more than one may be meant
+    (``whole`` is 0), subjects are left out, and of bodies all but ``asked``: the sources that decisions asked."""
 
     index: int
     entry: Entry

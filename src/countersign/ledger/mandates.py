@@ -61,18 +61,21 @@ class Mandates:
         self._stopped: set[str] = set()
         self._revoked: set[str] = set()
         self._leases: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
-        self.checked = self._issues = 0
+        self.checked = self._issues = self._before = 0
 
     def problems(self, told: Told) -> Iterable[str]:
         """What is wrong with an entry, or with each of several that say the same of their agent."""
         before = self.checked
         found = self.problem(told.entry)
         self.checked += (self.checked - before) * (told.count - 1)
+        if told.entry.actor.type == "agent" and not self._keys:
+            self._before += told.count
         return (found,) if found else ()
 
     def finish(self) -> Opinion:
         """How much was judged."""
-        return Opinion({"entries_of_agents": self.checked, "leases": self._issues})
+        unchecked = {"entries_of_agents_before_any_was_registered": self._before}
+        return Opinion({"entries_of_agents": self.checked, "leases": self._issues}, unchecked)
 
     def problem(self, entry: Entry) -> str:
         """What is wrong with this entry, "" when nothing is; entries must come in order."""
@@ -124,6 +127,8 @@ class Mandates:
             "after its lease had ended": entry.time >= lease["expires_ms"],
             "what its lease does not allow": NEEDS.get(entry.kind, lease["operations"][0]) not in lease["operations"],
         }
+        for source in entry.body.get("asked", ()):
+            wrong[f"what rests on {source}, which its lease does not name"] = f"lookup/{source}" not in lease["resources"]
         if entry.kind in RUNS:
             wrong["for another task than its lease names"] = lease["task"] != f"action-{entry.subject}"
         if entry.kind is Kind.ACTION_INTENDED:

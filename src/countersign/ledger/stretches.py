@@ -23,6 +23,8 @@ from countersign.ledger.tiles import HASH_BYTES, TILE_WIDTH, decode_bundle, entr
 from countersign.model.entries import Actor, Entry, Kind
 
 AGENT = "agent"
+ASKED = "asked"
+"""Where a run of decisions names the sources that were asked for each."""
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -135,7 +137,8 @@ def _each(found: Stretch, task: Task, entries: Sequence[bytes]) -> list[tuple[st
         if isinstance(entry, decisions.DecisionEntry):
             digest = entry.body.record.blob
             if entry.actor.type == AGENT:
-                written.add(index, Kind.FINDING_DECIDED, entry.actor, entry.time)
+                asked = tuple(entry.body.sources) if entry.body.alerts.added else ()
+                written.add(index, Kind.FINDING_DECIDED, entry.actor, entry.time, asked)
         else:
             entry = _other(found, task, index, data, written)
             if entry is None:
@@ -173,11 +176,12 @@ class _Written:
 
     def __init__(self, told: list[Told]) -> None:
         self._told = told
-        self._key: tuple[Kind, str, str, int] | None = None
+        self._key: tuple[Kind, str, str, int, tuple[str, ...]] | None = None
         self._first = self._count = 0
 
-    def add(self, index: int, kind: Kind, actor: Actor | decisions.Writer, time: int) -> None:
-        key = kind, actor.id, actor.lease, time
+    def add(self, index: int, kind: Kind, actor: Actor | decisions.Writer, time: int, asked: tuple[str, ...] = ()) -> None:
+        """One more entry. asked: sources that were asked for it."""
+        key = kind, actor.id, actor.lease, time, asked
         if key == self._key and index == self._first + self._count:
             self._count += 1
             return
@@ -186,8 +190,8 @@ class _Written:
 
     def end(self) -> None:
         if self._key is not None:
-            kind, agent, lease, time = self._key
-            entry = Entry(kind, time, Actor(AGENT, agent, lease), "", "", {})
+            kind, agent, lease, time, asked = self._key
+            entry = Entry(kind, time, Actor(AGENT, agent, lease), "", "", {ASKED: asked} if asked else {})
             self._told.append(Told(self._first, entry, self._count, 0))
         self._key = None
 
