@@ -52,7 +52,7 @@ class _Body(_Strict, kw_only=True):
     advice: str
     alerts: _Alerts
     case: str
-    conditions: list[tuple[str, str, str, str]]
+    conditions: msgspec.Raw  # rows of four texts, see ``_are_rows``
     contributions: list[tuple[str, Value, Exact]]
     counterfactual: _Counterfactual
     draw: tuple[str, Exact, Exact, Exact, Exact] | None = None
@@ -96,14 +96,29 @@ class DecisionEntry(_Strict):
 _decode = msgspec.json.Decoder(DecisionEntry).decode
 _encode_into = msgspec.json.Encoder(order="deterministic").encode_into
 _HIGH = bytes(range(0xF0, 0xF8))
+_rows = msgspec.json.Decoder(list[tuple[str, str, str, str]]).decode
+_known: set[bytes] = set()
+KNOWN_MAX = 4_096
+"""How many lists of conditions are remembered: most decisions repeat one of a few, and they are half of what there is."""
 
 
 def fits(data: bytes) -> bool:
     """Whether these bytes, as the sorted writer wrote them, are a decision as it should be."""
     try:
-        _decode(data)
+        return _are_rows(bytes(_decode(data).body.conditions))
     except msgspec.ValidationError:
         return False
+
+
+def _are_rows(data: bytes) -> bool:
+    """Whether these are conditions in canonical form. Raises msgspec.MsgspecError where they are nothing of the kind."""
+    if data in _known:
+        return True
+    if msgspec.json.encode(_rows(data)) != data:
+        return False
+    if len(_known) >= KNOWN_MAX:
+        _known.clear()
+    _known.add(data)
     return True
 
 
@@ -118,6 +133,8 @@ class Reader:
         beyond U+FFFF may stand in another order (``canonical``)."""
         try:
             found = _decode(data)
+            if not _are_rows(bytes(found.body.conditions)):
+                return None
         except (msgspec.MsgspecError, RecursionError, ValueError):
             return None
         _encode_into(found, self._again)
