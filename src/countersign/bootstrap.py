@@ -41,7 +41,19 @@ from countersign.policy.shipped import default_engine, default_texts
 from countersign.policy.texts import PolicyTexts
 from countersign.ports import Clock
 from countersign.sources import make_source
-from countersign.store import agents, inventory, keys, ledger, migrate, models, opening, policies, settling, switches
+from countersign.store import (
+    agents,
+    inventory,
+    keys,
+    ledger,
+    migrate,
+    models,
+    opening,
+    policies,
+    rotation,
+    settling,
+    switches,
+)
 from countersign.store.autonomy import InForce
 from countersign.store.commands import Commands
 from countersign.store.engine import make_engine, reading, writing
@@ -77,7 +89,7 @@ class Site:
     data: Path
     config: Config
     engine: Engine
-    log_key: keys.LogKey
+    log_key: keys.LiveKey
     agent_key: bytes
     clock: Clock
     model: Model
@@ -295,6 +307,7 @@ def open_site(chosen: Path | None = None, *, clock: Clock | None = None) -> Site
 def _open(data: Path, config: Config, engine: Engine, clock: Clock) -> Site:
     migrate.upgrade(engine)
     log_key = keys.load_or_create(data, config.ledger.origin)
+    rotation.finish(data, TileDir(data / "tlog"))
     agent_key = secret_file(data / AGENT_KEY)
     with writing(engine) as conn:
         opening.open_ledger(conn, log_key.name, str(log_key.vkey), __version__, clock.now_ms())

@@ -42,12 +42,22 @@ class Geo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     asn: str = ""
 
 
+class Timestamps(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """RFC 3161 stamps over checkpoints; none while ``url`` is empty. ca: PEM file with the authority's root certificate.
+    every_minutes: how often, while there is something new."""
+
+    url: Annotated[str, msgspec.Meta(pattern=r"^(https?://[^\s]+)?$")] = ""
+    ca: str = ""
+    every_minutes: Annotated[int, msgspec.Meta(ge=1, le=7 * 24 * 60)] = 60
+
+
 class Ledger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """origin: name of the log in its checkpoints; chosen once, when the log is created. seal_ms: longest time between
-    an entry's commit and the checkpoint that covers it."""
+    an entry's commit and the checkpoint that covers it. timestamps: of an authority of the site's choice."""
 
     origin: str = ""
     seal_ms: int = 1000
+    timestamps: Timestamps = Timestamps()
 
 
 class Oidc(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -260,6 +270,13 @@ asn = ""
 origin = ""
 # Longest time between an entry's commit and the checkpoint that covers it, in milliseconds.
 seal_ms = 1000
+
+[ledger.timestamps]
+# A timestamping authority (RFC 3161) that stamps checkpoints: a third party then says by when the log held what it holds.
+# Empty: none. ca: PEM file with its root certificate, by which every answer is checked.
+url = ""
+ca = ""
+every_minutes = 60
 
 [approvals]
 # How long a proposed action waits for people, in minutes.

@@ -111,7 +111,10 @@ class Clock(Protocol):
 class Signer(Protocol):
     """Signs ledger checkpoints."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Name of the log."""
+        ...
 
     def sign(self, message: bytes) -> bytes:
         """Ed25519 signature over ``message``."""

@@ -29,6 +29,7 @@ from countersign.bootstrap import Site
 from countersign.errors import CountersignError, UsageError
 from countersign.sources import SOURCES
 from countersign.sources.reader import split_body
+from countersign.stamping import Stamper
 from countersign.store import ledger
 from countersign.store.engine import reading
 from countersign.telling import Telling
@@ -48,7 +49,7 @@ class Worker(threading.Thread):
     def __init__(self, site: Site) -> None:
         super().__init__(name="worker", daemon=True)
         self._site = site
-        self._telling = Telling(site)
+        self._beside = (Telling(site), Stamper(site))
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._sealed_at = 0.0
@@ -66,7 +67,8 @@ class Worker(threading.Thread):
     def run(self) -> None:
         """Loop; an error is logged and tried again, so that one bad moment does not end the service."""
         sealed = -1
-        self._telling.start()
+        for thread in self._beside:
+            thread.start()
         while not self._stopping.is_set():
             try:
                 self._site.hot_path.drain(lambda _report: self._seal_if_due())
@@ -79,7 +81,8 @@ class Worker(threading.Thread):
                 log.exception("worker")
             self._wake.wait(IDLE_S)
             self._wake.clear()
-        self._telling.stop()
+        for thread in self._beside:
+            thread.stop()
         self._site.seal()
 
     def _seal_if_due(self) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from cryptography.x509 import Certificate
+from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import Progress
 
@@ -17,14 +19,18 @@ from countersign import config
 from countersign.approvals.record.judge import Approvals
 from countersign.cli.common import DataOption, JsonOption, emit, table
 from countersign.errors import UsageError
+from countersign.ledger import handover
+from countersign.ledger import stamps as stamping
+from countersign.ledger.findings import Problem
 from countersign.ledger.note import VerifierKey, parse_vkey
 from countersign.ledger.proof import format_proof, make_proof
 from countersign.ledger.record import RecordReader
 from countersign.ledger.verify import Report
 from countersign.ledger.verify import verify as verify_log
+from countersign.store import rotation, stamps
 from countersign.store.keys import VKEY_FILE
 from countersign.store.ledger_rows import open_record
-from countersign.store.looking import Opener, processes
+from countersign.store.looking import processes
 from countersign.store.tiles import TileDir
 from countersign.store.tiles_http import TileUrl
 
@@ -47,6 +53,7 @@ def verify(
     since: Annotated[Path | None, typer.Option(help="An older checkpoint that this log must extend.")] = None,
     url: Annotated[str, typer.Option(help="A published log, as https://HOST/tlog, in place of a directory.")] = "",
     jobs: Annotated[int, typer.Option(min=1, max=JOBS_MAX, help="Processes that read at once.")] = 1,
+    ca: Annotated[Path | None, typer.Option(help="Root certificates (PEM) by which timestamps are checked.")] = None,
     data: DataOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -56,15 +63,31 @@ def verify(
     log = opener()
     spread = processes(opener, jobs) if jobs > 1 else None
     older = _read(since, "an older checkpoint") if since is not None else None
+    trust = handover.follow(keys, rotation.published(log))
     with _progress() as progress:
         judges = [Approvals(record.matter if record is not None else None)]
-        report = verify_log(log, keys, record=record, since=older, progress=progress, judges=judges, spread=spread)
+        report = verify_log(log, trust.older, record=record, since=older, progress=progress, judges=judges, spread=spread)
+    if report.ok and (wrong := handover.refused(log.checkpoint() or b"", trust)):
+        report = replace(report, ok=False, problems=(Problem(None, wrong),))
+    report = _with_stamps(report, log, trust.older, stamps.roots(str(ca or "")))
     if json:
         emit(report)
     else:
         _show(report)
     if not report.ok:
         raise typer.Exit(1)
+
+
+def _with_stamps(
+    report: Report, log: TileDir | TileUrl, keys: Sequence[VerifierKey], roots: Sequence[Certificate]
+) -> Report:
+    """The report with what the timestamps beside the log say; they mean something only where the log itself holds."""
+    found = stamps.read(log) if isinstance(log, TileDir) else []  # whoever reads from afar cannot list them
+    if not found or not report.ok:
+        return report
+    wrong = stamping.problems(log, found, keys, roots)
+    checked = report.checked | {"stamps" if roots else "stamps_without_ca": len(found)}
+    return replace(report, ok=not wrong, checked=checked, problems=(*report.problems, *wrong))
 
 
 def proof(
@@ -77,14 +100,17 @@ def proof(
 ) -> None:
     """Print the proof that one entry is in the log (c2sp.org/tlog-proof@v1), for use without the log."""
     opener, keys, _ = _open(path, data, key, url)
-    made, entry = make_proof(opener(), index, keys)
+    log = opener()
+    made, entry = make_proof(log, index, handover.follow(keys, rotation.published(log)).older)
     if json:
         emit({"index": index, "entry": entry.decode(), "proof": format_proof(made)})
     else:
         typer.echo(format_proof(made), nl=False)
 
 
-def _open(path: Path | None, data: Path | None, key: str, url: str) -> tuple[Opener, list[VerifierKey], RecordReader | None]:
+def _open(
+    path: Path | None, data: Path | None, key: str, url: str
+) -> tuple[Callable[[], TileDir | TileUrl], list[VerifierKey], RecordReader | None]:
     """A data directory with its database, or, when ``path`` holds no ``tlog`` or an address is given, tiles alone."""
     if url:
         return partial(TileUrl, url), [_published_key(path, key)], None

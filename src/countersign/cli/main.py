@@ -34,6 +34,7 @@ GROUPS = (
     "agents",
     "leases",
     "ledger",
+    "keys",
     "record",
     "learn",
     "backtest",

@@ -15,6 +15,7 @@ class Kind(StrEnum):
     """Every kind of entry, ``noun.verb``."""
 
     LEDGER_OPENED = "ledger.opened"
+    LEDGER_REKEYED = "ledger.rekeyed"
     ALERT_RECEIVED = "alert.received"
     ALERT_QUARANTINED = "alert.quarantined"
     ALERT_RESUBMITTED = "alert.resubmitted"

@@ -19,6 +19,8 @@ from countersign.errors import ConfigError, EnvironmentFault
 from countersign.ledger.note import ALGORITHM_ED25519, VerifierKey, is_key_name
 
 KEY_FILE = "keys/log.key"
+NEXT_FILE = "keys/log.next"
+RETIRED = "keys/retired"
 VKEY_FILE = "log.vkey"
 _PREFIX = "PRIVATE+KEY+"
 _LOOSE = stat.S_IRWXG | stat.S_IRWXO
@@ -56,7 +58,47 @@ class LogKey:
         return f"{_PREFIX}{self.name}+{self.vkey.key_id.hex()}+{secret}"
 
 
-def load_or_create(data: Path, origin: str = "") -> LogKey:
+class LiveKey:
+    """The key in a file as it is at this moment: a process that runs on while the key is rotated signs with the new one."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = (-1, -1)
+        self._key: LogKey
+
+    @property
+    def key(self) -> LogKey:
+        """The key itself. Raises as ``load`` does."""
+        try:
+            found = self._path.stat()
+        except OSError as error:
+            raise EnvironmentFault("log key cannot be read", where=str(self._path), todo="restore it") from error
+        if self._seen != (found.st_ino, found.st_mtime_ns):
+            self._key = load(self._path)
+            self._seen = (found.st_ino, found.st_mtime_ns)
+        return self._key
+
+    @property
+    def name(self) -> str:
+        """The log's name."""
+        return self.key.name
+
+    @property
+    def public_key(self) -> bytes:
+        """32 bytes."""
+        return self.key.public_key
+
+    @property
+    def vkey(self) -> VerifierKey:
+        """What others need to check this log."""
+        return self.key.vkey
+
+    def sign(self, message: bytes) -> bytes:
+        """Ed25519 signature, 64 bytes."""
+        return self.key.sign(message)
+
+
+def load_or_create(data: Path, origin: str = "") -> LiveKey:
     """The key of the log in ``data``; made on first use, named ``origin`` or ``countersign.local/<8 hex digits>``.
 
     Raises ConfigError when the file is damaged, readable by others, or of another origin, and EnvironmentFault when it
@@ -69,7 +111,7 @@ def load_or_create(data: Path, origin: str = "") -> LogKey:
     if origin and key.name != origin:
         raise ConfigError(f"log is named {key.name}, not {origin}", where=str(path), todo="an origin is fixed for life")
     publish(data, key)
-    return key
+    return LiveKey(path)
 
 
 def load(path: Path) -> LogKey:
@@ -124,15 +166,42 @@ def create_private(path: Path, content: bytes) -> None:
 
 
 def publish(data: Path, key: LogKey) -> None:
-    """Write ``log.vkey`` when it is missing; an existing one that differs is an error."""
+    """Write ``log.vkey`` when it is missing or names a key that was rotated out; another one that differs is an error."""
     path, line = data / VKEY_FILE, f"{key.vkey}\n"
-    if not path.exists():
+    published = path.read_text(encoding="utf-8") if path.exists() else ""
+    if not published or published in retired(data):
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         temporary.write_text(line, encoding="utf-8")
         temporary.replace(path)
         _flush(data)
-    elif path.read_text(encoding="utf-8") != line:
+    elif published != line:
         raise ConfigError("published key is not that of this log", where=str(path), todo=f"it should read {key.vkey}")
+
+
+def retired(data: Path) -> set[str]:
+    """Lines of the verifier keys that were rotated out."""
+    return {path.read_text(encoding="utf-8") for path in sorted((data / RETIRED).glob("*.vkey"))}
+
+
+def retire(data: Path, key: LogKey) -> None:
+    """Put ``keys/log.next`` in the place of ``key``, of which only the public half is kept, and publish it."""
+    folder = data / RETIRED
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / f"{key.vkey.key_id.hex()}.vkey"
+    if not path.exists():
+        _write_private(path, f"{key.vkey}\n".encode())
+        _flush(folder)
+    (data / NEXT_FILE).replace(data / KEY_FILE)
+    _flush((data / KEY_FILE).parent)
+    publish(data, load(data / KEY_FILE))
+
+
+def next_key(data: Path, name: str) -> LogKey:
+    """The key that is to come, made on first use and kept until it is in force."""
+    path = data / NEXT_FILE
+    if not path.exists():
+        create_private(path, f"{LogKey(name, secrets.token_bytes(32)).encoded()}\n".encode())
+    return load(path)
 
 
 def _write_private(path: Path, data: bytes) -> None:

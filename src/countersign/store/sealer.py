@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
 from sqlalchemy import Engine, func, select
@@ -57,6 +57,10 @@ class Sealer:
         """The latest checkpoint of this log, its signature checked; None before the first seal."""
         signed = self._tiles.checkpoint()
         return None if signed is None else self._open(signed)
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Nobody seals meanwhile, in no process."""
+        return self._lock()
 
     def seal(self) -> Checkpoint:
         """Cover every entry committed so far and return the checkpoint that does; waits for another sealer.

@@ -96,6 +96,10 @@ class TileDir:
         except OSError as error:
             raise _fault(self.root / path, error) from error
 
+    def beside(self, name: str) -> bytes | None:
+        """What is published beside the tiles under this name."""
+        return self._read(name)
+
     # --- writing (by the sealer, under its lock)
 
     def clean(self) -> None:

@@ -56,6 +56,10 @@ class TileUrl:
             data = None if fuller is None else cut_bundle(fuller, width)
         return data
 
+    def beside(self, name: str) -> bytes | None:
+        """What is published beside the tiles under this name."""
+        return self._get(name, BUNDLE_BYTES_MAX)
+
     def _get(self, path: str, limit: int) -> bytes | None:
         url = f"{self._base}/{path}"
         for wait_s in WAITS_S:
