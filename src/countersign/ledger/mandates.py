@@ -15,6 +15,7 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from countersign.errors import CountersignError
 from countersign.ledger.canonical import encode_value
 from countersign.ledger.judging import Opinion, Told
 from countersign.model.entries import Entry, Kind
@@ -81,7 +82,7 @@ class Mandates:
         """What is wrong with this entry, "" when nothing is; entries must come in order."""
         try:
             return self._problem(entry)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, CountersignError) as error:
             return f"{entry.kind.value} is not as it should be: {type(error).__name__} at {error}"
 
     def _problem(self, entry: Entry) -> str:
