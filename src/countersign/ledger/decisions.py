@@ -98,8 +98,9 @@ _encode_into = msgspec.json.Encoder(order="deterministic").encode_into
 _HIGH = bytes(range(0xF0, 0xF8))
 _rows = msgspec.json.Decoder(list[tuple[str, str, str, str]]).decode
 _known: set[bytes] = set()
-KNOWN_MAX = 4_096
-"""How many lists of conditions are remembered: most decisions repeat one of a few, and they are half of what there is."""
+KNOWN_MAX, KNOWN_BYTES_MAX = 4_096, 4_096
+"""How many lists of conditions are remembered, and up to which size: most decisions repeat one of a few. They are half of
+what there is to read."""
 
 
 def fits(data: bytes) -> bool:
@@ -118,7 +119,8 @@ def _are_rows(data: bytes) -> bool:
         return False
     if len(_known) >= KNOWN_MAX:
         _known.clear()
-    _known.add(data)
+    if len(data) <= KNOWN_BYTES_MAX:
+        _known.add(data)
     return True
 
 

@@ -11,15 +11,15 @@ from hashlib import sha256
 
 import msgspec
 
-from countersign.errors import VerificationError
+from countersign.errors import UsageError, VerificationError
 from countersign.ledger import decisions
 from countersign.ledger.bodies import reference
 from countersign.ledger.canonical import decode
 from countersign.ledger.findings import Problem
 from countersign.ledger.judging import Told
 from countersign.ledger.merkle import leaf_hashes
-from countersign.ledger.record import LogReader
-from countersign.ledger.tiles import HASH_BYTES, TILE_WIDTH, decode_bundle, entries_path, tile_path
+from countersign.ledger.record import LogReader, Row
+from countersign.ledger.tiles import HASH_BYTES, TILE_WIDTH, decode_bundle, encode_bundle, entries_path, tile_path
 from countersign.model.entries import Actor, Entry, Kind
 
 AGENT = "agent"
@@ -84,6 +84,19 @@ def look(log: LogReader, task: Task, number: int) -> Stretch:
         found.bundle = sha256(data).digest()
         found.columns = columns(rows) if len(rows) == len(entries) else b""
     return found
+
+
+def are_same(found: Stretch, rows: Sequence[Row | None]) -> bool:
+    """Whether the database holds the very entries of the bundle and says of each what it says itself."""
+    held = [row for row in rows if row is not None]
+    if len(held) != found.width or len(rows) != found.width or not found.columns:
+        return False
+    try:
+        bundle = encode_bundle([row.data for row in held])
+        said = columns([(row.kind, row.subject, row.time) for row in held])
+    except (UsageError, TypeError, ValueError, OverflowError):  # rows that no entry could be
+        return False
+    return sha256(bundle).digest() == found.bundle and said == found.columns
 
 
 def columns(rows: Sequence[tuple[str, str, int]]) -> bytes:

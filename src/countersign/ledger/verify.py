@@ -16,17 +16,17 @@ from hashlib import sha256
 
 import msgspec
 
-from countersign.errors import UsageError, VerificationError
-from countersign.ledger import findings
+from countersign.errors import VerificationError
+from countersign.ledger import findings, heads
 from countersign.ledger.compare import differences
 from countersign.ledger.findings import Problem, Problems
 from countersign.ledger.judging import Judge, Key, Opinion, Told
 from countersign.ledger.mandates import Mandates
 from countersign.ledger.merkle import Tree, leaf_hash
-from countersign.ledger.note import Checkpoint, VerifierKey, open_checkpoint, parse_checkpoint, split_note
+from countersign.ledger.note import Checkpoint, VerifierKey
 from countersign.ledger.record import LogReader, RecordReader, Row, Rows, row_problem
-from countersign.ledger.stretches import Spread, Stretch, Task, columns, in_turn, split
-from countersign.ledger.tiles import HASH_BYTES, TILE_WIDTH, HashTile, encode_bundle, tile_path
+from countersign.ledger.stretches import Spread, Stretch, Task, are_same, in_turn, split
+from countersign.ledger.tiles import HASH_BYTES, TILE_WIDTH, HashTile, tile_path
 
 UNREAD = "entries_not_judged"
 EVIDENCE = "references_to_evidence"
@@ -59,57 +59,19 @@ def verify(
     """Verify a whole log. ``since``: an older signed checkpoint. ``progress`` is told (entries done, size). judges: know
     more rules (``approvals.record``); each serves once. spread: who looks at the bundles, which changes nothing else."""
     problems = Problems()
-    checkpoint, signed = _checkpoint(log.checkpoint(), keys, problems)
-    older = _older(since, checkpoint, keys, problems) if since is not None else None
+    checkpoint, signed = heads.checkpoint(log.checkpoint(), keys, problems)
+    older = heads.older(since, checkpoint, keys, problems) if since is not None else None
     rows = None if record is None else Rows(record.rows())
     walk = _Walk(log, checkpoint, problems, rows, older, (Mandates(), *judges))
     walk.checked["checkpoints"] = int(signed) + int(older is not None)
     if record is not None:
         walk.check_evidence(record)
-    head = None if record is None else _head(record, problems)
+    head = None if record is None else heads.head(record, problems)
     walk.entries(spread or in_turn(log), progress)
     walk.roots()
     if record is not None:
-        walk.unsealed(head, _head(record, problems))
+        walk.unsealed(head, heads.head(record, problems))
     return walk.report()
-
-
-def _checkpoint(signed: bytes | None, keys: Sequence[VerifierKey], problems: Problems) -> tuple[Checkpoint | None, bool]:
-    """(checkpoint, signature holds). One that does not hold is still compared, so that more can be named."""
-    if signed is None:
-        problems.add(None, "checkpoint is missing")
-        return None, False
-    try:
-        return open_checkpoint(signed, keys), True
-    except VerificationError as error:
-        problems.add(None, f"checkpoint: {error}")
-    try:
-        return parse_checkpoint(split_note(signed)[0]), False
-    except VerificationError:
-        return None, False
-
-
-def _head(record: RecordReader, problems: Problems) -> int | None:
-    try:
-        return record.head()
-    except VerificationError as error:
-        problems.add(None, f"database: head cannot be read: {error}")
-        return None
-
-
-def _older(signed: bytes, current: Checkpoint | None, keys: Sequence[VerifierKey], problems: Problems) -> Checkpoint | None:
-    try:
-        older = open_checkpoint(signed, keys)
-    except VerificationError as error:
-        problems.add(None, f"older checkpoint: {error}")
-        return None
-    size = current.size if current else 0
-    if current and older.origin != current.origin:
-        problems.add(None, f"older checkpoint is of log {older.origin}, this one is {current.origin}")
-    if older.size > size:
-        what = f"older checkpoint covers {older.size} entries, this log only {size}: it was truncated or rolled back"
-        problems.add(size, what)
-    return older
 
 
 class _Walk:
@@ -181,7 +143,7 @@ class _Walk:
             self._problems.add(problem.index, problem.what)
         have = None if found.entries is None else split(found.entries)
         rows = None if self._rows is None or self._rows.ended else self._rows.take(start, start + width)
-        are_as_signed = rows is not None and found.entries == found.leaves and _are_same(found, rows)
+        are_as_signed = rows is not None and found.entries == found.leaves and are_same(found, rows)
         row_hashes: list[bytes | None] | None = None
         if rows is not None:
             row_hashes = [*(have or ())] if are_as_signed else [None if r is None else leaf_hash(r.data) for r in rows]
@@ -341,19 +303,6 @@ def _exactly(hashes: Sequence[bytes | None] | None, width: int) -> list[bytes] |
         return None
     whole = [each for each in hashes if each is not None]
     return whole if len(whole) == width else None
-
-
-def _are_same(found: Stretch, rows: Sequence[Row | None]) -> bool:
-    """Whether the database holds the very entries of the bundle and says of each what it says itself."""
-    held = [row for row in rows if row is not None]
-    if len(held) != found.width or len(rows) != found.width or not found.columns:
-        return False
-    try:
-        bundle = encode_bundle([row.data for row in held])
-        said = columns([(row.kind, row.subject, row.time) for row in held])
-    except (UsageError, TypeError, ValueError, OverflowError):  # rows that no entry could be
-        return False
-    return sha256(bundle).digest() == found.bundle and said == found.columns
 
 
 def _last(
