@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from countersign.evaluate import bench, bench_alerts
+from countersign.evaluate import bench, bench_alerts, bench_ledger
 from countersign.model.alerts import Alert
 from countersign.sources import make_source
 
@@ -40,3 +40,20 @@ def test_with_closing_the_agent_closes_what_its_scope_has_earned(tmp_path: Path)
     found = bench.closing(tmp_path / "site", 1000)
     assert found["alerts"] == found["findings"] == 1000
     assert found["closed"] > 500
+
+
+@pytest.mark.slow
+def test_the_ledgers_figures_are_of_what_the_hot_path_writes(tmp_path: Path) -> None:
+    found = bench_ledger.bench_ledger(tmp_path, 12_000, 700)
+    assert (found["entries"], found["verify_problems"]) == (12_000, 0)
+    assert found["mix"].startswith("finding.decided 9")
+    assert found["leases_checked"] > 10
+    assert 0 < found["ledger_share_of_hot_path"] < found["with_evidence_and_commit"] < 1
+    few, many = found["opening"]
+    assert (few["entries"], many["entries"]) == (1_000, 10_000)
+    for one in (few, many):  # the right edge alone: at most 255 hashes a level
+        levels = -(-one["entries"].bit_length() // 8)
+        assert 0 < one["tiles_read"] <= levels
+        assert one["hashes_read"] <= 255 * levels
+    assert found["proof_hashes"] <= 14
+    msgspec.json.encode(found)

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from countersign.ledger.judging import Told
 from countersign.ledger.mandates import LEASES_KEPT, Mandates, is_signed, message
 from countersign.model.entries import Actor, Entry, Kind
 
@@ -97,3 +98,36 @@ def test_memory_stays_flat() -> None:
         assert walk.problem(one) == ""
     assert walk.problem(msgspec.structs.replace(DECIDED, actor=Actor("agent", "triage", "L0")))
     assert not walk.problem(msgspec.structs.replace(DECIDED, actor=Actor("agent", "triage", f"L{LEASES_KEPT}")))
+
+
+def run(lease: Entry, **body: object) -> Told:
+    """Three decisions in a row, as one bundle tells of them."""
+    return Told(7, msgspec.structs.replace(DECIDED, actor=Actor("agent", "triage", lease.subject), body=body), 3, 0)
+
+
+def test_what_is_told_at_once_is_judged_and_counted_each() -> None:
+    walk = Mandates()
+    lease = issued(resources=["lookup/geo"])
+    for one in (*BEGUN, lease):
+        assert not walk.problem(one)
+    assert list(walk.problems(run(lease, asked=("geo",)))) == []
+    assert walk.finish().checked["entries_of_agents"] == walk.checked == 4  # the lease is one as well
+    (found,) = walk.problems(run(lease, asked=("geo", "assets")))
+    assert "rests on assets, which its lease does not name" in found
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "wanted"),
+    [
+        (Kind.ACTION_INTENDED, {"action": "isolate_host"}, ""),
+        (Kind.ACTION_INTENDED, {"action": "disable_account"}, "of an action that its lease does not name"),
+        (Kind.ACTION_STARTED, {}, ""),
+        (Kind.ACTION_STARTED, {"other": 1}, "for another task than its lease names"),
+    ],
+)
+def test_an_action_needs_a_lease_for_itself(kind: Kind, body: dict[str, object], wanted: str) -> None:
+    more = {"operations": ["action.run"], "resources": ["action/isolate_host", "dc-01"], "task": "action-7", "handed": []}
+    lease = issued("L9", **more)
+    said = entry(kind, "8" if "other" in body else "7", Actor("agent", "triage", "L9"), **body)
+    assert [wanted in what for what in problems(*BEGUN, lease, said)] == [True] * bool(wanted)
+    assert problems(*BEGUN, issued("L9"), said), "a lease for something else"

@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     group.command("hot-path")(hot_path)
     group.command("score")(score)
     group.command("lease")(lease)
+    group.command("ledger")(ledger)
     app.add_typer(group, name="bench")
 
 
@@ -75,11 +76,28 @@ def lease(
     _show(bench_lease(rounds), json=json)
 
 
+def ledger(
+    entries: Annotated[int, typer.Option(min=1_000, help="Entries of the log that is made and verified.")] = 1_000_000,
+    alerts: Annotated[int, typer.Option(min=500, help="Alerts whose entries it is made of.")] = 20_000,
+    json: JsonOption = False,
+) -> None:
+    """The ledger alone: appending, verifying, opening, proving, and its share of the hot path. CPU of one core; takes as
+    much temporary room as the entries have bytes (2.4 GB for a million)."""
+    from countersign.evaluate.bench_ledger import bench_ledger  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="countersign-bench-") as folder:
+        figures = bench_ledger(Path(folder), entries, alerts)
+    _show(figures, json=json)
+    if not json:
+        rows = [tuple(one.values()) for one in figures["opening"]]
+        table(tuple(name.replace("_", " ") for name in figures["opening"][0]), rows)
+
+
 def _show(figures: dict[str, Any], *, json: bool) -> None:
     if json:
         emit(figures)
         return
-    table(("figure", "value"), [(k, v) for k, v in figures.items() if not isinstance(v, dict)])
+    table(("figure", "value"), [(k, v) for k, v in figures.items() if not isinstance(v, dict | list)])
     if "stages" in figures:
         rows = [(name, s["cpu_seconds"], s["alerts_per_cpu_second"]) for name, s in figures["stages"].items()]
         table(("stage", "CPU seconds", "alerts per CPU-second"), rows)

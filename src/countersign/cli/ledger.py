@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from countersign import config
+from countersign.approvals.record.judge import Approvals
 from countersign.cli.common import DataOption, JsonOption, emit, table
 from countersign.errors import UsageError
 from countersign.ledger import handover
@@ -31,11 +33,14 @@ from countersign.ledger.verify import verify as verify_log
 from countersign.store import rotation, stamps
 from countersign.store.keys import VKEY_FILE
 from countersign.store.ledger_rows import open_record
+from countersign.store.looking import processes
 from countersign.store.tiles import TileDir
+from countersign.store.tiles_http import TileUrl
 from countersign.store.witnesses import configured
 
 LOG_DIR = "tlog"
 DATABASE_FILE = "countersign.sqlite"
+JOBS_MAX = 256
 
 Key = Annotated[str, typer.Option(help="Verifier key (name+hash+base64) or a file that holds it; default: log.vkey.")]
 
@@ -50,6 +55,8 @@ def verify(
     path: Annotated[Path | None, typer.Argument(help="Data directory, or a bare directory of tiles.")] = None,
     key: Key = "",
     since: Annotated[Path | None, typer.Option(help="An older checkpoint that this log must extend.")] = None,
+    url: Annotated[str, typer.Option(help="A published log, as https://HOST/tlog, in place of a directory.")] = "",
+    jobs: Annotated[int, typer.Option(min=1, max=JOBS_MAX, help="Processes that read at once.")] = 1,
     ca: Annotated[Path | None, typer.Option(help="Root certificates (PEM) by which timestamps are checked.")] = None,
     witness: Annotated[list[str] | None, typer.Option(help="Key of a witness, or a file that holds it; repeatable.")] = None,
     quorum: Annotated[
@@ -58,16 +65,20 @@ def verify(
     data: DataOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Check signature, every entry, both roots, and the database beside the log; exit 1 when anything is wrong."""
-    log, keys, record = _open(path, data, key)
+    """Check signature, every entry, approval, lease and action, both roots, and the database beside the log; exit 1 when
+    anything is wrong."""
+    opener, keys, record = _open(path, data, key, url)
+    log = opener()
+    spread = processes(opener, jobs) if jobs > 1 else None
     older = _read(since, "an older checkpoint") if since is not None else None
     trust = handover.follow(keys, rotation.published(log))
     with _progress() as progress:
-        report = verify_log(log, trust.older, record=record, since=older, progress=progress)
+        judges = [Approvals(record.matter if record is not None else None)]
+        report = verify_log(log, trust.older, record=record, since=older, progress=progress, judges=judges, spread=spread)
     if report.ok and (wrong := handover.refused(log.checkpoint() or b"", trust)):
         report = replace(report, ok=False, problems=(Problem(None, wrong),))
     report = _with_stamps(report, log, trust.older, stamps.roots(str(ca or "")))
-    if wanted := _wanted(path, data, witness or [], quorum):
+    if wanted := _wanted(path, data, url, witness or [], quorum):
         report = with_quorum(report, log, trust.older, wanted, time.time_ns() // 1_000_000)
     if json:
         emit(report)
@@ -77,9 +88,11 @@ def verify(
         raise typer.Exit(1)
 
 
-def _with_stamps(report: Report, log: TileDir, keys: Sequence[VerifierKey], roots: Sequence[Certificate]) -> Report:
+def _with_stamps(
+    report: Report, log: TileDir | TileUrl, keys: Sequence[VerifierKey], roots: Sequence[Certificate]
+) -> Report:
     """The report with what the timestamps beside the log say; they mean something only where the log itself holds."""
-    found = stamps.read(log)
+    found = stamps.read(log) if isinstance(log, TileDir) else []  # whoever reads from afar cannot list them
     if not found or not report.ok:
         return report
     wrong = stamping.problems(log, found, keys, roots)
@@ -91,11 +104,13 @@ def proof(
     index: Annotated[int, typer.Argument(help="Index of the entry.")],
     path: Annotated[Path | None, typer.Argument(help="Data directory, or a bare directory of tiles.")] = None,
     key: Key = "",
+    url: Annotated[str, typer.Option(help="A published log, as https://HOST/tlog, in place of a directory.")] = "",
     data: DataOption = None,
     json: JsonOption = False,
 ) -> None:
     """Print the proof that one entry is in the log (c2sp.org/tlog-proof@v1), for use without the log."""
-    log, keys, _ = _open(path, data, key)
+    opener, keys, _ = _open(path, data, key, url)
+    log = opener()
     made, entry = make_proof(log, index, handover.follow(keys, rotation.published(log)).older)
     if json:
         emit({"index": index, "entry": entry.decode(), "proof": format_proof(made)})
@@ -103,27 +118,41 @@ def proof(
         typer.echo(format_proof(made), nl=False)
 
 
-def _open(path: Path | None, data: Path | None, key: str) -> tuple[TileDir, list[VerifierKey], RecordReader | None]:
-    """A data directory with its database, or, when ``path`` holds no ``tlog``, tiles alone."""
+def _open(
+    path: Path | None, data: Path | None, key: str, url: str
+) -> tuple[Callable[[], TileDir | TileUrl], list[VerifierKey], RecordReader | None]:
+    """A data directory with its database, or, when ``path`` holds no ``tlog`` or an address is given, tiles alone."""
+    if url:
+        return partial(TileUrl, url), [_published_key(path, key)], None
     directory = path or config.data_dir(data)
     if not directory.is_dir():
         raise UsageError("no such directory", where=str(directory), todo="name a data directory or a tile directory")
     if path is not None and not (path / LOG_DIR).is_dir():
         if not key:
             raise UsageError("a key is needed to check tiles alone", where=str(path), todo="give --key")
-        return TileDir(path), [_key(key)], None
+        return partial(TileDir, path), [_key(key)], None
     log_key = _key(key) if key else _key(str(directory / VKEY_FILE))
     database = config.load(directory).database or f"sqlite:///{directory / DATABASE_FILE}"
-    return TileDir(directory / LOG_DIR), [log_key], open_record(database)
+    return partial(TileDir, directory / LOG_DIR), [log_key], open_record(database)
 
 
-def _wanted(path: Path | None, data: Path | None, named: list[str], quorum: int | None) -> Wanted | None:
+def _published_key(path: Path | None, key: str) -> VerifierKey:
+    """The key to check a published log with: it must come from elsewhere than the log itself."""
+    if path is not None:
+        raise UsageError("give a directory or an address, not both", where="--url", todo=f"leave out {path}")
+    if not key:
+        todo = "give --key with the log's verifier key, as its operator handed it out"
+        raise UsageError("a key is needed to check a published log", where="--url", todo=todo)
+    return _key(key)
+
+
+def _wanted(path: Path | None, data: Path | None, url: str, named: list[str], quorum: int | None) -> Wanted | None:
     """What is asked of the log's witnesses: those named, else those that the data directory configures."""
     if named:
         chosen = tuple(parse_witness_key(_text(one)) for one in named)
         return Wanted(chosen, len(chosen) if quorum is None else quorum)
     directory = path or config.data_dir(data)
-    if path is not None and not (path / LOG_DIR).is_dir():
+    if url or (path is not None and not (path / LOG_DIR).is_dir()):
         if quorum:
             raise UsageError("a quorum of nobody is asked for", where="--quorum", todo="name the witnesses with --witness")
         return None
@@ -166,7 +195,13 @@ def _show(report: Report) -> None:
     head = "verified" if report.ok else f"NOT VERIFIED, {len(report.problems)} problems"
     rows = [("result", head), ("entries", report.size), ("root", report.root or "unknown")]
     rows += [(f"checked {name.replace('_', ' ')}", n) for name, n in report.checked.items()]
+    rows += [(f"UNCHECKED {name.replace('_', ' ')}", n) for name, n in report.unchecked.items()]
     rows += [(f"erased by entry {one.entry}", f"{one.pieces} pieces of evidence ({one.subject})") for one in report.erasures]
     table(("log", ""), rows)
+    if report.keys:
+        signed = [(key.person, key.fingerprint, key.entry, key.by, key.signed) for key in report.keys]
+        table(("approver", "key", "enrolled by entry", "on the word of", "signed"), signed)
+    if report.open:
+        table(("entry", "open"), [(p.index, p.what) for p in report.open])
     if report.problems:
         table(("entry", "problem"), [("log" if p.index is None else p.index, p.what) for p in report.problems])

@@ -49,7 +49,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("init", "serve", "worker", "demo", "inventory import", "rebuild"), _RUN),
     **dict.fromkeys(("token", "tokens issue", "tokens revoke", "people revoke"), _RUN),
     **dict.fromkeys(("people enrol", "people invite", "people role", "autonomy promote", "learn"), _SIGNED),
-    **dict.fromkeys(("policy show", "policy check", "policy explain", "policy prove", "bench lease"), _READ),
+    **dict.fromkeys(("policy show", "policy check", "policy explain", "policy prove", "bench lease", "bench ledger"), _READ),
     **dict.fromkeys(("agents list", "leases list", "leases show"), _READ),
     **dict.fromkeys(("agents stop", "leases revoke"), _WORK),
     **dict.fromkeys(("policy activate", "agents add", "agents resume"), _SIGNED),

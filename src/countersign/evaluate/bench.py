@@ -30,12 +30,15 @@ OWN_SERVER = "postgres"
 """In place of a database address: start a PostgreSQL server for the run."""
 
 
-def hot_path(folder: Path, source: Iterator[Delivery], *, database: str = "") -> dict[str, Any]:
+def hot_path(
+    folder: Path, source: Iterator[Delivery], *, database: str = "", begin: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
     """Send deliveries the whole way in a new site under ``folder``; returns figures in CPU seconds.
 
     database: "" for SQLite, ``postgres`` for a server started and stopped here, else the address of an empty database.
+    begin: called when everything is warm and the clock starts.
     """
-    return _on(database, lambda address, cpu: _hot_path(folder, lambda: source, address, cpu))
+    return _on(database, lambda address, cpu: _hot_path(folder, lambda: source, address, cpu, begin))
 
 
 def closing(folder: Path, alerts: int, *, database: str = "") -> dict[str, Any]:
@@ -62,7 +65,11 @@ def _on(database: str, run: Callable[[str, _ServerCpu], dict[str, Any]]) -> dict
 
 
 def _hot_path(
-    folder: Path, supplied: Callable[[], Iterator[Delivery]], database: str, server_cpu: _ServerCpu
+    folder: Path,
+    supplied: Callable[[], Iterator[Delivery]],
+    database: str,
+    server_cpu: _ServerCpu,
+    begin: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     if not folder.exists():
         folder.mkdir(parents=True)
@@ -77,6 +84,7 @@ def _hot_path(
     feeder = Feeder(site)
     served = server_cpu() if server_cpu else 0.0
     timed.cpu_seconds = 0.0
+    begin()
     wall, cpu = time.perf_counter(), time.process_time()
     feeder.feed(iter(supply))
     summary = feeder.finish()

@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from countersign.errors import UsageError, VerificationError
-from countersign.ledger.decisions import INTEGER_MAX, DecisionEntry
+from countersign.ledger.decisions import INTEGER_MAX, fits
 from countersign.model.entries import ENTRY_BYTES_MAX, Entry, Kind
 
 DEPTH_MAX = 32
@@ -32,7 +32,6 @@ ACTOR_TYPES = frozenset({"agent", "human", "system"})
 _SORTED = msgspec.json.Encoder(order="sorted")
 _AS_GIVEN = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Entry)
-_DECISION = msgspec.json.Decoder(DecisionEntry)
 _SCALARS = frozenset({int, str})
 _PLAIN = frozenset({int, str, list, tuple, dict})
 _ASTRAL = re.compile(rb"[\xf0-\xf7]")
@@ -81,13 +80,7 @@ def encode_value(value: Any, name: str) -> bytes:  # noqa: ANN401 - JSON
 
 def _is_decision(entry: Entry, data: bytes) -> bool:
     """True when the bytes are those of a decision as it should be: its values are then of allowed types."""
-    if entry.kind is not Kind.FINDING_DECIDED or entry.actor.type not in ACTOR_TYPES or entry.v != 1:
-        return False
-    try:
-        _DECISION.decode(data)
-    except msgspec.ValidationError:
-        return False
-    return True
+    return entry.kind is Kind.FINDING_DECIDED and fits(data)
 
 
 def _is_plain(entry: Entry) -> bool:

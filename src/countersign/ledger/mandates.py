@@ -9,20 +9,31 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from countersign.errors import CountersignError
 from countersign.ledger.canonical import encode_value
+from countersign.ledger.judging import Opinion, Told
 from countersign.model.entries import Entry, Kind
 
 PREFIX = b"countersign-lease-v1\n"
 LEASES_KEPT = 4_096
 """How many leases are remembered, so that memory stays flat: entries follow their lease closely."""
-NEEDS = {Kind.FINDING_DECIDED: "finding.decide", Kind.CASE_MERGED: "case.link"}
+RUNS = frozenset({Kind.ACTION_INTENDED, Kind.ACTION_STARTED, Kind.ACTION_PROBED})
+NEEDS = {Kind.FINDING_DECIDED: "finding.decide", Kind.CASE_MERGED: "case.link"} | dict.fromkeys(RUNS, "action.run")
 """Operation that an agent's entry of a kind takes."""
+_WATCHED = RUNS | {
+    Kind.AGENT_REGISTERED,
+    Kind.AGENT_STOPPED,
+    Kind.AGENT_RESUMED,
+    Kind.AGENT_RETIRED,
+    Kind.LEASE_ISSUED,
+    Kind.LEASE_REVOKED,
+}
 
 
 def message(lease: str, body: Mapping[str, Any]) -> bytes:
@@ -44,18 +55,34 @@ def is_signed(lease: str, body: Mapping[str, Any], public_key: str) -> bool:
 class Mandates:
     """One pass over a log. checked: entries of agents that were judged."""
 
+    kinds = frozenset(kind.value for kind in _WATCHED)
+
     def __init__(self) -> None:
         self._keys: dict[str, str] = {}
         self._stopped: set[str] = set()
         self._revoked: set[str] = set()
         self._leases: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
-        self.checked = 0
+        self.checked = self._issues = self._before = 0
+
+    def problems(self, told: Told) -> Iterable[str]:
+        """What is wrong with an entry, or with each of several that say the same of their agent."""
+        before = self.checked
+        found = self.problem(told.entry)
+        self.checked += (self.checked - before) * (told.count - 1)
+        if told.entry.actor.type == "agent" and not self._keys:
+            self._before += told.count
+        return (found,) if found else ()
+
+    def finish(self) -> Opinion:
+        """How much was judged."""
+        unchecked = {"entries_of_agents_before_any_was_registered": self._before}
+        return Opinion({"entries_of_agents": self.checked, "leases": self._issues}, unchecked)
 
     def problem(self, entry: Entry) -> str:
         """What is wrong with this entry, "" when nothing is; entries must come in order."""
         try:
             return self._problem(entry)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, CountersignError) as error:
             return f"{entry.kind.value} is not as it should be: {type(error).__name__} at {error}"
 
     def _problem(self, entry: Entry) -> str:
@@ -76,6 +103,7 @@ class Mandates:
 
     def _issued(self, entry: Entry) -> str:
         body = entry.body
+        self._issues += 1
         self._leases[entry.subject] = body
         if len(self._leases) > LEASES_KEPT:
             self._leases.popitem(last=False)
@@ -100,4 +128,10 @@ class Mandates:
             "after its lease had ended": entry.time >= lease["expires_ms"],
             "what its lease does not allow": NEEDS.get(entry.kind, lease["operations"][0]) not in lease["operations"],
         }
+        for source in entry.body.get("asked", ()):
+            wrong[f"what rests on {source}, which its lease does not name"] = f"lookup/{source}" not in lease["resources"]
+        if entry.kind in RUNS:
+            wrong["for another task than its lease names"] = lease["task"] != f"action-{entry.subject}"
+        if entry.kind is Kind.ACTION_INTENDED:
+            wrong["of an action that its lease does not name"] = f"action/{entry.body['action']}" not in lease["resources"]
         return next((f"agent {name} wrote {what}" for what, found in wrong.items() if found), "")

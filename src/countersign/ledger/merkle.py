@@ -13,6 +13,7 @@ from typing import Protocol
 from countersign.errors import UsageError, VerificationError
 from countersign.ledger.tiles import LEVEL_BITS, TILE_WIDTH, HashTile, TileAt, right_edge, split_hashes, width_at
 
+_LEAF = sha256(b"\x00")
 EMPTY_ROOT = sha256(b"").digest()
 """Root of the tree without entries."""
 
@@ -20,6 +21,16 @@ EMPTY_ROOT = sha256(b"").digest()
 def leaf_hash(entry: bytes) -> bytes:
     """SHA-256(0x00 ‖ entry), 32 bytes."""
     return sha256(b"\x00" + entry).digest()
+
+
+def leaf_hashes(entries: Iterable[bytes]) -> list[bytes]:
+    """``leaf_hash`` of each, without a copy of any."""
+    hashes = []
+    for entry in entries:
+        leaf = _LEAF.copy()
+        leaf.update(entry)
+        hashes.append(leaf.digest())
+    return hashes
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:

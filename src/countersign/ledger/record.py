@@ -53,6 +53,10 @@ class RecordReader(Protocol):
         """(digest in hex, salt, bytes) of all evidence."""
         ...
 
+    def matter(self, digest: str) -> bytes | None:
+        """Bytes kept under a commitment, unpacked; None when they are not there, or not what it commits to."""
+        ...
+
 
 class NoRecord:
     """A database that should be there and is not: it holds nothing."""
@@ -68,6 +72,10 @@ class NoRecord:
     def evidence(self) -> Iterator[tuple[str, bytes, bytes]]:
         """None."""
         return iter(())
+
+    def matter(self, _digest: str) -> bytes | None:
+        """None."""
+        return None
 
 
 class Rows:

@@ -1,10 +1,12 @@
 """Is the log what was signed? Reads everything once, in bundles, and names what is wrong.
 
-Checked: the checkpoint's signature; every entry's canonical form and kind; that agents wrote under leases of theirs; the
-root, once from the entries and once from the hash tiles; every hash tile above level 0; consistency with an older
-checkpoint; and, when a database stands beside the log, that its rows are the sealed entries, that those not sealed yet
-are whole and without a gap, and that every piece of evidence still matches its commitment. Nothing raises for what is
-found wrong: it is listed.
+Checked: the checkpoint's signature; every entry's canonical form and kind; that agents wrote under leases of theirs, and
+whatever else the given judges know; the root, once from the entries and once from the hash tiles; every hash tile above
+level 0; consistency with an older checkpoint; and, when a database stands beside the log, that its rows are the sealed
+entries, that those not sealed yet are whole and without a gap, and that every piece of evidence still matches its
+commitment. Nothing raises for what is found wrong: it is listed.
+
+What one bundle says by itself is found in ``stretches``, by as many processes as there may be; here it is put together.
 """
 
 from __future__ import annotations
@@ -16,28 +18,35 @@ from hashlib import sha256
 import msgspec
 
 from countersign.errors import VerificationError
-from countersign.ledger import findings
-from countersign.ledger.bodies import reference
+from countersign.ledger import findings, heads
 from countersign.ledger.canonical import decode
 from countersign.ledger.compare import differences
-from countersign.ledger.erasures import Erasure, Erasures
+from countersign.ledger.erasures import TAKING, Erasure, Erasures
 from countersign.ledger.findings import Problem, Problems
+from countersign.ledger.judging import Judge, Key, Opinion, Told
 from countersign.ledger.mandates import Mandates
 from countersign.ledger.merkle import Tree, leaf_hash
-from countersign.ledger.note import Checkpoint, VerifierKey, open_checkpoint, parse_checkpoint, split_note
+from countersign.ledger.note import Checkpoint, VerifierKey
 from countersign.ledger.record import LogReader, RecordReader, Row, Rows, row_problem
-from countersign.ledger.tiles import HASH_BYTES, TILE_WIDTH, HashTile, decode_bundle, entries_path, tile_path
-from countersign.model.entries import Entry
+from countersign.ledger.stretches import Spread, Stretch, Task, are_same, in_turn, split
+from countersign.ledger.tiles import HASH_BYTES, TILE_WIDTH, HashTile, tile_path
+
+UNREAD = "entries_not_judged"
+EVIDENCE = "references_to_evidence"
 
 
 class Report(msgspec.Struct, frozen=True):
-    """``size`` and ``root`` (base64) are the checkpoint's; ``checked`` counts what was looked at."""
+    """``size`` and ``root`` (base64) are the checkpoint's; ``checked`` counts what was looked at, ``unchecked`` what could
+    not be: it is neither right nor wrong. open: what was begun and has not ended. keys: whose signatures it rests on."""
 
     ok: bool
     size: int
     root: str
     checked: dict[str, int]
     problems: tuple[Problem, ...]
+    unchecked: dict[str, int] = {}
+    open: tuple[Problem, ...] = ()
+    keys: tuple[Key, ...] = ()
     erasures: tuple[Erasure, ...] = ()
 
 
@@ -48,63 +57,25 @@ def verify(
     record: RecordReader | None = None,
     since: bytes | None = None,
     progress: Callable[[int, int], None] | None = None,
+    judges: Sequence[Judge] = (),
+    spread: Spread | None = None,
 ) -> Report:
-    """Verify a whole log. ``since``: an older signed checkpoint. ``progress`` is told (entries done, size)."""
+    """Verify a whole log. ``since``: an older signed checkpoint. ``progress`` is told (entries done, size). judges: know
+    more rules (``approvals.record``); each serves once. spread: who looks at the bundles, which changes nothing else."""
     problems = Problems()
-    checkpoint, signed = _checkpoint(log.checkpoint(), keys, problems)
-    older = _older(since, checkpoint, keys, problems) if since is not None else None
+    checkpoint, signed = heads.checkpoint(log.checkpoint(), keys, problems)
+    older = heads.older(since, checkpoint, keys, problems) if since is not None else None
     rows = None if record is None else Rows(record.rows())
-    walk = _Walk(log, checkpoint, problems, rows, older)
+    walk = _Walk(log, checkpoint, problems, rows, older, (Mandates(), *judges))
     walk.checked["checkpoints"] = int(signed) + int(older is not None)
     if record is not None:
         walk.check_evidence(record)
-    head = None if record is None else _head(record, problems)
-    walk.entries(progress)
+    head = None if record is None else heads.head(record, problems)
+    walk.entries(spread or in_turn(log), progress)
     walk.roots()
     if record is not None:
-        walk.unsealed(head, _head(record, problems))
-    erasures = walk.erased()
-    found = problems.listed()
-    root = findings.b64(checkpoint.root) if checkpoint else ""
-    return Report(not found, checkpoint.size if checkpoint else 0, root, walk.checked, found, erasures)
-
-
-def _checkpoint(signed: bytes | None, keys: Sequence[VerifierKey], problems: Problems) -> tuple[Checkpoint | None, bool]:
-    """(checkpoint, signature holds). One that does not hold is still compared, so that more can be named."""
-    if signed is None:
-        problems.add(None, "checkpoint is missing")
-        return None, False
-    try:
-        return open_checkpoint(signed, keys), True
-    except VerificationError as error:
-        problems.add(None, f"checkpoint: {error}")
-    try:
-        return parse_checkpoint(split_note(signed)[0]), False
-    except VerificationError:
-        return None, False
-
-
-def _head(record: RecordReader, problems: Problems) -> int | None:
-    try:
-        return record.head()
-    except VerificationError as error:
-        problems.add(None, f"database: head cannot be read: {error}")
-        return None
-
-
-def _older(signed: bytes, current: Checkpoint | None, keys: Sequence[VerifierKey], problems: Problems) -> Checkpoint | None:
-    try:
-        older = open_checkpoint(signed, keys)
-    except VerificationError as error:
-        problems.add(None, f"older checkpoint: {error}")
-        return None
-    size = current.size if current else 0
-    if current and older.origin != current.origin:
-        problems.add(None, f"older checkpoint is of log {older.origin}, this one is {current.origin}")
-    if older.size > size:
-        what = f"older checkpoint covers {older.size} entries, this log only {size}: it was truncated or rolled back"
-        problems.add(size, what)
-    return older
+        walk.unsealed(head, heads.head(record, problems))
+    return walk.report()
 
 
 class _Walk:
@@ -117,12 +88,15 @@ class _Walk:
         problems: Problems,
         rows: Rows | None,
         older: Checkpoint | None,
+        judges: Sequence[Judge],
     ) -> None:
         self._log = log
         self._checkpoint = checkpoint
         self._problems = problems
         self._rows = rows
         self._older = older
+        self._judges = judges
+        self._judging = True
         self._older_roots: set[bytes] = set()
         self._tiles = Tree()  # from the level-0 hash tiles
         self._entries: Tree | None = None  # from the entries; None as long as it is the same
@@ -130,97 +104,98 @@ class _Walk:
         self._moved = self._rows_moved = 0
         self._held: set[str] | None = None  # digests of the evidence that is there; None: no database beside the log
         self._spoilt: list[bytes] = []  # digests of evidence that does not match, to be found in entries
-        self._mandates = Mandates()
         self._erasures = Erasures()
         self.checked = {"checkpoints": 0, "entries": 0, "entries_of_agents": 0, "hash_tiles": 0}
+        self._unchecked = {UNREAD: 0, EVIDENCE: 0}
         if rows is not None:
             self.checked |= {"database_rows": 0, "unsealed_rows": 0, "evidence": 0}
 
+    @property
+    def _size(self) -> int:
+        return self._checkpoint.size if self._checkpoint else 0
+
+    def report(self) -> Report:
+        """Everything that was found."""
+        erasures = self.erased()
+        found = self._problems.listed()
+        opinions = [judge.finish() for judge in self._judges]
+        for one in opinions:
+            self.checked |= one.checked
+            self._unchecked |= one.unchecked
+        root = findings.b64(self._checkpoint.root) if self._checkpoint else ""
+        last = _last(opinions, self._unchecked)
+        return Report(not found, self._size, root, self.checked, found, *last, erasures)
+
     # --- the log
 
-    def entries(self, progress: Callable[[int, int], None] | None) -> None:
+    def entries(self, spread: Spread, progress: Callable[[int, int], None] | None) -> None:
         """Walk all bundles that the checkpoint covers."""
-        size = self._checkpoint.size if self._checkpoint else 0
         self._note_older_root()
-        for start in range(0, size, TILE_WIDTH):
-            if not self._bundle(start, min(TILE_WIDTH, size - start)):
+        watched = frozenset(kind.value for kind in TAKING).union(*(judge.kinds for judge in self._judges))
+        for found in spread(Task(self._size, watched, tuple(self._spoilt), beside=self._rows is not None)):
+            if not self._bundle(found):
                 self._whole = False
                 return
             if progress is not None:
-                progress(min(size, start + TILE_WIDTH), size)
+                progress(found.start + found.width, self._size)
         for tile in self._tiles.partial():
             self._compare_tile(tile)
 
-    def _bundle(self, start: int, width: int) -> bool:
+    def _bundle(self, found: Stretch) -> bool:
         """One bundle with its hash tile and rows; False when neither says what belongs here."""
-        entries = self._read_entries(start, width)
-        leaves = self._read_leaves(start, width)
-        have = None if entries is None else [leaf_hash(entry) for entry in entries]
+        start, width = found.start, found.width
+        self.checked["hash_tiles"] += found.tiles
+        self.checked["entries"] += found.checked
+        for problem in found.problems:
+            self._problems.add(problem.index, problem.what)
+        have = None if found.entries is None else split(found.entries)
         rows = None if self._rows is None or self._rows.ended else self._rows.take(start, start + width)
-        row_hashes = None if rows is None else [None if row is None else leaf_hash(row.data) for row in rows]
+        are_as_signed = rows is not None and found.entries == found.leaves and are_same(found, rows)
+        row_hashes: list[bytes | None] | None = None
+        if rows is not None:
+            row_hashes = [*(have or ())] if are_as_signed else [None if r is None else leaf_hash(r.data) for r in rows]
+        leaves = have if found.entries == found.leaves else None if found.leaves is None else split(found.leaves)
         want = leaves or _exactly(have, width) or _exactly(row_hashes, width)
         if want is None:
             self._problems.add(start, f"entries from {start} on cannot be read from bundle, hash tile or database")
             return False
-        if have is not None and leaves is not None:
-            found, self._moved = differences(have, want, start, self._moved)
-            self._problems.entry_differences(found)
+        if have is not None and leaves is not None and have is not leaves:
+            differing, self._moved = differences(have, want, start, self._moved)
+            self._problems.entry_differences(differing)
         if self._rows is not None and row_hashes is not None:
             self._compare_rows(self._rows, row_hashes, want, start)
         self._grow(want, have)
-        for offset, entry in enumerate(entries or []):
-            self._check_entry(start + offset, entry)
-        for row in rows or []:
-            self._check_row(row, compared=True)
+        self._judge(found)
+        if not are_as_signed:
+            for row in rows or []:
+                self._check_row(row, compared=True)
         return True
 
-    def _read_entries(self, start: int, width: int) -> list[bytes] | None:
-        path = entries_path(start // TILE_WIDTH, width)
-        data = self._log.bundle(start // TILE_WIDTH, width)
-        if data is None:
-            self._problems.add(start, f"{path} is missing: entries {start} to {start + width - 1}")
-            return None
-        entries, rest = decode_bundle(data)
-        if rest:
-            at = start + len(entries)
-            self._problems.add(at, f"{path} is truncated or damaged: it ends inside entry {at}")
-        return entries
+    def _judge(self, found: Stretch) -> None:
+        """Hand on what judges must see. After a gap they would take what they missed for what never was."""
+        self._judging &= found.checked == found.width
+        if not self._judging:
+            self._unchecked[UNREAD] += found.width
+        for told in found.told:
+            self._erasures.note(told.index, told.entry)
+        for told in found.told if self._judging else ():
+            for judge in self._judges:
+                for what in judge.problems(told):
+                    self._tell(told, what)
+        self._references(found)
 
-    def _read_leaves(self, start: int, width: int) -> list[bytes] | None:
-        path = tile_path(0, start // TILE_WIDTH, width)
-        data = self._log.tile(0, start // TILE_WIDTH, width)
-        if data is None:
-            self._problems.add(start, f"{path} is missing: leaf hashes {start} to {start + width - 1}")
-            return None
-        self.checked["hash_tiles"] += 1
-        if len(data) != width * HASH_BYTES:
-            at = start + min(len(data) // HASH_BYTES, width)
-            what = f"{path} is truncated or damaged: {len(data)} bytes instead of {width * HASH_BYTES}"
-            self._problems.add(at, what)
-            return None
-        return [data[i : i + HASH_BYTES] for i in range(0, len(data), HASH_BYTES)]
+    def _tell(self, told: Told, what: str) -> None:
+        for index in range(told.index, told.index + told.count):
+            self._problems.add(index, f"entry {index}: {what}")
 
-    def _check_entry(self, index: int, entry: bytes) -> None:
-        self.checked["entries"] += 1
-        try:
-            decoded = decode(entry)
-            self._check_reference(index, decoded)
-            self._erasures.note(index, decoded)
-            if what := self._mandates.problem(decoded):
-                self._problems.add(index, f"entry {index}: {what}")
-            self.checked["entries_of_agents"] = self._mandates.checked
-        except VerificationError as error:
-            self._problems.add(index, f"entry {index}: {error}")
-        for digest in self._spoilt:
-            if digest in entry:
-                what = f"evidence {digest.decode()} of entry {index} does not match its commitment: it was changed"
-                self._problems.add(index, what)
-
-    def _check_reference(self, index: int, entry: Entry) -> None:
-        """The evidence that an entry commits to must be there; each missing piece is named once."""
-        digest = reference(entry)
-        if self._held is not None and digest and digest not in self._held:
-            self._erasures.miss(index, digest)
+    def _references(self, found: Stretch) -> None:
+        """The evidence that an entry commits to must be there; what is missing is told at the end."""
+        if self._held is None:
+            self._unchecked[EVIDENCE] += len(found.references)
+            return
+        for index, digest in found.references:
+            if digest not in self._held:
+                self._erasures.miss(index, digest)
 
     def erased(self) -> tuple[Erasure, ...]:
         """At the end: what is missing without an erasure that the log or a row beyond it tells of is a problem."""
@@ -308,7 +283,7 @@ class _Walk:
         if rows.fault:
             want = want[: len(have)]  # what could not be read is one problem, not many missing rows
         found, self._rows_moved = differences(have, want, start, self._rows_moved)
-        self._problems.row_differences(found, self._checkpoint.size if self._checkpoint else 0)
+        self._problems.row_differences(found, self._size)
         rows.ended |= len(have) < len(want)
 
     def _check_row(self, row: Row | None, *, compared: bool) -> None:
@@ -325,7 +300,7 @@ class _Walk:
         """Rows beyond the checkpoint: not a problem, but they must be whole and follow each other."""
         if self._rows is None:
             return
-        expected = self._checkpoint.size if self._checkpoint else 0
+        expected = self._size
         for row in self._rows.rest():
             if row.index != expected:
                 self._problems.add(expected, f"database: entries {expected} to {row.index - 1} are missing")
@@ -351,3 +326,12 @@ def _exactly(hashes: Sequence[bytes | None] | None, width: int) -> list[bytes] |
         return None
     whole = [each for each in hashes if each is not None]
     return whole if len(whole) == width else None
+
+
+def _last(
+    opinions: Sequence[Opinion], unchecked: dict[str, int]
+) -> tuple[dict[str, int], tuple[Problem, ...], tuple[Key, ...]]:
+    """What could not be checked (where there is any), what is open, and the keys, of all judges."""
+    left = {name: number for name, number in unchecked.items() if number}
+    still = tuple(problem for one in opinions for problem in one.open)
+    return left, still, tuple(key for one in opinions for key in one.keys)

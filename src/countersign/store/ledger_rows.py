@@ -5,10 +5,12 @@ It only reads: no schema is made, nothing is migrated, and a database file that 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 from sqlalchemy import Engine, Select, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError
@@ -17,6 +19,12 @@ from countersign.errors import VerificationError
 from countersign.ledger.record import NoRecord, RecordReader, Row
 from countersign.store import tables as t
 from countersign.store.engine import make_engine, reading
+from countersign.store.evidence import unpack
+
+if TYPE_CHECKING or sys.version_info < (3, 14):
+    from backports import zstd
+else:
+    from compression import zstd
 
 PAGE_ROWS = 1024
 EVIDENCE_PAGE_ROWS = 64
@@ -66,6 +74,16 @@ class LedgerRows:
             for digest, salt, data in page:
                 yield digest, _raw(salt), _raw(data)
             page = self._read(columns.where(e.digest > page[-1][0]))
+
+    def matter(self, digest: str) -> bytes | None:
+        """Bytes kept under a commitment; None when they are not there, or not what it commits to."""
+        e = t.evidence.c
+        for salt, data in self._read(select(e.salt, e.bytes).where(e.digest == digest)):
+            try:
+                return unpack(digest, _raw(salt), _raw(data), bytes)
+            except (VerificationError, msgspec.MsgspecError, zstd.ZstdError):  # named where all evidence is checked
+                return None
+        return None
 
     def _read(self, statement: Select[Any]) -> Sequence[Sequence[Any]]:
         try:

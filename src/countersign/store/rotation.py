@@ -7,6 +7,7 @@ and is taken up again by the next rotation, or, once the new key is in force, by
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 from msgspec.structs import replace
 from sqlalchemy import Engine, select
@@ -92,7 +93,15 @@ def _publish(data: Path, tiles: TileDir, made: Handover) -> None:
     (data / PENDING).unlink(missing_ok=True)
 
 
-def published(tiles: TileDir) -> list[Handover]:
+class Beside(Protocol):
+    """Wherever a log is published."""
+
+    def beside(self, name: str) -> bytes | None:
+        """What is published beside the tiles under this name."""
+        ...
+
+
+def published(tiles: Beside) -> list[Handover]:
     """Every handover of this log so far."""
     found = tiles.beside(handover.FILE)
     return handover.read(found) if found is not None else []

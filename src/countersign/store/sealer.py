@@ -16,7 +16,7 @@ from sqlalchemy import Engine, func, select
 
 from countersign.errors import EnvironmentFault, VerificationError
 from countersign.ledger.cosignature import with_signatures
-from countersign.ledger.merkle import Tree, leaf_hash
+from countersign.ledger.merkle import Tree, leaf_hash, leaf_hashes
 from countersign.ledger.note import Checkpoint, Signature, VerifierKey, open_checkpoint, sign_note, split_note
 from countersign.ledger.tiles import (
     TILE_WIDTH,
@@ -164,7 +164,7 @@ class Sealer:
         while True:
             rows = self._rows(tree.size, tree.size + CHUNK_ENTRIES)
             base = tree.size - len(pending)
-            full = tree.append([leaf_hash(row) for row in rows])
+            full = tree.append(leaf_hashes(rows))
             pending += rows
             bundles = list(_bundles(base, pending))
             self._write([*bundles, *_hash_tiles(full)], first=first)
