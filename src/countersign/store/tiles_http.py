@@ -17,7 +17,7 @@ from countersign.ledger.note import NOTE_BYTES_MAX
 from countersign.ledger.tiles import HASH_BYTES, TILE_WIDTH, cut_bundle, entries_path, tile_path
 from countersign.model.entries import ENTRY_BYTES_MAX
 
-CHECKPOINT = "checkpoint"
+CHECKPOINT, COSIGNED = "checkpoint", "checkpoint.cosigned"
 TIMEOUT_S = 30.0
 WAITS_S = (0.2, 1.0)
 """Between tries, where a server or the way to it may recover."""
