@@ -125,7 +125,7 @@ class Witnesses:
         everyone = at_once or not self._met
         asked = []
         for one, state in zip(self._named, self._states(), strict=True):
-            settled = one.key in have and not everyone and state.asked_ms > now_ms - AGAIN_MS
+            settled = one.key in have and not (everyone or state.alarm) and state.asked_ms > now_ms - AGAIN_MS
             if at_once or not (settled or state.next_ms > now_ms):
                 asked.append((one, state))
         self._met = True
@@ -240,9 +240,20 @@ def status(site: Site) -> Standing:
     return Standing(quorum, *sizes, _why(quorum, seen, sizes[0]) if missing else "", seen)
 
 
+def in_words(site: Site) -> str:
+    """The same in one line."""
+    found = status(site)
+    if not found.witnesses:
+        return "none are named"
+    return found.why or f"{len(found.witnesses)} named, quorum {found.quorum}, {found.covered} entries cosigned"
+
+
 def why_waits(site: Site, intent: int) -> str:
     """What keeps an action whose intent is this entry from running; "" when its intent is covered as configured."""
-    found = status(site)
+    try:
+        found = status(site)
+    except VerificationError as error:
+        return str(error)
     if not found.quorum or found.covered > intent:
         return ""
     return _why(found.quorum, found.witnesses, intent + 1)

@@ -53,6 +53,8 @@ def token(
 
 def doctor(data: DataOption = None, json: JsonOption = False) -> None:
     """Say whether the site is well: database, keys, inbox, ledger."""
+    from countersign.witnessing import in_words  # noqa: PLC0415 - keeps `--help` quick
+
     with opened(data) as site:
         with reading(site.engine) as conn:
             size, waiting = ledger.size(conn), inbox.waiting(conn)
@@ -65,6 +67,7 @@ def doctor(data: DataOption = None, json: JsonOption = False) -> None:
             "log": str(site.log_key.vkey),
             "entries": size,
             "sealed": sealed.size if sealed else 0,
+            "witnesses": in_words(site),
             "waiting": waiting,
             "stopped agents": ", ".join(stopped) or "none",
             "model": site.model.id,
