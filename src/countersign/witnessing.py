@@ -47,7 +47,7 @@ STEPS_MAX = 3
 """Requests to one witness in a round: it may name the size from which the proof is to lead."""
 SAYS = {
     NOT_FOUND: "does not know this log: have it told the log's key",
-    FORBIDDEN: "does not trust this log's key",
+    FORBIDDEN: "does not trust this log's key: have it told the one in log.vkey",
 }
 Post = Callable[[str, bytes, float], Answer]
 
