@@ -28,7 +28,6 @@ from tests.earned import DAY_MS
 from tests.fakes import StepClock, data_directory
 
 pytestmark = pytest.mark.slow
-CEDAR = Path(__file__).parents[1] / "node" / "cedar"
 
 
 @pytest.fixture(scope="module")

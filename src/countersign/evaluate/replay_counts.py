@@ -99,7 +99,7 @@ def tried(differs: Callable[[], str]) -> tuple[str, str]:
         return differs(), ""
     except Unrecorded as lacking:
         return "", str(lacking)
-    except ErasedError as gone:
-        return "", gone.what
+    except ErasedError:
+        return "", "what it rests on was erased or archived"
     except FAULTS as error:
         return worded(error), ""

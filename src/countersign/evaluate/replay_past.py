@@ -195,8 +195,12 @@ class Past:
 
     def _imported(self, _index: int, entry: Entry) -> None:
         replaces = entry.body["mode"] == "replace"
+        blob = entry.body["blob"]
+        if evidence.erased(self.conn, blob) is not None:
+            self._lost = "the inventory of its moment: a person was erased from it"
+            return
         try:
-            found = evidence.get(self.conn, entry.body["blob"], Inventory)
+            found = evidence.get(self.conn, blob, Inventory)
         except CountersignError as error:
             self._lost = f"the inventory of its moment: {error.what}"
             return
