@@ -156,7 +156,8 @@ class Runner:
         try:
             self.hands.of(action).check(ready.order, self._cover(ready))
         except (TargetFault, LeaseRefused, ConfigError) as error:
-            self._leave(number, Event.FAILED, str(error), error.kind if isinstance(error, TargetFault) else error.code)
+            fault = error.kind if isinstance(error, TargetFault) else error.code
+            self._leave(number, Refused(Event.FAILED, str(error)), fault)
             return
         times.lap("check")
         with writing(self._site.engine) as conn:
@@ -165,7 +166,7 @@ class Runner:
             if isinstance(again, Prepared):
                 performing.intend(conn, again, self._site.leases, now_ms)
         if isinstance(again, Refused):
-            self._leave(number, again.event, again.why, "refused")
+            self._leave(number, again, "refused")
         else:
             self._begin(number, action, times)
 
@@ -185,7 +186,7 @@ class Runner:
             if isinstance(again, Prepared):
                 performing.start(conn, again, self._site.leases, checkpoint.size, now_ms)
         if isinstance(again, Refused):
-            self._leave(number, again.event, again.why, "refused")
+            self._leave(number, again, "refused")
             return
         times.lap("start")
         self._probe(number, action, times, self._do(again, action), again)
@@ -229,12 +230,12 @@ class Runner:
         if isinstance(found, Prepared):
             return found
         if leave:
-            self._leave(number, found.event, found.why, "refused")
+            self._leave(number, found, "refused")
         return None
 
-    def _leave(self, number: int, event: Event, why: str, fault: str) -> None:
+    def _leave(self, number: int, refused: Refused, fault: str) -> None:
         with writing(self._site.engine) as conn:
-            performing.leave(conn, number, event, why, fault, self._site.clock.now_ms())
+            performing.leave(conn, number, refused, fault, self._site.clock.now_ms())
         self._site.seal()
 
     def _rules(self, action: str) -> Rules:

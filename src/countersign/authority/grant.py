@@ -94,7 +94,8 @@ class Grant(msgspec.Struct, frozen=True):
             {"to": one.holder, "id": one.own, "operations": list(one.operations), "resources": list(one.resources)}
             for one in self.handed
         ]
-        return self.lease.body() | {"handed": handed}
+        refused = sorted({one.resource for one in self.refusals})
+        return self.lease.body() | {"handed": handed} | ({"refused": refused} if refused else {})
 
 
 def take(known: Authority, use: Use, agent: str, parts: Sequence[Part], *, life_ms: int = LEASE_MS) -> Grant:

@@ -14,6 +14,7 @@ from countersign.config import data_dir
 from countersign.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
+    from countersign.policy.engine import Request
     from countersign.policy.texts import PolicyTexts
 
 FolderOption = Annotated[
@@ -71,17 +72,13 @@ def explain(
     json: JsonOption = False,
 ) -> None:
     """Every condition of a decision, as held, failed or not evaluated, with the values that it read."""
-    from countersign.policy.engine import Request  # noqa: PLC0415 - keeps `--help` quick
-    from countersign.store import read_policy  # noqa: PLC0415
+    from countersign.store import read_policy  # noqa: PLC0415 - keeps `--help` quick
     from countersign.store.engine import reading  # noqa: PLC0415
 
     if bool(ident) == (request is not None):
         raise UsageError("name a finding or entry, or a request with --request", where="policy explain")
     with opened(data) as site, reading(site.engine) as conn:
-        if request is None:
-            found = read_policy.explain(conn, ident)
-        else:
-            found = read_policy.asked(site.policy, _request(request, Request))
+        found = read_policy.explain(conn, ident) if request is None else read_policy.asked(site.policy, _request(request))
     if json:
         emit(found)
         return
@@ -188,16 +185,13 @@ def chosen(policies: Path | None, data: Path | None) -> PolicyTexts:
     return overlay.folder(policies) if policies is not None else overlay.candidate(data_dir(data))
 
 
-def _request(path: Path, kind: type[Any]) -> Any:  # noqa: ANN401 - a Request
-    """``{"principal": {"type", "id"}, "action", "resource": {…}, "entities": [{"uid", "attrs"}], "context"}``."""
-    from countersign.policy.engine import Uid  # noqa: PLC0415
+def _request(path: Path) -> Request:
+    """The request in a file, in the form that ``policy.documents`` reads."""
+    from countersign.policy import documents  # noqa: PLC0415 - keeps `--help` quick
 
     try:
-        raw = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-        entities = {msgspec.convert(one["uid"], Uid): one["attrs"] for one in raw.get("entities", ())}
-        principal, resource = (msgspec.convert(raw[name], Uid) for name in ("principal", "resource"))
-        return kind(principal, str(raw["action"]), resource, entities, raw.get("context", {}))
+        return documents.read(msgspec.json.decode(path.read_bytes(), type=dict[str, Any]), str(path))
     except OSError as error:
         raise UsageError(f"cannot be read ({error.strerror})", where=str(path)) from error
-    except (msgspec.MsgspecError, KeyError, TypeError, AttributeError) as error:
+    except msgspec.MsgspecError as error:
         raise UsageError(f"not a request: {error}", where=str(path), todo="see docs/how-to/write-a-policy.md") from error

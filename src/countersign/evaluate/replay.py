@@ -1,148 +1,172 @@
-"""Replay: recompute every verdict and decision from its record and compare the bytes with the ledger's (P8), and every
-review draw from its week's seed, which must be the one that was committed."""
+"""Replay: recompute every decision that the ledger holds from its record, and compare bytes (P8).
+
+Verdicts, gates and draws of findings; everything that the policy was asked (sources, matters before people, changes made,
+actions run); what people's answers add up to, and what their targets had become; leases; the course of every scope. All of
+it from ledger and evidence alone, with the policy set and the model in force at that entry.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import multiprocessing
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 
-import msgspec
 from sqlalchemy import Connection, select
 
-from countersign.autonomy import review
-from countersign.errors import CountersignError, VerificationError
-from countersign.ledger import bodies
-from countersign.ledger.canonical import encode
+from countersign.errors import VerificationError
+from countersign.evaluate.replay_again import Again
+from countersign.evaluate.replay_asked import asked
+from countersign.evaluate.replay_autonomy import Course
+from countersign.evaluate.replay_counts import DRAW, POLICY, Counts, Problem, Result, Tally, tried
+from countersign.evaluate.replay_findings import Findings, pseudonyms
+from countersign.evaluate.replay_past import Past
+from countersign.ledger.canonical import decode
 from countersign.model.entries import Entry, Kind
-from countersign.model.records import FindingRecord, Records
-from countersign.policy.engine import PolicyEngine
-from countersign.policy.gate import Gate, GateInput, default_gate
-from countersign.store import evidence, ledger, policies
+from countersign.store import ledger
 from countersign.store import tables as t
-from countersign.triage.model import Model, probability_ppm
-from countersign.triage.text import artefacts
+from countersign.store.engine import make_engine, reading
 
-PROBLEMS_MAX = 100
-_record = msgspec.msgpack.Decoder(FindingRecord)
-_gate = msgspec.msgpack.Decoder(GateInput)
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """An entry that did not replay, and what differs."""
-
-    index: int
-    what: str
+PAGE = 1_000
+PART = 5_000
+"""Entries that one process is given at a time."""
+_DRAWN = b'"draw":['
+Tick = Callable[[int], None]
+__all__ = ["Problem", "Result", "Tally", "replay"]
 
 
-class Result(msgspec.Struct, frozen=True):
-    """How many decisions were replayed, and how many gave the same bytes."""
-
-    replayed: int
-    same: int
-    problems: tuple[Problem, ...]
-
-
-def replay(conn: Connection, ident: str = "", week: str = "") -> Result:
-    """Replay all decisions, those of one finding or case, or the closes of one week (``2025-W07``) with their draws. Raises
-    VerificationError when there is nothing of that name."""
-    replayer = _Replayer(conn)
-    replayed = same = 0
-    problems: list[Problem] = []
-    for index, entry in ledger.stream(conn):
-        if entry.kind is not Kind.FINDING_DECIDED or (ident and ident not in {entry.subject, entry.body["case"]}):
-            continue
-        if week and week != (entry.body.get("draw") or [""])[0]:
-            continue
-        replayed += 1
-        what = replayer.differs(entry)
-        same += not what
-        if what and len(problems) < PROBLEMS_MAX:
-            problems.append(Problem(index, what))
-    if (ident or week) and not replayed:
+def replay(conn: Connection, ident: str = "", week: str = "", *, jobs: int = 1, tick: Tick | None = None) -> Result:
+    """Replay all that was decided, what concerns one finding, case or other subject, or the closes of one week
+    (``2025-W07``) with their draws. jobs: processes for the findings. tick: told now and then how many entries are done.
+    Raises VerificationError when there is nothing of that name."""
+    counts = Counts()
+    wanted = _about(conn, ident) if ident else None
+    size = ledger.size(conn)
+    if jobs > 1 and wanted is None and size > PART:
+        _spread(conn, counts, week, jobs, size, tick or (lambda _: None))
+    else:
+        _decisions(conn, counts, week, 0, size, wanted, tick)
+    if not week and (wanted is None or not wanted.decisions_only):
+        _others(conn, counts, wanted)
+    found = counts.result()
+    if (ident or week) and not (found.replayed or found.left):
         raise VerificationError("no decision in the ledger is about it", where=ident or week, todo="check the id")
-    return Result(replayed, same, tuple(problems))
+    return found
 
 
-def _seeds(conn: Connection) -> dict[str, bytes]:
-    """Seed of each week that agrees with its commitment: from the ledger once opened, else the site's own secret."""
-    found = {row.week: bytes(row.seed) for row in conn.execute(select(t.seeds.c.week, t.seeds.c.seed))}
-    found |= {e.subject: bytes.fromhex(e.body["seed"]) for _, e in ledger.stream_kind(conn, Kind.REVIEW_OPENED)}
-    committed = {e.subject: e.body["commitment"] for _, e in ledger.stream_kind(conn, Kind.REVIEW_COMMITTED)}
-    return {week: seed for week, seed in found.items() if review.commitment(seed, week) == committed.get(week)}
+class _Wanted:
+    """Entries about one subject or case."""
+
+    def __init__(self, kinds: dict[int, str]) -> None:
+        self.indices: Collection[int] = kinds.keys()
+        self.decisions_only = set(kinds.values()) <= {Kind.FINDING_DECIDED.value}
 
 
-class _Replayer:
-    def __init__(self, conn: Connection) -> None:
-        self._conn = conn
-        self._models: dict[str, Model] = {}
-        self._gates: dict[str, Gate] = {}
-        self._seeds = _seeds(conn)
-        self._blob: tuple[str, Records] = ("", Records([], [], []))
-        self._pseudonyms: Mapping[str, str] = {
-            row.value: row.pseudonym for row in conn.execute(select(t.pseudonyms.c.value, t.pseudonyms.c.pseudonym))
-        }
+def _about(conn: Connection, ident: str) -> _Wanted:
+    e = t.entries.c
+    rows = conn.execute(select(e.idx, e.kind).where((e.subject == ident) | (e.case_id == ident)))
+    return _Wanted({row.idx: row.kind for row in rows})
 
-    def differs(self, entry: Entry) -> str:
-        """What differs between the entry and its recomputation, "" when nothing does."""
-        try:
-            record = self._record(entry.body["record"])
-            again = self._again(record, entry)
-        except CountersignError as error:
-            return str(error)
-        drawn = self._draw(entry)
-        if encode(again) == encode(entry):
-            return drawn
-        fields = [name for name in entry.body if entry.body[name] != again.body.get(name)]
-        return ", ".join(fields) or "body"
 
-    def _draw(self, entry: Entry) -> str:
-        """What is wrong with a close's draw, "" when it follows from the committed seed."""
-        draw = entry.body.get("draw")
-        if not draw:
-            return ""
-        week, q_ppm, _, reviewed, _ = draw
-        if week not in self._seeds:
-            return "draw: its week has no seed that was committed"
-        follows = review.draw(self._seeds[week], week, entry.subject, q_ppm).reviewed == bool(reviewed)
-        return "" if follows else "draw: does not follow from the week's seed"
+# --- findings ---------------------------------------------------------------------------------------------------------
 
-    def _again(self, record: FindingRecord, entry: Entry) -> Entry:
-        model = self._model(record.verdict.model)
-        given = _gate.decode(record.gate)
-        missing = bool(given.sources_unavailable)
-        texts = artefacts(record.finding)
-        verdict = model.verdict(record.features, novelty_ppm=given.novelty_ppm, missing=missing, texts=texts)
-        asked = msgspec.structs.replace(given, label=verdict.label, probability_ppm=probability_ppm(verdict))
-        fresh = msgspec.structs.replace(record, verdict=verdict, decision=self._gate(entry.body["policy"]).decide(asked))
-        where = entry.body["record"]
-        body = bodies.finding_decided(
-            fresh,
-            blob=where["blob"],
-            place=where["place"],
-            policy=entry.body["policy"],
-            pseudonyms=self._pseudonyms,
-            draw=entry.body.get("draw", ()),
-        )
-        return msgspec.structs.replace(entry, body=body)
 
-    def _record(self, where: Mapping[str, int | str]) -> FindingRecord:
-        blob = str(where["blob"])
-        if self._blob[0] != blob:
-            self._blob = (blob, evidence.get(self._conn, blob, Records))
-        return _record.decode(self._blob[1].records[int(where["place"])])
+def _decisions(
+    conn: Connection, counts: Counts, week: str, start: int, stop: int, wanted: _Wanted | None, tick: Tick | None
+) -> None:
+    findings = Findings(conn)
+    for index, data in _rows(conn, start, stop, decided=True):
+        if wanted is not None and index not in wanted.indices:
+            continue
+        if tick is not None and index % PAGE == 0:
+            tick(index)
+        entry = decode(data)
+        if not week or week == (entry.body.get("draw") or [""])[0]:
+            _decision(counts, findings, index, entry)
 
-    def _gate(self, ident: str) -> Gate:
-        if ident not in self._gates:
-            texts = policies.of_decision(self._conn, ident)
-            same = texts is None or texts.hash == default_gate().engine.hash
-            self._gates[ident] = default_gate() if texts is None or same else Gate(PolicyEngine(texts))
-        return self._gates[ident]
 
-    def _model(self, ident: str) -> Model:
-        if ident not in self._models:
-            for _, entry in ledger.stream_kind(self._conn, Kind.MODEL_ACTIVATED):
-                if entry.subject == ident:
-                    data = evidence.get(self._conn, entry.body["blob"], bytes)
-                    self._models[ident] = Model.from_bytes(data)
-            if ident not in self._models:
-                raise VerificationError("the model that scored it is not in the ledger", where=ident[:16])
-        return self._models[ident]
+def _decision(counts: Counts, findings: Findings, index: int, entry: Entry) -> None:
+    what, lacks = tried(partial(findings.differs, entry))
+    counts.add(POLICY, index, what if what.startswith("policy: ") else "", lacks)
+    if entry.body.get("draw"):
+        wrong, unknown = tried(partial(findings.draw, entry))
+        counts.add(DRAW, index, wrong, unknown)
+        what = what or ("" if lacks else wrong)
+    counts.add(entry.kind.value, index, what, lacks)
+
+
+def _spread(conn: Connection, counts: Counts, week: str, jobs: int, size: int, tick: Tick) -> None:
+    """The same by several processes, each with a snapshot of its own; entries never change once they are there."""
+    url = conn.engine.url.render_as_string(hide_password=False)
+    parts = [(url, week, start, min(start + PART, size)) for start in range(0, size, PART)]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        for done, (tallies, problems) in enumerate(pool.map(_part, parts), 1):
+            counts.merge(tallies, problems)
+            tick(min(done * PART, size))
+
+
+def _part(given: tuple[str, str, int, int]) -> tuple[list[Tally], list[Problem]]:
+    url, week, start, stop = given
+    engine, counts = make_engine(url), Counts()
+    try:
+        with reading(engine) as conn:
+            _decisions(conn, counts, week, start, stop, None, None)
+    finally:
+        engine.dispose()
+    return counts.parts()
+
+
+# --- everything else --------------------------------------------------------------------------------------------------
+
+
+def _others(conn: Connection, counts: Counts, wanted: _Wanted | None) -> None:
+    """Entries but decisions, in their order, with the closes that move a scope between them."""
+    past, course = Past(conn), Course(conn)
+    again = Again(past, pseudonyms(conn))
+    for index, data in _rows(conn, 0, ledger.size(conn), decided=False):
+        entry = decode(data)
+        told = list(course.take(index, entry))
+        if entry.kind is not Kind.FINDING_DECIDED:
+            if wanted is None or index in wanted.indices:
+                _other(counts, past, again, index, entry)
+            past.take(index, entry)
+        _tell(counts, told, wanted)
+    _tell(counts, list(course.end()), wanted)
+
+
+def _tell(counts: Counts, told: list[tuple[int, Kind, str, str]], wanted: _Wanted | None) -> None:
+    for index, kind, what, lacks in told:
+        if wanted is None or index in wanted.indices:
+            counts.add(kind.value, index, what, lacks)
+
+
+def _other(counts: Counts, past: Past, again: Again, index: int, entry: Entry) -> None:
+    if not again.knows(entry.kind):
+        return
+    what, lacks = tried(partial(again.differs, index, entry))
+    refused, unknown = tried(partial(_policy, counts, past, index, entry))
+    counts.add(entry.kind.value, index, what or ("" if lacks else refused), lacks or ("" if what else unknown))
+
+
+def _policy(counts: Counts, past: Past, index: int, entry: Entry) -> str:
+    """What the policy answers otherwise than it did, for the first request that it does."""
+    found = ""
+    for one in asked(past, index, entry):
+        what = one.differs(past.policy[1])
+        counts.add(POLICY, index, what)
+        found = found or what
+    return found
+
+
+def _rows(conn: Connection, start: int, stop: int, *, decided: bool) -> Iterator[tuple[int, bytes]]:
+    """(index, bytes): decisions of findings; or everything else, and closes."""
+    e = t.entries.c
+    while start < stop:
+        kind = e.kind == Kind.FINDING_DECIDED.value
+        statement = select(e.idx, e.kind, e.bytes).where(e.idx >= start, e.idx < min(start + PAGE, stop))
+        for row in conn.execute((statement.where(kind) if decided else statement).order_by(e.idx)):
+            data = bytes(row.bytes)
+            if decided or row.kind != Kind.FINDING_DECIDED.value or _DRAWN in data:
+                yield row.idx, data
+        start += PAGE

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,14 +104,30 @@ def keep(conn: Connection, judgements: Sequence[Judgement], entry: int, at_ms: i
     insert_new_rows(conn, t.judgements, [_row(one, entry, at_ms) for one in judgements])
 
 
+Reviewed = Callable[[str], tuple[list[int], list[bool]]]
+"""Of a scope: score and threat of every quiet reviewed finding of the model and policy in force."""
+
+
 def judge(conn: Connection, governance: Governance, judgements: Sequence[Judgement], force: InForce) -> None:
     """Let each scope take people's answers in, which are kept already: bands anew when due, then certificate, alarm and
     change."""
+
+    def rows(scope: str) -> tuple[list[int], list[bool]]:
+        columns = t.judgements.c
+        mine = (columns.scope == scope, columns.quiet > 0, columns.model == force.model, columns.policy == force.policy)
+        found = conn.execute(select(columns.pico, columns.threat).where(*mine)).all()
+        return [row.pico for row in found], [bool(row.threat) for row in found]
+
+    weigh(governance, judgements, force, rows)
+
+
+def weigh(governance: Governance, judgements: Sequence[Judgement], force: InForce, rows: Reviewed) -> None:
+    """The same from any memory of what was reviewed; a replay has the ledger's."""
     for one in judgements:
         if one.scope not in governance.states:
             continue
         if one.quiet and (one.model, one.policy) == (force.model, force.policy):
-            _walk(conn, governance, one, force)
+            _walk(governance, one, force, rows)
         if one.closed or one.quiet == 2:
             seen = Observation(
                 one.finding, one.threat, governance.now_ms, one.blind, one.model, one.policy, one.q_ppm, one.q_min_ppm
@@ -119,14 +135,11 @@ def judge(conn: Connection, governance: Governance, judgements: Sequence[Judgeme
             governance.take(one.scope, governor.reviewed(governance.states[one.scope], seen))
 
 
-def _walk(conn: Connection, governance: Governance, one: Judgement, force: InForce) -> None:
+def _walk(governance: Governance, one: Judgement, force: InForce, rows: Reviewed) -> None:
     """Score bands from every quiet reviewed finding of the model and policy in force."""
-    columns = t.judgements.c
-    mine = (columns.scope == one.scope, columns.quiet > 0, columns.model == force.model, columns.policy == force.policy)
-    rows = conn.execute(select(columns.pico, columns.threat).where(*mine)).all()
+    picos, threats = rows(one.scope)
     governed = governance.states[one.scope]
-    if governor.walk_due(governed, len(rows), threat=one.threat):
-        picos, threats = [row.pico for row in rows], [bool(row.threat) for row in rows]
+    if governor.walk_due(governed, len(picos), threat=one.threat):
         governance.take(one.scope, (governor.walk(governed, picos, threats, force.edges), ()))
 
 
@@ -151,23 +164,32 @@ _KINDS: Mapping[Happened, Kind] = {
 def write(conn: Connection, governance: Governance, first: int, trigger: str, actor: Actor = SYSTEM) -> list[Entry]:
     """Rows of the changed scopes, and the entries that say what happened; ``first`` is the index of the first. The caller
     appends them in this order."""
-    now_ms = governance.now_ms
+    entries = said(governance, trigger, actor)
+    happened = len(entries) - len(governance.changed)
+    changed = enumerate(sorted(governance.changed), first + happened)
+    upsert_rows(conn, t.autonomy, [(scope, _encode(governance.states[scope]), index) for index, scope in changed])
+    governance.changed.clear()
+    governance.events.clear()
+    return entries
+
+
+def said(governance: Governance, trigger: str, actor: Actor = SYSTEM) -> list[Entry]:
+    """Entries of what happened, then of each changed scope's state."""
     entries = [
         Entry(_KINDS[event.happened], event.at_ms, actor, event.scope, trigger, _event(event))
         for event in governance.events
         if event.happened in _KINDS
     ]
-    rows = []
     for scope in sorted(governance.changed):
-        data = _encode(governance.states[scope])
-        rows.append((scope, data, first + len(entries)))
-        entries.append(
-            Entry(Kind.AUTONOMY_OBSERVED, now_ms, SYSTEM, scope, trigger, observed(governance.states[scope], data))
-        )
-    upsert_rows(conn, t.autonomy, rows)
-    governance.changed.clear()
-    governance.events.clear()
+        governed = governance.states[scope]
+        body = observed(governed, _encode(governed))
+        entries.append(Entry(Kind.AUTONOMY_OBSERVED, governance.now_ms, SYSTEM, scope, trigger, body))
     return entries
+
+
+def state_of(body: Mapping[str, Any]) -> Governed:
+    """The state that an ``autonomy.observed`` holds."""
+    return _decode(bytes.fromhex(body["state"]))
 
 
 def _event(event: Event) -> dict[str, Any]:

@@ -22,7 +22,8 @@ from countersign.model.entries import Actor, Entry, Kind
 from countersign.model.inventory import Inventory
 from countersign.model.responses import Effect, Order, Seen, TargetKind
 from countersign.policy import requests
-from countersign.policy.engine import PolicyEngine
+from countersign.policy.documents import document
+from countersign.policy.engine import PolicyEngine, Request
 from countersign.store import evidence, inventory, ledger, outbox, proposals, settling, signers
 from countersign.store import tables as t
 from countersign.store.leases import Leases
@@ -54,19 +55,22 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """Why an approved action may not go on, and what that makes of it."""
+    """Why an approved action may not go on, and what that makes of it. asked: what the policy was asked when it said no."""
 
     event: Event
     why: str
+    asked: Request | None = None
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """An action that may go on: what is to be done, and under which lease. given: its approvals' entries."""
+    """An action that may go on: what is to be done, and under which lease. given: its approvals' entries. impactful: as the
+    policy was told."""
 
     held: Held
     order: Order
     granted: Grant
     given: tuple[int, ...]
+    impactful: bool
 
 
 def waiting(conn: Connection, on: Collection[str]) -> list[tuple[int, Status, str]]:
@@ -92,9 +96,9 @@ def look_over(conn: Connection, number: int, rules: Rules, now_ms: int) -> Prepa
         return Refused(Event.FAILED, "not enough approvals hold any more")
     order = _order(held, inventory.load(conn))
     granted = rules.leases.run(conn, held.proposal.action, f"action-{number}", held.proposal.case, now_ms, _names(order))
-    if why := _forbidden(rules, held, granted, [one for one, _ in reviews], now_ms):
-        return Refused(Event.FAILED, why)
-    return Prepared(held, order, granted, tuple(index for _, index in reviews))
+    if refused := _forbidden(rules, held, granted, [one for one, _ in reviews], now_ms):
+        return refused
+    return Prepared(held, order, granted, tuple(index for _, index in reviews), rules.impactful)
 
 
 class _No(Exception):
@@ -141,16 +145,16 @@ def _names(order: Order) -> tuple[str, ...]:
     return tuple(record.name for record in order.records)
 
 
-def _forbidden(rules: Rules, held: Held, granted: Grant, reviews: Sequence[Review], now_ms: int) -> str:
-    """Why lease or policy say no; "" when both say yes, for every target."""
+def _forbidden(rules: Rules, held: Held, granted: Grant, reviews: Sequence[Review], now_ms: int) -> Refused | None:
+    """Why lease or policy say no; None when both say yes, for every target."""
     if granted.refusals:
-        return f"the {AGENT} has no lease: {granted.refusals[0].reason}"
+        return Refused(Event.FAILED, f"the {AGENT} has no lease: {granted.refusals[0].reason}")
     proposal = held.proposal
     given = [requests.Given(one.by, held.digest, proposal.expires_ms) for one in reviews]
     for target in proposal.targets:
         proof = granted.of(Operation.RUN, target.name)
         if proof is None:
-            return f"the {AGENT} has no lease for {target.name}"
+            return Refused(Event.FAILED, f"the {AGENT} has no lease for {target.name}")
         asked = requests.run(
             requests.Leased(proof.agent, proof.task, proof.operation.value, proof.resource, proof.expires_ms),
             requests.Aim(target.name, target.kind.value, int(target.criticality)),
@@ -164,8 +168,8 @@ def _forbidden(rules: Rules, held: Held, granted: Grant, reviews: Sequence[Revie
         )
         answer = rules.policy.decide(asked)
         if not answer.allowed:
-            return f"policy refuses it: {answer.why}"
-    return ""
+            return Refused(Event.FAILED, f"policy refuses it: {answer.why}", asked)
+    return None
 
 
 # --- steps ------------------------------------------------------------------------------------------------------------
@@ -179,6 +183,7 @@ def intend(conn: Connection, ready: Prepared, leases: Leases, now_ms: int) -> in
         "action": proposal.action,
         "approvals": list(ready.given),
         "minutes": int(proposal.parameters.get("minutes", 0)),
+        "impactful": int(ready.impactful),
     }
     return _enter(conn, ready, leases, Kind.ACTION_INTENDED, body, now_ms)
 
@@ -191,7 +196,8 @@ def intent(conn: Connection, number: int) -> int:
 
 def start(conn: Connection, ready: Prepared, leases: Leases, sealed: int, now_ms: int) -> int:
     """The intent is sealed, and the target may be touched from now on. sealed: size of the checkpoint that covers it."""
-    return _enter(conn, ready, leases, Kind.ACTION_STARTED, {"digest": ready.held.digest, "sealed": sealed}, now_ms)
+    body = {"digest": ready.held.digest, "sealed": sealed, "impactful": int(ready.impactful)}
+    return _enter(conn, ready, leases, Kind.ACTION_STARTED, body, now_ms)
 
 
 def _enter(conn: Connection, ready: Prepared, leases: Leases, kind: Kind, body: dict[str, Any], now_ms: int) -> int:
@@ -248,13 +254,17 @@ def _issued(ready: Prepared, leases: Leases, number: int, now_ms: int) -> Entry:
     return Entry(Kind.LEASE_ISSUED, now_ms, by, lease.id, str(number), leases.issued(ready.granted))
 
 
-def leave(conn: Connection, number: int, event: Event, why: str, fault: str, now_ms: int) -> Status:
-    """It goes no further: expired, outdated, or in front of a person. why: words, kept beside the ledger."""
+def leave(conn: Connection, number: int, refused: Refused, fault: str, now_ms: int) -> Status:
+    """It goes no further: expired, outdated, or in front of a person. Words, and what the policy was asked, are kept beside
+    the ledger."""
     size, _ = ledger.lock_head(conn)
     row = _proposal(conn, number)
-    blob = evidence.pack("probe", {"detail": why})
+    kept = {"detail": refused.why}
+    if refused.asked is not None:
+        kept["asked"] = msgspec.json.encode(document(refused.asked)).decode()
+    blob = evidence.pack("probe", kept)
     evidence.put(conn, [blob])
-    body = {"event": event.value, "fault": fault, "blob": blob.digest}
+    body = {"event": refused.event.value, "fault": fault, "blob": blob.digest}
     entry = Entry(Kind.ACTION_LEFT, now_ms, Actor("system", "actions"), str(number), str(number), body)
     state = _apply(conn, entry, size)
     outbox.tell(conn, state.value, number, row.action, row.case_id, now_ms)
