@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Column, Table
 from rich.text import Text
 
+from countersign import config
 from countersign.config import ENV_DATA
+from countersign.errors import EnvironmentFault, UsageError
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from countersign.bootstrap import Site
 
 DataOption = Annotated[Path | None, typer.Option("--data", envvar=ENV_DATA, help="Data directory.", show_default=False)]
@@ -33,6 +38,41 @@ def opened(data: Path | None) -> Iterator[Site]:
         yield site
     finally:
         site.close()
+
+
+@contextmanager
+def recorded(data: Path | None) -> Iterator[Engine]:
+    """The database of a data directory as it is: no site is opened, so nothing is written and no setting counts but the
+    database's address. Raises UsageError when there is none, EnvironmentFault when it is none of ours."""
+    from sqlalchemy.exc import DatabaseError  # noqa: PLC0415 - keeps `--help` quick
+
+    from countersign.store.engine import make_engine  # noqa: PLC0415
+
+    directory = config.data_dir(data)
+    file = directory / "countersign.sqlite"
+    url = config.load(directory).database if directory.is_dir() else ""
+    if not url and not file.is_file():
+        raise UsageError("no database", where=str(directory), todo="name a data directory with --data")
+    engine = make_engine(url or f"sqlite:///{file}")
+    try:
+        yield engine
+    except DatabaseError as error:
+        where = engine.url.render_as_string(hide_password=True)
+        reason = str(error.orig).splitlines()[0]
+        raise EnvironmentFault(f"record cannot be read ({reason})", where=where, todo="see `countersign doctor`") from error
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on a terminal, told (done, of how many); nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, size: bar.update(task, completed=done, total=size)
 
 
 def emit(document: Any) -> None:  # noqa: ANN401 - any JSON value

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
-from countersign.cli.common import DataOption, JsonOption, emit, note, opened, table
+from countersign.cli.common import DataOption, JsonOption, emit, note, opened, recorded, table
 from countersign.config import data_dir
 from countersign.errors import ConfigError, UsageError
 
@@ -28,7 +31,7 @@ FolderOption = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the command group."""
     group = typer.Typer(help="Cedar policies: check, explain, prove, activate.", no_args_is_help=True)
-    for command in (check, explain, prove, activate, show):
+    for command in (check, explain, prove, activate, show, requests):
         group.command()(command)
     app.add_typer(group, name="policy")
 
@@ -163,6 +166,45 @@ def show(data: DataOption = None, json: JsonOption = False) -> None:
     )
     if document["candidate"]:
         note("the files in DATA/policy differ from it: `countersign policy activate` puts them before people")
+
+
+def requests(
+    since: Annotated[int, typer.Option(metavar="INDEX", min=0, help="First entry.")] = 0,
+    limit: Annotated[int, typer.Option(metavar="N", min=0, help="Most requests; 0: all.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where the lines go.", show_default="standard output")
+    ] = None,
+    data: DataOption = None,
+) -> None:
+    """Recorded policy decisions as JSON lines, for another Cedar implementation: sets, schemas, requests, and the answers
+    that the ledger holds; exit 1 when some cannot be put together again."""
+    from countersign.evaluate.replay_requests import Requests  # noqa: PLC0415 - keeps `--help` quick
+    from countersign.store.engine import reading  # noqa: PLC0415
+
+    given = 0
+    with _lines(out) as file, recorded(data) as engine, reading(engine) as conn:
+        found = Requests(conn)
+        for line in found.lines(since, limit):
+            file.write(msgspec.json.encode(line) + b"\n")
+            given += "set" not in line
+    note(f"{given} policy requests")
+    for why, number in sorted(found.lacking.items()):
+        note(f"countersign: {number} entries left out: {why}")
+    if found.lacking:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _lines(out: Path | None) -> Iterator[IO[bytes]]:
+    """The file to write to, or standard output."""
+    if out is None:
+        yield sys.stdout.buffer
+        return
+    try:
+        with out.open("wb") as file:
+            yield file
+    except OSError as error:
+        raise UsageError(f"cannot be written ({error.strerror})", where=str(out), todo="name another file") from error
 
 
 def _show(document: dict[str, Any]) -> None:

@@ -1,12 +1,14 @@
-"""``countersign rebuild`` and ``replay``: the read side from the record, and the verdicts from the record."""
+"""``countersign rebuild`` and ``replay``: the read side from the record, and the decisions from the record."""
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
 
-from countersign.cli.common import DataOption, JsonOption, emit, opened, table
+from countersign.cli.common import DataOption, JsonOption, emit, opened, progress, recorded, table
+from countersign.evaluate.replay import Result
 from countersign.evaluate.replay import replay as run_replay
 from countersign.store import ledger
 from countersign.store import rebuild as rebuilding
@@ -46,19 +48,33 @@ def rebuild(
 
 
 def replay(
-    ident: Annotated[str, typer.Argument(metavar="[ID]", help="Finding or case; all when left out.")] = "",
+    ident: Annotated[str, typer.Argument(metavar="[ID]", help="Finding, case or other subject; all when left out.")] = "",
     week: Annotated[str, typer.Option(help="Only closes drawn for review in this week, such as 2026-W07.")] = "",
+    jobs: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Processes for decisions of findings; 0: one for each processor.")
+    ] = 0,
     data: DataOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Recompute verdicts and decisions from their records and compare bytes, and review draws from the week's committed
-    seed; exit 1 when one differs."""
-    with opened(data) as site, reading(site.engine) as conn:
-        result = run_replay(conn, ident, week)
+    """Recompute every decision from ledger and evidence, with the policy and model in force then, and compare bytes:
+    verdicts, gates, draws, policy requests, approvals, actions, leases, autonomy; exit 1 when one differs."""
+    with recorded(data) as engine, reading(engine) as conn, progress("entries") as tick:
+        result = run_replay(conn, ident, week, jobs=jobs or os.cpu_count() or 1, tick=tick)
     if json:
         emit(result)
     else:
-        table(("what", "count"), [("replayed", result.replayed), ("same bytes", result.same)])
-        table(("entry", "differs in"), [(problem.index, problem.what) for problem in result.problems])
+        _show(result)
     if result.problems:
         raise typer.Exit(1)
+
+
+def _show(result: Result) -> None:
+    rows = [(one.kind, one.replayed, one.same, sum(one.left.values())) for one in result.kinds]
+    table(
+        ("what", "replayed", "same bytes", "not replayable"),
+        [*rows, ("all entries", result.replayed, result.same, result.left)],
+    )
+    if left := [(one.kind, number, why) for one in result.kinds for why, number in sorted(one.left.items())]:
+        table(("not replayable", "entries", "because"), left)
+    if result.problems:
+        table(("entry", "kind", "differs in"), [(problem.index, problem.kind, problem.what) for problem in result.problems])

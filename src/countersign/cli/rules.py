@@ -39,7 +39,7 @@ RULES: dict[str, Rule] = {
         ),
         _READ,
     ),
-    **dict.fromkeys(("verify", "proof", "replay", "case export"), _AUDIT),
+    **dict.fromkeys(("verify", "proof", "replay", "policy requests", "case export"), _AUDIT),
     **dict.fromkeys(("case dispose", "case reopen", "case assign", "recall", "autonomy review", "autonomy stop"), _WORK),
     **dict.fromkeys(("autonomy demote", "ingest"), _WORK),
     **dict.fromkeys(("autonomy resume", "autonomy acknowledge", "quarantine replay"), _STEER),

@@ -31,19 +31,20 @@ PAGE = 1_000
 PART = 5_000
 """Entries that one process is given at a time."""
 _DRAWN = b'"draw":['
-Tick = Callable[[int], None]
+Tick = Callable[[int, int], None]
+"""Told how many entries are done, of how many."""
 __all__ = ["Problem", "Result", "Tally", "replay"]
 
 
 def replay(conn: Connection, ident: str = "", week: str = "", *, jobs: int = 1, tick: Tick | None = None) -> Result:
     """Replay all that was decided, what concerns one finding, case or other subject, or the closes of one week
-    (``2025-W07``) with their draws. jobs: processes for the findings. tick: told now and then how many entries are done.
+    (``2025-W07``) with their draws. jobs: processes for the findings.
     Raises VerificationError when there is nothing of that name."""
     counts = Counts()
     wanted = _about(conn, ident) if ident else None
     size = ledger.size(conn)
     if jobs > 1 and wanted is None and size > PART:
-        _spread(conn, counts, week, jobs, size, tick or (lambda _: None))
+        _spread(conn, counts, week, jobs, size, tick or (lambda _done, _size: None))
     else:
         _decisions(conn, counts, week, 0, size, wanted, tick)
     if not week and (wanted is None or not wanted.decisions_only):
@@ -79,7 +80,7 @@ def _decisions(
         if wanted is not None and index not in wanted.indices:
             continue
         if tick is not None and index % PAGE == 0:
-            tick(index)
+            tick(index, stop)
         entry = decode(data)
         if not week or week == (entry.body.get("draw") or [""])[0]:
             _decision(counts, findings, index, entry)
@@ -103,7 +104,7 @@ def _spread(conn: Connection, counts: Counts, week: str, jobs: int, size: int, t
     with ProcessPoolExecutor(jobs, mp_context=context) as pool:
         for done, (tallies, problems) in enumerate(pool.map(_part, parts), 1):
             counts.merge(tallies, problems)
-            tick(min(done * PART, size))
+            tick(min(done * PART, size), size)
 
 
 def _part(given: tuple[str, str, int, int]) -> tuple[list[Tally], list[Problem]]:

@@ -92,6 +92,10 @@ class PolicyEngine:
                 self._remembered.popitem(last=False)
         return known
 
+    def determining(self, request: Request) -> tuple[str, ...]:
+        """Where the policies stand (``file:line``) that determine the answer; none of a default deny."""
+        return () if self._wrong(request) else tuple(ask(self._handle, request, self.schema).diagnostics.reasons)
+
     def _ask(self, request: Request) -> Answer:
         if wrong := self._wrong(request):
             return Answer(False, errors=(wrong,))
