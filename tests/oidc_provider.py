@@ -22,17 +22,17 @@ SECRET = "planted-client-secret-5b1f"
 GROUPS = {"ada": ["soc-analysts"], "lee": ["soc-leads", "staff"], "nobody": ["staff"], "evil:ada": ["soc-leads"]}
 
 
-def installed(cache: Path) -> Path:
-    """The folder with the provider installed from the committed lock file; skips with the reason where that cannot be."""
+def installed(cache: Path, folder: Path = FOLDER, package: str = "oidc-provider") -> Path:
+    """The folder with a package installed from the committed lock file; skips with the reason where that cannot be."""
     npm, node = shutil.which("npm"), shutil.which("node")
     if npm is None or node is None:
         pytest.skip("npm and node are not installed")
     with (cache / ".lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # workers of one run share the folder
-        for file in FOLDER.iterdir():
+        for file in folder.iterdir():
             if file.is_file():
                 shutil.copy(file, cache / file.name)
-        if not (cache / "node_modules" / "oidc-provider").is_dir():
+        if not (cache / "node_modules" / package).is_dir():
             done = subprocess.run(
                 [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=cache, capture_output=True, check=False
             )

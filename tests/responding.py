@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+from sqlalchemy import select
+
 from countersign.bootstrap import Site
 from countersign.model.inventory import Asset, Criticality, Identity, Inventory
-from countersign.store import read
+from countersign.store import tables as t
 from countersign.store.engine import reading
 from tests.fakes import deliver, wazuh
 
@@ -25,14 +27,14 @@ def inventory(site: Site, criticality: Criticality = Criticality.HIGH, *, owner:
 def case(site: Site, criticality: Criticality = Criticality.HIGH) -> str:
     """Its id; the response ``isolate_host`` is suggested on ``dc-01``."""
     inventory(site, criticality)
-    alerts = []
+    alerts, rules = [], [f"9{number}" for number in range(len(CHAIN))]
     for number, (technique, tactic) in enumerate(CHAIN):
         alert = json.loads(
-            wazuh(f"a{number}", host="dc-01", rule=f"9{number}", level=15, title=HOSTILE, data={"note": HOSTILE})
+            wazuh(f"a{number}", host="dc-01", rule=rules[number], level=15, title=HOSTILE, data={"note": HOSTILE})
         )
         alert["rule"]["mitre"] = {"id": [technique], "tactic": [tactic], "technique": [HOSTILE]}
         alerts.append(json.dumps(alert).encode())
     deliver(site, alerts)
     with reading(site.engine) as conn:
-        (row,) = read.queue(conn, tab=read.Tab.ALL).rows
-    return row.id
+        (found,) = set(conn.execute(select(t.findings.c.case_id).where(t.findings.c.rule.in_(rules))).scalars())
+    return str(found)
