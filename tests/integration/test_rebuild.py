@@ -177,7 +177,8 @@ def test_every_decision_replays_to_the_same_bytes(lived_in: Site) -> None:
         assert replay(conn, one).problems == ()
         with pytest.raises(VerificationError, match="no decision"):
             replay(conn, "F-0000000000000000")
-    assert (result.replayed, result.same, result.problems) == (decided, decided, ())
+    (findings,) = [one for one in result.kinds if one.kind == Kind.FINDING_DECIDED.value]
+    assert (findings.replayed, findings.same, result.problems, result.left) == (decided, decided, (), 0)
 
 
 def tamper(site: Site, change: dict[str, object]) -> int:
@@ -280,3 +281,8 @@ def test_erasing_a_person_leaves_the_log_whole(site: Site) -> None:
     with writing(site.engine) as conn:
         conn.execute(delete(t.pseudonyms).where(t.pseudonyms.c.value == f"user:{NAMES[0]}"))
     fakes.verified(site)
+    with reading(site.engine) as conn:
+        result = replay(conn)
+    (findings,) = [one for one in result.kinds if one.kind == Kind.FINDING_DECIDED.value]
+    assert (result.problems, set(findings.left)) == ((), {"the pseudonym of a person whom it names was erased"})
+    assert findings.same == findings.replayed > 0

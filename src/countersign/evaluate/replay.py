@@ -8,7 +8,7 @@ it from ledger and evidence alone, with the policy set and the model in force at
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
@@ -17,10 +17,10 @@ from sqlalchemy import Connection, select
 from countersign.errors import VerificationError
 from countersign.evaluate.replay_again import Again
 from countersign.evaluate.replay_asked import asked
-from countersign.evaluate.replay_autonomy import Course
+from countersign.evaluate.replay_autonomy import Course, Told
 from countersign.evaluate.replay_counts import DRAW, POLICY, Counts, Problem, Result, Tally, tried
 from countersign.evaluate.replay_findings import Findings, pseudonyms
-from countersign.evaluate.replay_past import Past
+from countersign.evaluate.replay_past import FAULTS, Past, worded
 from countersign.ledger.canonical import decode
 from countersign.model.entries import Entry, Kind
 from countersign.store import ledger
@@ -81,7 +81,9 @@ def _decisions(
             continue
         if tick is not None and index % PAGE == 0:
             tick(index, stop)
-        entry = decode(data)
+        entry = _read(counts, index, data)
+        if entry is None:
+            continue
         if not week or week == (entry.body.get("draw") or [""])[0]:
             _decision(counts, findings, index, entry)
 
@@ -126,17 +128,27 @@ def _others(conn: Connection, counts: Counts, wanted: _Wanted | None) -> None:
     past, course = Past(conn), Course(conn)
     again = Again(past, pseudonyms(conn))
     for index, data in _rows(conn, 0, ledger.size(conn), decided=False):
-        entry = decode(data)
-        told = list(course.take(index, entry))
+        entry = _read(counts, index, data)
+        if entry is None:
+            continue
+        _tell(counts, course.ended(entry), wanted)
         if entry.kind is not Kind.FINDING_DECIDED:
             if wanted is None or index in wanted.indices:
                 _other(counts, past, again, index, entry)
-            past.take(index, entry)
-        _tell(counts, told, wanted)
-    _tell(counts, list(course.end()), wanted)
+            _remember(counts, index, entry, past.take)
+        _remember(counts, index, entry, course.take)
+    _tell(counts, course.end(), wanted)
 
 
-def _tell(counts: Counts, told: list[tuple[int, Kind, str, str]], wanted: _Wanted | None) -> None:
+def _remember(counts: Counts, index: int, entry: Entry, take: Callable[[int, Entry], None]) -> None:
+    """What cannot be read cannot be remembered: what rests on it will not replay either, and this says why."""
+    try:
+        take(index, entry)
+    except FAULTS as error:
+        counts.problem(entry.kind.value, index, worded(error))
+
+
+def _tell(counts: Counts, told: Iterable[Told], wanted: _Wanted | None) -> None:
     for index, kind, what, lacks in told:
         if wanted is None or index in wanted.indices:
             counts.add(kind.value, index, what, lacks)
@@ -158,6 +170,15 @@ def _policy(counts: Counts, past: Past, index: int, entry: Entry) -> str:
         counts.add(POLICY, index, what)
         found = found or what
     return found
+
+
+def _read(counts: Counts, index: int, data: bytes) -> Entry | None:
+    """The entry in these bytes; None, and a problem, when there is none."""
+    try:
+        return decode(data)
+    except FAULTS as error:
+        counts.problem("", index, worded(error))
+        return None
 
 
 def _rows(conn: Connection, start: int, stop: int, *, decided: bool) -> Iterator[tuple[int, bytes]]:

@@ -8,6 +8,7 @@ scope's last ``autonomy.observed`` holds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, cast
 
 import msgspec
@@ -28,6 +29,8 @@ from countersign.store.promoting import PROMOTE, RISKS_MAX
 from countersign.triage.model import Model
 
 Numbered = tuple[int, Entry]
+Told = tuple[int, Kind, str, str]
+"""Index and kind of an entry, what differs, and why it cannot be said."""
 _ANSWERS = frozenset({Kind.CASE_DISPOSED, Kind.CASE_REOPENED, Kind.REVIEW_ANSWERED})
 _SWITCHES = frozenset({Kind.AUTONOMY_STOPPED, Kind.AUTONOMY_RESUMED})
 _LABELS = {"benign": False, "false_positive": False, "true_positive": True}
@@ -49,7 +52,7 @@ class Close(msgspec.Struct, frozen=True):
 
 
 class Course:
-    """``take`` entries in order, decisions but closes left out; ``told`` gives what came of transactions that ended."""
+    """Entries are taken in order, decisions but closes left out; what ended says what came of a transaction."""
 
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
@@ -62,17 +65,19 @@ class Course:
         self._taken: list[Numbered] = []
         self._group: list[Numbered] = []
 
-    def take(self, index: int, entry: Entry) -> Iterator[tuple[int, Kind, str, str]]:
-        """(index, kind, what differs, why it cannot be said) of entries whose transaction this entry shows to be over."""
-        mine = _is_governors(entry)
-        if self._group and not (mine and entry.trigger == self._group[0][1].trigger):
+    def ended(self, entry: Entry) -> Iterator[Told]:
+        """What came of the transaction that this entry, the next one, shows to be over."""
+        if self._group and not (_is_governors(entry) and entry.trigger == self._group[0][1].trigger):
             yield from self.end()
-        if mine:
+
+    def take(self, index: int, entry: Entry) -> None:
+        """An entry is past from here on; ``ended`` was asked before."""
+        if _is_governors(entry):
             self._group.append((index, entry))
         else:
             self._remember(index, entry)
 
-    def end(self) -> Iterator[tuple[int, Kind, str, str]]:
+    def end(self) -> Iterator[Told]:
         """The same of the transaction at the end of the ledger."""
         group, self._group = self._group, []
         if not group:
@@ -80,10 +85,14 @@ class Course:
         what, lacks = _tried(lambda: self._differs(group))
         for index, entry in group:
             if entry.kind is Kind.AUTONOMY_OBSERVED:
-                self._states[entry.subject] = autonomy.state_of(entry.body)
+                self._observed(entry)
             differs = what.get(index, what.get(-1, ""))
             yield index, entry.kind, differs, "" if differs else lacks
         self._taken.clear()
+
+    def _observed(self, entry: Entry) -> None:
+        with suppress(*FAULTS):  # then the state of before goes on, and the entry has been named
+            self._states[entry.subject] = autonomy.state_of(entry.body)
 
     # --- what moves a scope ---------------------------------------------------------------------------------------
 

@@ -58,6 +58,11 @@ class Counts:
         tally.replayed += 1
         tally.same += not what
         if what and kind not in (DRAW, POLICY):
+            self.problem(kind, index, what)
+
+    def problem(self, kind: str, index: int, what: str) -> None:
+        """Name an entry once."""
+        if not self._problems or self._problems[-1].index != index:
             self._problems.append(Problem(index, what, kind))
 
     def parts(self) -> tuple[list[Tally], list[Problem]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -11,15 +12,15 @@ from sqlalchemy import Connection, select
 from countersign.autonomy import review
 from countersign.errors import NotFoundError, VerificationError
 from countersign.evaluate.replay_asked import Asked
-from countersign.evaluate.replay_past import Engines, Unrecorded
+from countersign.evaluate.replay_past import FAULTS, Engines, Unrecorded
 from countersign.ledger import bodies
-from countersign.ledger.canonical import encode
+from countersign.ledger.canonical import decode, encode
 from countersign.model.decisions import Action
 from countersign.model.entries import Entry, Kind
 from countersign.model.records import FindingRecord, Records
 from countersign.policy.facts import GateInput, request
 from countersign.policy.gate import Gate, default_gate
-from countersign.store import evidence, ledger
+from countersign.store import evidence
 from countersign.store import tables as t
 from countersign.triage.model import Model, probability_ppm
 from countersign.triage.text import artefacts
@@ -33,11 +34,22 @@ def pseudonyms(conn: Connection) -> Mapping[str, str]:
     return {row.value: row.pseudonym for row in conn.execute(select(t.pseudonyms.c.value, t.pseudonyms.c.pseudonym))}
 
 
+def readable(conn: Connection, kind: Kind) -> Iterator[Entry]:
+    """Entries of a kind of which there are few; one that cannot be read is named where it is replayed."""
+    for data in conn.execute(
+        select(t.entries.c.bytes).where(t.entries.c.kind == kind.value).order_by(t.entries.c.idx)
+    ).scalars():
+        with suppress(*FAULTS):
+            yield decode(data)
+
+
 def seeds(conn: Connection) -> dict[str, bytes]:
     """Seed of each week that agrees with its commitment: from the ledger once opened, else the site's own secret."""
     found = {row.week: bytes(row.seed) for row in conn.execute(select(t.seeds.c.week, t.seeds.c.seed))}
-    found |= {e.subject: bytes.fromhex(e.body["seed"]) for _, e in ledger.stream_kind(conn, Kind.REVIEW_OPENED)}
-    committed = {e.subject: e.body["commitment"] for _, e in ledger.stream_kind(conn, Kind.REVIEW_COMMITTED)}
+    for entry in readable(conn, Kind.REVIEW_OPENED):
+        with suppress(*FAULTS):
+            found[entry.subject] = bytes.fromhex(entry.body["seed"])
+    committed = {entry.subject: entry.body.get("commitment") for entry in readable(conn, Kind.REVIEW_COMMITTED)}
     return {week: seed for week, seed in found.items() if review.commitment(seed, week) == committed.get(week)}
 
 
@@ -50,8 +62,8 @@ class Findings:
         self._gates: dict[str, Gate] = {}
         self._blob: tuple[str, Records] = ("", Records([], [], []))
         self._engines = Engines(conn)
-        self._activated = {entry.subject: entry for _, entry in ledger.stream_kind(conn, Kind.POLICY_ACTIVATED)}
-        self._learned = {entry.subject: entry for _, entry in ledger.stream_kind(conn, Kind.MODEL_ACTIVATED)}
+        self._activated = {entry.subject: entry for entry in readable(conn, Kind.POLICY_ACTIVATED)}
+        self._learned = {entry.subject: entry for entry in readable(conn, Kind.MODEL_ACTIVATED)}
         self._seeds = seeds(conn)
         self._pseudonyms = pseudonyms(conn)
 

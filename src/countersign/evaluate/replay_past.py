@@ -120,7 +120,7 @@ class Past:
         }
 
     def take(self, index: int, entry: Entry) -> None:
-        """An entry is past from here on."""
+        """An entry is past from here on. Raises one of ``FAULTS`` when it cannot be read."""
         apply = self._take.get(entry.kind)
         if apply is not None:
             apply(index, entry)

@@ -1,9 +1,9 @@
 """Recorded policy requests, for another Cedar implementation to replay: one JSON document a line.
 
-A line with ``set`` comes before the first request that was put to it: ``policies`` (id → Cedar text), ``schema``
-(Cedar's JSON form), and ``closing``: each condition of the gate as a policy of its own. Every other line is one request as Cedar takes
-it, with what the ledger says: ``decision``, ``reasons`` (ids of the policies that determine it, by the engine at hand, since
-the entry names none), and of a close ``conditions``, each as the entry holds it.
+A line with ``set`` comes before the first request that was put to it: ``policies`` (id → Cedar text), ``schema`` (Cedar's
+JSON form), and ``closing``: each condition of the gate as a policy of its own. Every other line is one request as Cedar
+takes it, with what the ledger says: ``decision``, ``reasons`` (ids of the policies that determine it, by the engine at hand,
+since the entry names none), and of a close ``conditions``, each as the entry holds it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sqlalchemy import Connection, select
 from countersign.evaluate.replay_asked import Asked, asked
 from countersign.evaluate.replay_counts import tried
 from countersign.evaluate.replay_findings import Findings
-from countersign.evaluate.replay_past import Past
+from countersign.evaluate.replay_past import FAULTS, Past, worded
 from countersign.ledger.canonical import decode
 from countersign.model.entries import Entry, Kind
 from countersign.policy import documents
@@ -56,7 +56,13 @@ class Requests:
         for start in range(0, size, PAGE):
             rows = select(e.idx, e.bytes).where(e.idx >= start, e.idx < min(start + PAGE, size))
             needed = (e.idx >= since) | (e.kind != Kind.FINDING_DECIDED.value)
-            yield from ((row.idx, decode(row.bytes)) for row in self._conn.execute(rows.where(needed).order_by(e.idx)))
+            for row in self._conn.execute(rows.where(needed).order_by(e.idx)):
+                try:
+                    entry = decode(row.bytes)
+                except FAULTS as error:
+                    self._note(worded(error), "")
+                else:
+                    yield row.idx, entry
 
     def _of(self, index: int, entry: Entry, *, told: bool) -> Iterator[Line]:
         if entry.kind is Kind.FINDING_DECIDED:
@@ -67,7 +73,7 @@ class Requests:
             self._note(*tried(lambda: _fill(found, asked(self._past, index, entry))))
             for one in found:
                 yield from self._line(one, entry, self._past.policy[1])
-        self._past.take(index, entry)
+        self._note(*tried(lambda: _taken(self._past, index, entry)))
 
     def _decision(self, index: int, entry: Entry) -> Iterator[Line]:
         found: list[Asked] = []
@@ -98,6 +104,11 @@ class Requests:
     def _note(self, what: str, lacks: str) -> None:
         if why := what or lacks:
             self.lacking[why] = self.lacking.get(why, 0) + 1
+
+
+def _taken(past: Past, index: int, entry: Entry) -> str:
+    past.take(index, entry)
+    return ""
 
 
 def _fill(found: list[Asked], new: list[Asked]) -> str:
