@@ -20,8 +20,7 @@ from countersign.model.entries import Kind
 from countersign.model.inventory import Asset, Criticality, Identity, Inventory
 from countersign.model.records import FindingRecord, Records
 from countersign.model.responses import target_of
-from countersign.store import accounts, casework, evidence, passkeys, proposals, settling, tokens
-from countersign.store import inventory as inventory_store
+from countersign.store import accounts, casework, evidence, passkeys, proposals, tokens
 from countersign.store import tables as t
 from countersign.store.changes import Answer
 from countersign.store.engine import reading, writing
@@ -88,17 +87,17 @@ def lived_in(site: Site) -> Site:
 def ask(site: Site, case: str) -> None:
     """Actions that wait, were denied, and are outdated."""
     host = target_of(Asset("b"))
-    with writing(site.engine) as conn:
-        grace, now_ms = casework.person(conn, "grace"), site.clock.now_ms()
-        for number in range(3):
+    for number in range(3):
+        with writing(site.engine) as conn:
+            grace, now_ms = casework.person(conn, "grace"), site.clock.now_ms()
             draft = Proposal("isolate_host", {"minutes": number}, (host,), case, "cut it off", "let it back", ())
             made = proposals.create(conn, draft, grace, proposals.Terms(), now_ms, trigger="command")
             if number == 0:
                 proposals.deny(conn, made, "ada", "a decoy", now_ms)
-            if number == 1:
-                inventory_store.save(conn, Inventory((Asset("b", "", "boss"),)))
-                assert settling.settle(conn, now_ms) == 1
-                inventory_store.save(conn, Inventory((Asset("b"),)))
+        if number == 1:
+            site.commands.import_inventory(Inventory((Asset("b", "", "boss"),)), "test", mode="replace")
+            assert site.tidy() == 1
+            site.commands.import_inventory(Inventory((Asset("b"),)), "test", mode="replace")
 
 
 def come_and_go(site: Site) -> None:

@@ -72,9 +72,11 @@ class Findings:
         Unrecorded where the record was erased."""
         record = self._record(entry.body["record"])
         again = self._again(record, entry)
-        if encode(again) == encode(entry):
+        made = encode(again)
+        if made == encode(entry):
             return self._answers_otherwise(record, entry)
-        fields = [name for name in entry.body if entry.body[name] != again.body.get(name)]
+        body = decode(made).body
+        fields = [name for name in entry.body if entry.body[name] != body.get(name)]
         if fields == ["links"] and self._erased(record):
             raise Unrecorded("the pseudonym of a person whom it names was erased")
         return ", ".join(fields) or "body"
