@@ -86,6 +86,16 @@ def with_body(**fields: object) -> Callable[[Entry], Entry]:
     return lambda entry: msgspec.structs.replace(entry, body=entry.body | fields)
 
 
+def with_draw(*, q_ppm: int) -> Callable[[Entry], Entry]:
+    """A close that was hardly to be drawn for review."""
+
+    def change(entry: Entry) -> Entry:
+        week, _, q_min_ppm, drawn, p1_ppm = entry.body["draw"]
+        return with_body(draw=[week, q_ppm, q_min_ppm, drawn, p1_ppm])(entry)
+
+    return change
+
+
 def test_everything_that_was_decided_comes_out_the_same(copy: Path) -> None:
     found = replayed(copy)
     kinds = {one.kind: one for one in found.kinds}
@@ -121,6 +131,7 @@ def test_several_processes_find_what_one_finds(copy: Path, monkeypatch: pytest.M
     [
         (Kind.FINDING_DECIDED, with_body(action="close"), "action"),
         (Kind.FINDING_DECIDED, with_body(label="threat"), "label"),
+        (Kind.FINDING_DECIDED, with_draw(q_ppm=1), "draw"),
         (Kind.LEASE_ISSUED, with_body(expires_ms=1), "signature"),
         (Kind.LEASE_ISSUED, with_body(operations=["action.run"]), "agent"),
         (Kind.LEASE_REFUSED, with_body(reason="agent stopped"), "reason"),
@@ -139,7 +150,9 @@ def test_several_processes_find_what_one_finds(copy: Path, monkeypatch: pytest.M
     ],
 )
 def test_a_changed_entry_is_named(copy: Path, kind: Kind, change: Callable[[Entry], Entry], what: str | None) -> None:
-    index, _ = entries(copy, kind)[0]
+    found_there = entries(copy, kind)
+    drawn = [index for index, entry in found_there if "draw" in entry.body]
+    index = drawn[0] if what == "draw" else found_there[0][0]
     changed(copy, index, change)
     found = {problem.index: problem.what for problem in replayed(copy).problems}
     if what is None:

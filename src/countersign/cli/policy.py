@@ -177,7 +177,7 @@ def requests(
     data: DataOption = None,
 ) -> None:
     """Recorded policy decisions as JSON lines, for another Cedar implementation: sets, schemas, requests, and the answers
-    that the ledger holds; exit 1 when some cannot be put together again."""
+    that the ledger holds; exit 1 when an entry cannot be read."""
     from countersign.evaluate.replay_requests import Requests  # noqa: PLC0415 - keeps `--help` quick
     from countersign.store.engine import reading  # noqa: PLC0415
 
@@ -188,9 +188,9 @@ def requests(
             file.write(msgspec.json.encode(line) + b"\n")
             given += "set" not in line
     note(f"{given} policy requests")
-    for why, number in sorted(found.lacking.items()):
+    for why, number in sorted((found.lacking + found.faulty).items()):
         note(f"countersign: {number} entries left out: {why}")
-    if found.lacking:
+    if found.faulty:
         raise typer.Exit(1)
 
 

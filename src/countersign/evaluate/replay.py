@@ -136,6 +136,10 @@ def _others(conn: Connection, counts: Counts, wanted: _Wanted | None) -> None:
             if wanted is None or index in wanted.indices:
                 _other(counts, past, again, index, entry)
             _remember(counts, index, entry, past.take)
+        elif wanted is None or index in wanted.indices:
+            what, _ = tried(partial(course.draw, entry))
+            if what:
+                counts.problem(entry.kind.value, index, what)
         _remember(counts, index, entry, course.take)
     _tell(counts, course.end(), wanted)
 

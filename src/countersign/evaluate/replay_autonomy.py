@@ -23,6 +23,7 @@ from countersign.errors import VerificationError
 from countersign.evaluate.replay_past import FAULTS, Unrecorded, worded
 from countersign.ledger.canonical import encode
 from countersign.model.entries import Entry, Kind
+from countersign.model.verdicts import PPM
 from countersign.store import autonomy, evidence, labelling
 from countersign.store.autonomy import Governance, InForce, Judgement
 from countersign.store.promoting import PROMOTE, RISKS_MAX
@@ -69,6 +70,18 @@ class Course:
         """What came of the transaction that this entry, the next one, shows to be over."""
         if self._group and not (_is_governors(entry) and entry.trigger == self._group[0][1].trigger):
             yield from self.end()
+
+    def draw(self, entry: Entry) -> str:
+        """What is wrong with the terms of a close's draw, "" when they follow from the scope's state. Nothing within one
+        transaction moves them: a scope that steps back closes no more."""
+        governed = self._states.get(entry.body["scope"])
+        if governed is None:
+            return "draw: its scope has no state that closes"
+        _, q_ppm, q_min_ppm, _, p1_ppm = entry.body["draw"]
+        p1 = governed.p1_ppm(entry.body["pico"])
+        held = PPM if p1 is None else p1
+        same = (q_ppm, q_min_ppm, p1_ppm) == (governed.q_ppm(held), governed.q_min_ppm, held)
+        return "" if same else "draw: its probability does not follow from the scope's state"
 
     def take(self, index: int, entry: Entry) -> None:
         """An entry is past from here on; ``ended`` was asked before."""

@@ -9,6 +9,7 @@ since the entry names none), and of a close ``conditions``, each as the entry ho
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,14 +32,16 @@ Line = dict[str, Any]
 
 
 class Requests:
-    """``lines`` gives them; ``lacking`` counts, by reason, entries whose requests cannot be put together again."""
+    """``lines`` gives them. By reason, how many entries' requests cannot be put together again: ``lacking`` of what they
+    rest on, or ``faulty``."""
 
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
         self._findings = Findings(conn)
         self._past = Past(conn)
         self._told: set[str] = set()
-        self.lacking: dict[str, int] = {}
+        self.lacking: Counter[str] = Counter()
+        self.faulty: Counter[str] = Counter()
 
     def lines(self, since: int = 0, limit: int = 0, until: int | None = None) -> Iterator[Line]:
         """Requests of the entries from index ``since`` on, at most ``limit`` (0: all)."""
@@ -102,8 +105,8 @@ class Requests:
         }
 
     def _note(self, what: str, lacks: str) -> None:
-        if why := what or lacks:
-            self.lacking[why] = self.lacking.get(why, 0) + 1
+        self.faulty.update([what] if what else ())
+        self.lacking.update([lacks] if lacks else ())
 
 
 def _taken(past: Past, index: int, entry: Entry) -> str:
