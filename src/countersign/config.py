@@ -53,10 +53,14 @@ class Timestamps(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Ledger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """origin: name of the log in its checkpoints; chosen once, when the log is created. seal_ms: longest time between
-    an entry's commit and the checkpoint that covers it. timestamps: of an authority of the site's choice."""
+    an entry's commit and the checkpoint that covers it. seal_limit_ms: when the oldest entry has waited longer than this for its
+    checkpoint, nothing is closed and no action starts; never counted as less than twice seal_ms. verify_percent: share of
+    one core with which ``serve`` reads the ledger over and over; 0: never. timestamps: of an authority of the site's choice."""
 
     origin: str = ""
     seal_ms: int = 1000
+    seal_limit_ms: Annotated[int, msgspec.Meta(ge=1000, le=86_400_000)] = 60_000
+    verify_percent: Annotated[int, msgspec.Meta(ge=0, le=100)] = 5
     timestamps: Timestamps = Timestamps()
 
 
@@ -270,6 +274,11 @@ asn = ""
 origin = ""
 # Longest time between an entry's commit and the checkpoint that covers it, in milliseconds.
 seal_ms = 1000
+# When the oldest entry has waited longer than this for its checkpoint (a full disk, say), nothing is closed and no action
+# starts until it is sealed. Never counted as less than twice seal_ms.
+seal_limit_ms = 60000
+# Share of one core with which `serve` reads the whole ledger over and over, so that tampering shows by itself; 0: never.
+verify_percent = 5
 
 [ledger.timestamps]
 # A timestamping authority (RFC 3161) that stamps checkpoints: a third party then says by when the log held what it holds.

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["CHECKS", "CONDITIONS", "REVIEWED_MIN", "Gate", "GateInput", "decide", "default_gate"]
 
 MEMO_MAX = 8192
-_OWN_STATE = frozenset({"stage", "kill_switch", "alarm", "reviews", "threshold", "budget"})
-"""Conditions about the scope, not about the finding."""
+_OWN_STATE = frozenset({"stage", "kill_switch", "alarm", "reviews", "threshold", "budget", "ledger"})
+"""Conditions about the scope or the site, not about the finding."""
 
 
 class Gate:
