@@ -43,6 +43,7 @@ from countersign.store import (
 )
 from countersign.store.engine import reading, writing
 from countersign.store.proposals import Terms
+from countersign.store.sealing import said
 from countersign.store.signers import Answer, Passkeyed
 
 DIGEST_CHARS_MIN = 8
@@ -87,8 +88,15 @@ class Approving:
         with reading(self._site.engine) as conn:
             found = read_approvals.sheet(conn, number, self._site.clock.now_ms(), self._effects)
         if found.line.state == Status.APPROVED.value and found.line.what in self.runs:
-            return msgspec.structs.replace(found, note="Approved. It is carried out now.")
+            return msgspec.structs.replace(found, note=self._note())
         return found
+
+    def _note(self) -> str:
+        with reading(self._site.engine) as conn:
+            state = self._site.sealing.look(conn)
+        if state.in_time:
+            return "Approved. It is carried out now."
+        return f"Approved. It waits: {said(state, self._site.clock.now_ms())}. It is carried out once that is mended."
 
     def ceremony(self, number: int, person: str) -> Ceremony:
         """What this person's browser must have signed to approve it. Raises ConflictError when they have no passkey here,
