@@ -214,7 +214,8 @@ class CaseState:
 class Batch:
     """What judging one micro-batch needs. nearby: trouble by anchor and on the site. confirmed: pattern keys
     (``link.pattern_key``) of threats that people confirmed, with the time. killed: names of scopes whose kill switch is on,
-    ``*`` for all. governed: state of each scope. closed: closes of this hour by scope. sealed: the ledger is sealed in time."""
+    ``*`` for all. governed: state of each scope. closed: closes of this hour by scope. sealed: the ledger is, in
+    time."""
 
     placed: Sequence[Placed]
     cases: Mapping[str, CaseState]

@@ -113,8 +113,8 @@ class Runner:
 
     def step(self) -> int:
         """Go through everything once; returns how many actions were taken further. Whatever fails by itself is logged and
-        stays where it is: it is tried again with the next step, or ends when its approval does. While the ledger is not sealed
-        in time nothing is started; what a crash interrupted is probed all the same."""
+        stays where it is: it is tried again with the next step, or ends when its approval does. While the ledger is not
+        sealed in time nothing is started; what a crash interrupted is probed all the same."""
         if not self._due():
             return 0
         self._hold()

@@ -136,9 +136,7 @@ def test_a_full_disk_is_such_a_case(tmp_path: Path) -> None:
     site = open_site(data_directory(tmp_path / "data"), clock=StepClock())
     log = site.data / "tlog"
     log.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(log)], capture_output=True, check=False
-    )
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(log)], capture_output=True, check=False)
     if mounted.returncode:
         pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.decode().strip()}")
     try:

@@ -26,6 +26,7 @@ from countersign.api.problems import problem
 from countersign.api.v1 import create_api
 from countersign.bootstrap import Site
 from countersign.errors import CountersignError, UsageError
+from countersign.model.standing import Verified
 from countersign.sources import SOURCES
 from countersign.sources.reader import split_body
 from countersign.stamping import Stamper
@@ -33,10 +34,12 @@ from countersign.store import ledger
 from countersign.store.engine import reading
 from countersign.store.sealing import HELD
 from countersign.telling import Telling
+from countersign.watching import Verifier
 from countersign.web.app import create_console
 from countersign.web.approvals import Approvals
 from countersign.web.directory import Directory
 from countersign.web.session import Sessions
+from countersign.web.status import Record
 from countersign.web.ways import Ways
 
 log = structlog.get_logger()
@@ -140,6 +143,8 @@ def create_app(site: Site, sessions: Sessions, *, worker: bool = True, approvals
     directory = Directory(site.config.oidc) if site.config.oidc.issuer else None
     ways = Ways(site.config.server.url, directory.name if directory else "")
     seal = site.sealer.checkpoint
+    keys, percent = [site.log_key.vkey], site.config.ledger.verify_percent
+    verifier = Verifier(site.tiles, keys, site.engine, site.clock, percent) if percent else None
     console = create_console(
         site,
         sessions=sessions,
@@ -148,6 +153,7 @@ def create_app(site: Site, sessions: Sessions, *, worker: bool = True, approvals
         ways=ways,
         directory=directory,
         approvals=approvals,
+        record=Record(site.tiles, keys, site.sealing.look, lambda: verifier.state if verifier else Verified()),
     )
     tlog = site.data / "tlog"
     with suppress(OSError):  # something else stands there: the ledger says that it cannot be sealed, and alerts are taken in
@@ -157,10 +163,14 @@ def create_app(site: Site, sessions: Sessions, *, worker: bool = True, approvals
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         if worker:
             working.start()
+        if verifier:
+            verifier.start()
         committing = asyncio.create_task(intake.commit_forever())
         async with console.router.lifespan_context(console):
             yield
         committing.cancel()
+        if verifier:
+            await asyncio.to_thread(verifier.stop)
         if worker:
             await asyncio.to_thread(working.stop)
 

@@ -84,9 +84,9 @@ class HotPath:
             leases.record(conn, [error.refusal], self._clock.now_ms())
 
     def sweep(self) -> Report:
-        """Ask the gate again about findings that wait for a person, when people's answers or a scope's state changed since
-        the last time, the ledger is sealed in time again, or some time has passed (trouble nearby is of its hour). Nothing is
-        asked while it is not. Costs a few look-ups when nothing changed."""
+        """Ask the gate again about findings that wait for a person, when people's answers or a scope's state changed
+        since the last time, the ledger is sealed in time again, or some time has passed (trouble nearby is of its hour).
+        Nothing is asked while it is not. Costs a few look-ups when nothing changed."""
         total = Report()
         if not self._tools.keep_sealed():
             self._was_sealed = False

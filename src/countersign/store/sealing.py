@@ -102,7 +102,7 @@ class Sealing:
         return problem
 
     def keep(self) -> SealState:
-        """How it stands, after trying to seal what is overdue: a clock that leapt, or a start after a crash, stops nothing."""
+        """How it stands, after trying to seal what is overdue: a clock that leapt, or a crash, holds nothing up."""
         with reading(self._engine) as conn:
             state = self.look(conn)
         if state.in_time or time.monotonic() < self._not_before:
