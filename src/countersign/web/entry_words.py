@@ -13,17 +13,9 @@ from countersign.model.entries import Kind
 
 HERE = Path(__file__).resolve().parent
 PLACES = (HERE / "entries.md", HERE.parents[2] / "docs" / "reference" / "entries.md")
-ENVELOPE = {
-    "actor": "who did it; a person stands as a pseudonym",
-    "body": "what it says",
-    "kind": "what happened",
-    "subject": "what it is about",
-    "tenant": "whose log it is",
-    "time": "when it was written, milliseconds since the epoch",
-    "trigger": "index of the entry that caused it, or the door it came through",
-    "v": "version of the envelope",
-}
 _ROW = re.compile(r"^\| `([a-z_]+\.[a-z_]+)` \| (.*?) \| (.*) \|$", re.MULTILINE)
+_HEAD = re.compile(r"^### `([a-z_.]+)`")
+_ITEM = re.compile(r"^- `([a-z0-9_]+)`: (.*)$")
 _FIELD = re.compile(r"`([a-z0-9_]+)`(?:,\s*`[a-z0-9_]+`)*\s*\(((?:[^()]|\([^()]*\))*)\)|`([a-z0-9_]+)`:\s*([^;,|]+)")
 
 
@@ -32,16 +24,34 @@ _FINDING = re.compile(r"F-[0-9A-Za-z]{1,64}")
 
 
 @cache
+def _text() -> str:
+    place = next((path for path in PLACES if path.is_file()), None)
+    return place.read_text("utf-8") if place else ""
+
+
+@cache
 def _table() -> dict[str, tuple[str, str]]:
     """kind → (written when, what the body holds)."""
-    place = next((path for path in PLACES if path.is_file()), None)
-    text = place.read_text("utf-8") if place else ""
-    return {kind: (when, body) for kind, when, body in _ROW.findall(text)}
+    return {kind: (when, body) for kind, when, body in _ROW.findall(_text())}
+
+
+@cache
+def _sections() -> dict[tuple[str, str], str]:
+    """(kind, field) → words, of the kinds that have a section of their own."""
+    found: dict[tuple[str, str], str] = {}
+    kind = ""
+    for line in _text().splitlines():
+        if head := _HEAD.match(line):
+            kind = head.group(1)
+        elif item := _ITEM.match(line):
+            found[kind, item.group(1)] = _plain(item.group(2))
+    return found
 
 
 def written_when(kind: Kind | str) -> str:
     """When an entry of a kind is written, "" where the reference has no words."""
-    return _plain(_table().get(str(kind), ("", ""))[0])
+    text = _plain(_table().get(str(kind), ("", ""))[0])
+    return text[:1].upper() + text[1:]
 
 
 def holds(kind: Kind | str) -> str:
@@ -51,6 +61,8 @@ def holds(kind: Kind | str) -> str:
 
 def about(kind: Kind | str, name: str) -> str:
     """What one field of the body is, where the reference says more than its name."""
+    if words := _sections().get((str(kind), name)):
+        return words
     body = _table().get(str(kind), ("", ""))[1]
     for bracketed, inside, named, after in _FIELD.findall(body):
         if name in (bracketed, named):

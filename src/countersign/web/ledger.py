@@ -138,7 +138,6 @@ class LedgerPages:
         values: dict[str, Any] = {
             "found": found,
             "lines": lines,
-            "envelope": entry_words.ENVELOPE,
             "when": entry_words.written_when(found.kind),
             "holds": entry_words.holds(found.kind),
             "pretty": _pretty(text),
@@ -219,6 +218,19 @@ def _time_ms(text: str) -> int:
 
 
 def _scalar(value: object) -> str:
+    """As text: what is nested goes one item a line."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and any(isinstance(one, list | dict) for one in value):
+        return "\n".join(_line(one) for one in value)
+    if isinstance(value, dict):
+        return "\n".join(f"{key}: {_line(one)}" for key, one in sorted(value.items()))
+    return _line(value)
+
+
+def _line(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(one if isinstance(one, str) else _line(one) for one in value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
