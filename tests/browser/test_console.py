@@ -92,6 +92,19 @@ def test_disposing_meets_a_conflict_kindly_and_then_succeeds(console: Console) -
     assert [text for text in console.complaints if "409" not in text] == []
 
 
+def test_a_form_opens_while_a_preview_is_under_way(console: Console) -> None:
+    page = console.enter()
+    held: list[Any] = []
+    page.route("**/preview", held.append)  # the server takes its time
+    with page.expect_request("**/preview"):
+        page.keyboard.press("j")
+    page.keyboard.press("d")
+    expect(page.locator("#dialog form")).to_be_visible()
+    for route in held:
+        route.continue_()
+    expect(page.locator(f"#preview [data-preview='{current(page)}']")).to_have_count(1)
+
+
 def test_half_written_reason_survives_live_updates_and_closing_the_form(console: Console) -> None:
     page = console.enter()
     page.keyboard.press("d")
