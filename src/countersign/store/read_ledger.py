@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, func, select
+from sqlalchemy import ColumnElement, Connection, Row, func, literal, select, tuple_
 
 from countersign.errors import NotFoundError
 from countersign.ledger.merkle import leaf_hash
@@ -157,15 +157,14 @@ def _candidates(conn: Connection, wanted: Filter, family: Sequence[str], before:
     if wanted.subject:
         streams = [_walk(conn, [e.case_id == case], before, low) for case in family]
         streams.append(_walk(conn, [_rare(), e.subject == wanted.subject], before, low, hint="entries_subject"))
-        if not family:  # a lease or a delivery, of which there are many: no index of subjects holds them
-            streams += [
-                _walk(conn, [e.kind == kind.value], before, low) for kind in (Kind.LEASE_ISSUED, Kind.ALERT_RECEIVED)
-            ]
+        if not (_CASE.fullmatch(wanted.subject) or _FINDING.fullmatch(wanted.subject)):
+            # perhaps a lease or a delivery, of which there are many: no index of subjects holds them
+            streams += [_of_kind(conn, kind.value, before, low) for kind in (Kind.LEASE_ISSUED, Kind.ALERT_RECEIVED)]
     elif kinds := _kinds(wanted.kind):
-        streams = [_walk(conn, [e.kind == kind], before, low) for kind in kinds]
+        streams = [_of_kind(conn, kind, before, low) for kind in kinds]
     elif wanted.actor and wanted.actor not in ("agent", "triage"):
         streams = [_walk(conn, [_rare()], before, low, hint="entries_rare")]
-        streams.append(_walk(conn, [e.kind == Kind.LEASE_ISSUED.value], before, low))
+        streams.append(_of_kind(conn, Kind.LEASE_ISSUED.value, before, low))
     else:
         streams = [_walk(conn, [], before, low)]
     return _once(heapq.merge(*streams, key=lambda row: -row.idx))
@@ -189,6 +188,24 @@ def _walk(
         statement = statement.with_hint(t.entries, f"INDEXED BY {hint}", "sqlite")
     while before > low:
         rows = conn.execute(statement.where(*where, e.idx < before, e.idx >= low)).all()
+        yield from rows
+        if len(rows) < _CHUNK:
+            return
+        before = rows[-1].idx
+
+
+def _of_kind(conn: Connection, kind: str, before: int, low: int) -> Iterator[Row[Any]]:
+    """The same of one kind. PostgreSQL takes the order of a kind that it has seldom seen from the primary key, and reads
+    everything: compared and ordered as pairs, only the index of kinds will do."""
+    e = t.entries.c
+    if conn.dialect.name != "postgresql":
+        yield from _walk(conn, [e.kind == kind], before, low)
+        return
+    pair = tuple_(e.kind, e.idx)
+    statement = select(t.entries).order_by(e.kind.desc(), e.idx.desc()).limit(_CHUNK)
+    while before > low:
+        within = pair >= tuple_(literal(kind), literal(low)), pair < tuple_(literal(kind), literal(before))
+        rows = conn.execute(statement.where(*within)).all()
         yield from rows
         if len(rows) < _CHUNK:
             return
