@@ -95,7 +95,7 @@ def test_disposing_meets_a_conflict_kindly_and_then_succeeds(console: Console) -
 def test_a_form_opens_while_a_preview_is_under_way(console: Console) -> None:
     page = console.enter()
     held: list[Any] = []
-    page.route("**/preview", lambda route: held.append(route))  # the server takes its time
+    page.route("**/preview", lambda route: held.append(route))  # noqa: PLW0108 - Playwright marks the handler; slow on purpose
     with page.expect_request("**/preview"):
         page.keyboard.press("j")
     page.keyboard.press("d")
