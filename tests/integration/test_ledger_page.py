@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import event, text, update
+from sqlalchemy import Connection, event, text, update
 from starlette.testclient import TestClient
 
 from countersign.api.server import create_app
@@ -110,7 +111,7 @@ def test_no_question_reads_the_whole_ledger(busy: Site) -> None:
     plans: list[str] = []
     sqlite = busy.engine.dialect.name == "sqlite"
 
-    def explain(conn, _cursor, statement, parameters, _context, _many):  # type: ignore[no-untyped-def]
+    def explain(conn: Connection, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
         if not statement.startswith("SELECT") or "FROM entries" not in statement:
             return
         cursor = conn.connection.cursor()

@@ -158,9 +158,13 @@ def test_a_stop_ends_a_reading_in_the_middle() -> None:
     stopping = threading.Event()
     stopping.set()
     pace = Pace(1, stopping)
-    with pytest.raises(Stopped):
+
+    def read_for_ever() -> None:
         while True:
             pace()
+
+    with pytest.raises(Stopped):
+        read_for_ever()
 
 
 # --- following, pure
