@@ -383,12 +383,7 @@ class Batch:
         first = self.size + len(self.entries)
         for place, record in enumerate(records):
             body = bodies.finding_decided(
-                record,
-                blob=blob,
-                place=place,
-                policy=self.force.policy,
-                pseudonyms=pseudonyms,
-                draw=draws[place],
+                record, blob=blob, place=place, policy=self.force.policy, pseudonyms=pseudonyms, draw=draws[place]
             )
             self._enter(Kind.FINDING_DECIDED, record.finding.id, trigger, body, record.case)
         return first

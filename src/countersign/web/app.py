@@ -155,6 +155,8 @@ def doors(pages: Pages, writes: Writes, closed: Closed, scopes: Scopes, agents: 
         Door("GET", "/cases/{case_id}/assign", work, pages.assign_form),
         Door("POST", "/cases/{case_id}/dispose", work, write=writes.dispose),
         Door("POST", "/cases/{case_id}/assign", work, write=writes.assign),
+        Door("GET", "/cases/{case_id}/reopen", work, writes.reopen_form),
+        Door("POST", "/cases/{case_id}/reopen", work, write=writes.reopen),
         Door("GET", "/cases/{case_id}/overturn", work, closed.overturn_form),
         Door("POST", "/cases/{case_id}/overturn", work, write=closed.overturn),
         Door("GET", "/closed", read, closed.page),
