@@ -75,7 +75,8 @@ class Sealing:
         if oldest is None:
             return SealState(False, size, sealed, 0, f"entry {sealed:,} is missing from the database")
         late = self._clock.now_ms() - oldest > self.limit_ms
-        return SealState(not late, size, sealed, int(oldest), self._problem if late else "")
+        why = self._problem or ("" if head else "the log has no checkpoint")
+        return SealState(not late, size, sealed, int(oldest), why if late else "")
 
     def in_time(self, conn: Connection) -> bool:
         """What the gate is told."""
