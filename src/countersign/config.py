@@ -55,7 +55,8 @@ class Ledger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """origin: name of the log in its checkpoints; chosen once, when the log is created. seal_ms: longest time between
     an entry's commit and the checkpoint that covers it. seal_limit_ms: when the oldest entry has waited longer for its
     checkpoint, nothing is closed and no action starts; never counted as less than twice seal_ms. verify_percent: share of
-    one core with which ``serve`` reads the ledger over and over; 0: never. timestamps: of an authority of the site's choice."""
+    one core with which ``serve`` reads the ledger over and over; 0: never. timestamps: of an authority of the site's
+    choice."""
 
     origin: str = ""
     seal_ms: int = 1000

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import msgspec
 import structlog
@@ -16,8 +16,7 @@ from sqlalchemy import Engine
 
 from countersign.errors import CountersignError
 from countersign.ledger.findings import Problem
-from countersign.ledger.follow import Follower
-from countersign.ledger.note import VerifierKey
+from countersign.ledger.follow import Follower, Keys
 from countersign.ledger.record import LogReader, RecordReader, Row
 from countersign.ledger.verify import Report, verify
 from countersign.model.standing import Standing, Verified
@@ -94,7 +93,7 @@ class _Slow:
 class Verifier(threading.Thread):
     """Until stopped. percent: share of one core."""
 
-    def __init__(self, log: LogReader, keys: Sequence[VerifierKey], engine: Engine, clock: Clock, percent: int) -> None:
+    def __init__(self, log: LogReader, keys: Keys, engine: Engine, clock: Clock, percent: int) -> None:
         super().__init__(name="verifier", daemon=True)
         self._log = log
         self._keys = keys
@@ -168,7 +167,7 @@ class Verifier(threading.Thread):
 
     def _verify(self) -> Report:
         slow = _Slow(self._log, LedgerRows(self._engine), self._tick)
-        return verify(slow, self._keys, record=slow, progress=self._progress)
+        return verify(slow, self._keys(), record=slow, progress=self._progress)
 
     def _progress(self, done: int, size: int) -> None:
         self.state = msgspec.structs.replace(self.state, done=done, of=size)

@@ -177,3 +177,10 @@ def test_a_key_that_cannot_be_read_or_a_checkpoint_that_was_changed_is_not_seale
     assert state.problem
     path.write_bytes(signed)
     assert site.sealing.keep().in_time
+    key = site.data / "keys" / "log.key"
+    key.rename(key.with_name("away"))
+    deliver(site, [wazuh("one")])
+    assert "log key" in site.sealing.keep().problem
+    key.with_name("away").rename(key)
+    assert site.sealing.attempt() == ""
+    assert site.sealing.keep().in_time

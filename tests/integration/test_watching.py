@@ -16,6 +16,7 @@ from countersign.ledger.note import Checkpoint
 from countersign.ledger.record import Row
 from countersign.ledger.tiles import entries_path, tile_path
 from countersign.model.standing import Standing
+from countersign.store import rotation
 from countersign.store import tables as t
 from countersign.store.engine import writing
 from countersign.watching import Pace, Stopped, Verifier
@@ -24,7 +25,7 @@ from tests.ledger_log import KEY, OTHER_KEY, MemoryLog, blobs
 
 
 def verifier(site: Site) -> Verifier:
-    return Verifier(site.tiles, [site.log_key.vkey], site.engine, site.clock, 100)
+    return Verifier(site.tiles, lambda: [site.log_key.vkey], site.engine, site.clock, 100)
 
 
 def grow(site: Site, first: int, number: int = 20) -> None:
@@ -111,6 +112,19 @@ def test_what_is_newly_sealed_is_checked_at_once(site: Site) -> None:
     assert reads.state.upto == (site.sealer.checkpoint() or Checkpoint("", 0, b"")).size
 
 
+def test_the_key_may_be_rotated_meanwhile(site: Site) -> None:
+    grow(site, 0)
+    reads = verifier(site)
+    reads.read_all()
+    rotation.rotate(site.data, site.engine, site.sealer, site.tiles, "ada", "drill", site.clock.now_ms())
+    reads.follow()
+    assert reads.state.state is Standing.VERIFIED
+    grow(site, 100)
+    reads.follow()
+    reads.read_all()
+    assert (reads.state.state, reads.state.problems) == (Standing.VERIFIED, ())
+
+
 def test_a_row_changed_before_it_was_followed_shows_without_a_reading_of_everything(site: Site) -> None:
     grow(site, 0)
     reads = verifier(site)
@@ -174,7 +188,7 @@ def followed(log: MemoryLog, entries: list[bytes]) -> Follower:
     def rows(start: int, stop: int) -> list[Row]:
         return [Row(i, "alert.received", f"s{i}", i, entries[i]) for i in range(start, min(stop, len(entries)))]
 
-    return Follower(log, [KEY.vkey], rows)
+    return Follower(log, lambda: [KEY.vkey], rows)
 
 
 def grown(log: MemoryLog, entries: list[bytes]) -> None:

@@ -143,8 +143,8 @@ def create_app(site: Site, sessions: Sessions, *, worker: bool = True, approvals
     directory = Directory(site.config.oidc) if site.config.oidc.issuer else None
     ways = Ways(site.config.server.url, directory.name if directory else "")
     seal = site.sealer.checkpoint
-    keys, percent = [site.log_key.vkey], site.config.ledger.verify_percent
-    verifier = Verifier(site.tiles, keys, site.engine, site.clock, percent) if percent else None
+    percent = site.config.ledger.verify_percent
+    verifier = Verifier(site.tiles, lambda: [site.log_key.vkey], site.engine, site.clock, percent) if percent else None
     console = create_console(
         site,
         sessions=sessions,
@@ -153,7 +153,9 @@ def create_app(site: Site, sessions: Sessions, *, worker: bool = True, approvals
         ways=ways,
         directory=directory,
         approvals=approvals,
-        record=Record(site.tiles, keys, site.sealing.look, lambda: verifier.state if verifier else Verified()),
+        record=Record(
+            site.tiles, lambda: [site.log_key.vkey], site.sealing.look, lambda: verifier.state if verifier else Verified()
+        ),
     )
     tlog = site.data / "tlog"
     with suppress(OSError):  # something else stands there: the ledger says that it cannot be sealed, and alerts are taken in

@@ -18,6 +18,8 @@ from countersign.ledger.note import Checkpoint, VerifierKey, open_checkpoint
 from countersign.ledger.record import LogReader, Row, row_problem
 from countersign.ledger.tiles import HASH_BYTES, TILE_WIDTH, TileAt, decode_bundle, entries_path, tile_path
 
+Keys = Callable[[], Sequence[VerifierKey]]
+"""Keys that sign at this moment: the log's key may be rotated while it is followed."""
 RowsOf = Callable[[int, int], Sequence[Row]]
 """Rows of entries [start, stop), by index."""
 
@@ -25,9 +27,7 @@ RowsOf = Callable[[int, int], Sequence[Row]]
 class Follower:
     """Begins at the checkpoint that is there at its first ``step``. tick: called now and then, so that it can be slowed."""
 
-    def __init__(
-        self, log: LogReader, keys: Sequence[VerifierKey], rows: RowsOf, tick: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, log: LogReader, keys: Keys, rows: RowsOf, tick: Callable[[], None] = lambda: None) -> None:
         self._log = log
         self._keys = keys
         self._rows = rows
@@ -60,7 +60,7 @@ class Follower:
                 found.add(None, "checkpoint is missing")
             return None, None
         try:
-            checkpoint = open_checkpoint(signed, self._keys)
+            checkpoint = open_checkpoint(signed, self._keys())
             tree = Tree.load(checkpoint.size, self._tile) if self._tree is None else self._tree.copy()
         except VerificationError as error:
             found.add(None, f"checkpoint: {error}")

@@ -18,7 +18,7 @@ from starlette.responses import RedirectResponse, Response
 
 from countersign.authority.agents import AGENTS
 from countersign.authority.roles import Right
-from countersign.errors import EnvironmentFault, UsageError
+from countersign.errors import CountersignError, EnvironmentFault, UsageError
 from countersign.ledger.note import Checkpoint
 from countersign.ledger.proof import format_proof, make_proof
 from countersign.ledger.tiles import TILE_WIDTH, entries_path, tile_path, width_at
@@ -90,8 +90,11 @@ class LedgerPages:
         return RedirectResponse(f"{base}/ledger/{int(text)}", 303)
 
     def _state(self) -> dict[str, Any]:
-        record = self.pages.record
-        return {"vkey": str(record.keys[0]) if record else "", "origin": record.keys[0].name if record else ""}
+        try:
+            key = self.pages.record.keys()[0] if self.pages.record else None
+        except CountersignError:  # a key that cannot be read: the header says what follows from it
+            key = None
+        return {"vkey": str(key) if key else "", "origin": key.name if key else ""}
 
     def _list(self, request: Request, person: Person) -> dict[str, Any]:
         asked = {name: request.query_params.get(name, "")[:FIELD_CHARS_MAX].strip() for name in _ASKED}
@@ -172,7 +175,7 @@ class LedgerPages:
     def _head(self) -> Checkpoint | None:
         try:
             return self.pages.checkpoint() if self.pages.checkpoint else None
-        except Exception:  # what is wrong with it is said by the header; an entry is shown all the same
+        except CountersignError:  # what is wrong with it is said by the header; an entry is shown all the same
             return None
 
     def bytes(self, request: Request, _person: Person) -> Response:
@@ -189,7 +192,7 @@ class LedgerPages:
         if record is None:
             raise EnvironmentFault("this console has no log to prove from", todo="use `countersign proof`")
         index = number_of(request, "index")
-        made, _ = make_proof(record.log, index, record.keys)
+        made, _ = make_proof(record.log, index, record.keys())
         return _download(format_proof(made).encode(), f"entry-{index}.tlog-proof", "text/plain; charset=utf-8")
 
 

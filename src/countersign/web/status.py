@@ -21,11 +21,12 @@ CheckpointReader = Callable[[], Checkpoint | None]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The log as the console shows it. seals: whether entries are sealed in time. verified: what the reading in the
+    """The log as the console shows it. keys: that sign now. seals: whether entries
+    are sealed in time. verified: what the reading in the
     background has found."""
 
     log: LogReader
-    keys: Sequence[VerifierKey]
+    keys: Callable[[], Sequence[VerifierKey]]
     seals: Callable[[Connection], SealState]
     verified: Callable[[], Verified]
 
