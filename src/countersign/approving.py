@@ -43,6 +43,7 @@ from countersign.store import (
 )
 from countersign.store.engine import reading, writing
 from countersign.store.proposals import Terms
+from countersign.store.sealing import said
 from countersign.store.signers import Answer, Passkeyed
 from countersign.witnessing import why_waits
 
@@ -89,7 +90,7 @@ class Approving:
         with reading(self._site.engine) as conn:
             found = read_approvals.sheet(conn, number, self._site.clock.now_ms(), self._effects)
         if found.line.state == Status.APPROVED.value and found.line.what in self.runs:
-            return msgspec.structs.replace(found, note="Approved. It is carried out now.")
+            return msgspec.structs.replace(found, note=self._note())
         if waits := self._waits(found.line):
             note = f"Its intent is written down. It waits for witnesses: {waits}"
             return msgspec.structs.replace(found, note=note, line=msgspec.structs.replace(found.line, waits=waits))
@@ -102,6 +103,13 @@ class Approving:
         with reading(self._site.engine) as conn:
             intent = performing.intent(conn, line.number)
         return why_waits(self._site, intent)
+
+    def _note(self) -> str:
+        with reading(self._site.engine) as conn:
+            state = self._site.sealing.look(conn)
+        if state.in_time:
+            return "Approved. It is carried out now."
+        return f"Approved. It waits: {said(state, self._site.clock.now_ms())}. It is carried out once that is mended."
 
     def ceremony(self, number: int, person: str) -> Ceremony:
         """What this person's browser must have signed to approve it. Raises ConflictError when they have no passkey here,

@@ -63,6 +63,7 @@ from countersign.store.gear import Tools
 from countersign.store.hotpath import HotPath
 from countersign.store.leases import Leases, public_of
 from countersign.store.sealer import Sealer
+from countersign.store.sealing import Sealing
 from countersign.store.tiles import TileDir
 from countersign.triage.model import Model
 
@@ -174,6 +175,13 @@ class Site:
         return self.sealer.checkpoint()
 
     @cached_property
+    def sealing(self) -> Sealing:
+        """Whether committed entries are sealed in time; without that nothing is closed and no action starts."""
+        chosen = self.config.ledger
+        limit_ms = max(chosen.seal_limit_ms, 2 * chosen.seal_ms)
+        return Sealing(self.engine, self.clock, self.sealer.checkpoint, self.seal, limit_ms)
+
+    @cached_property
     def commands(self) -> Commands:
         """What people do."""
         operator = os.environ.get("USER", "operator")
@@ -238,6 +246,8 @@ class Gear:
             prepare=self.prepare,
             role=self.role,
             in_force=lambda: self._site.deciding,
+            sealed=self._site.sealing.in_time,
+            keep_sealed=lambda: self._site.sealing.keep().in_time,
         )
 
     def prepare(self, conn: Connection) -> None:

@@ -62,12 +62,16 @@ class Witness(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Ledger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """origin: name of the log in its checkpoints; chosen once, when the log is created. seal_ms: longest time between
-    an entry's commit and the checkpoint that covers it. witnesses: who cosigns checkpoints. quorum: how many of them must
-    have cosigned the checkpoint that covers an action's intent before it runs. timestamps: of an authority of the site's
-    choice."""
+    an entry's commit and the checkpoint that covers it. seal_limit_ms: when the oldest entry has waited longer for its
+    checkpoint, nothing is closed and no action starts; never counted as less than twice seal_ms. verify_percent: share of
+    one core with which ``serve`` reads the ledger over and over; 0: never. witnesses: who cosigns checkpoints. quorum: how
+    many of them must have cosigned the checkpoint that covers an action's intent before it runs. timestamps: of an
+    authority of the site's choice."""
 
     origin: str = ""
     seal_ms: int = 1000
+    seal_limit_ms: Annotated[int, msgspec.Meta(ge=1000, le=86_400_000)] = 60_000
+    verify_percent: Annotated[int, msgspec.Meta(ge=0, le=100)] = 5
     quorum: Annotated[int, msgspec.Meta(ge=0, le=32)] = 0
     witnesses: tuple[Witness, ...] = ()
     timestamps: Timestamps = Timestamps()
@@ -291,6 +295,11 @@ asn = ""
 origin = ""
 # Longest time between an entry's commit and the checkpoint that covers it, in milliseconds.
 seal_ms = 1000
+# When the oldest entry has waited longer than this for its checkpoint (a full disk, say), nothing is closed and no action
+# starts until it is sealed. Never counted as less than twice seal_ms.
+seal_limit_ms = 60000
+# Share of one core with which `serve` reads the whole ledger over and over, so that tampering shows by itself; 0: never.
+verify_percent = 5
 # How many witnesses must have cosigned the checkpoint that covers an action's intent before the action runs. 0: it waits
 # for none.
 quorum = 0

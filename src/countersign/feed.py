@@ -29,7 +29,8 @@ SEAL_EVERY_S = 1.0
 @dataclass(slots=True)
 class Summary:
     """What one feeding did: ``accepted + duplicates + ignored + quarantined + waiting == lines``. waiting:
-    accepted and on disk, but an agent without which nothing is processed is stopped."""
+    accepted and on disk, but an agent without which nothing is processed is stopped. unsealed: why the last try to seal
+    failed, "" when it did not."""
 
     lines: int = 0
     accepted: int = 0
@@ -41,6 +42,7 @@ class Summary:
     escalated: int = 0
     quarantined: int = 0
     waiting: int = 0
+    unsealed: str = ""
     seconds: float = 0.0
     size: int = 0
     checkpoint: str = ""
@@ -111,7 +113,7 @@ class Feeder:
 
     def _seal(self) -> None:
         with self._timed("seal"):
-            self._site.seal()
+            self.summary.unsealed = self._site.sealing.attempt()
         self._sealed = time.monotonic()
 
     @contextmanager
@@ -147,7 +149,7 @@ class Feeder:
             summary.cases = _open_since(conn, self._start)
         for name in ("findings", "closed", "escalated"):
             setattr(summary, name, counters.get(name, 0) - self._before.get(name, 0))
-        checkpoint = self._site.sealer.checkpoint()
+        checkpoint = None if summary.unsealed else self._site.sealer.checkpoint()
         if checkpoint is not None:
             summary.size, summary.checkpoint = checkpoint.size, checkpoint.root.hex()
 

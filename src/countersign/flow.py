@@ -214,7 +214,8 @@ class CaseState:
 class Batch:
     """What judging one micro-batch needs. nearby: trouble by anchor and on the site. confirmed: pattern keys
     (``link.pattern_key``) of threats that people confirmed, with the time. killed: names of scopes whose kill switch is on,
-    ``*`` for all. governed: state of each scope. closed: closes of this hour by scope."""
+    ``*`` for all. governed: state of each scope. closed: closes of this hour by scope. sealed: the ledger is, in
+    time."""
 
     placed: Sequence[Placed]
     cases: Mapping[str, CaseState]
@@ -225,6 +226,7 @@ class Batch:
     governed: Mapping[str, Governed] = field(default_factory=dict)
     confirmed: Mapping[str, int] = field(default_factory=dict)
     closed: Mapping[str, int] = field(default_factory=dict)
+    sealed: bool | None = None
 
 
 class Judged(msgspec.Struct, frozen=True, gc=False):

@@ -182,6 +182,7 @@ class Judge:
             closed_this_hour=0,
             concerns=int(placed.left),
             ti_hits=around.ti_hits,
+            sealed=batch.sealed,
         )
 
 

@@ -33,6 +33,7 @@ from countersign.model.responses import Effect, Seen
 from countersign.store import performing
 from countersign.store.engine import reading, writing
 from countersign.store.performing import Prepared, Refused, Rules
+from countersign.store.sealing import said
 from countersign.store.solo import alone
 from countersign.witnessing import Witnesses
 
@@ -115,12 +116,16 @@ class Runner:
         self._site = site
         self._witnesses = Witnesses(site)
         self.hands = Hands(site)
+        self.held = ""
+        """Why nothing is started at present, "" when something could be."""
 
     def step(self) -> int:
         """Go through everything once; returns how many actions were taken further. Whatever fails by itself is logged and
-        stays where it is: it is tried again with the next step, or ends when its approval does."""
+        stays where it is: it is tried again with the next step, or ends when its approval does. While the ledger is not
+        sealed in time nothing is started; what a crash interrupted is probed all the same."""
         if not self._due():
             return 0
+        self._hold()
         taken = 0
         with alone(self._site.engine, self._site.data, "actions") as mine:
             if not mine:
@@ -129,10 +134,19 @@ class Runner:
                 found = performing.waiting(conn, self.hands.on)
                 late = performing.due(conn, self._site.clock.now_ms())
             for number, state, action in found:
+                if self.held and state is not Status.RUNNING:
+                    continue
                 taken += self._guarded(number, lambda n=number, s=state, a=action: self._take(n, s, a))  # type: ignore[misc]
             for number in late:
                 taken += self._guarded(number, lambda n=number: self._propose_undo(n))  # type: ignore[misc]
         return taken
+
+    def _hold(self) -> None:
+        state = self._site.sealing.keep()
+        held = "" if state.in_time else said(state, self._site.clock.now_ms())
+        if bool(held) != bool(self.held):
+            log.warning("actions", held=held or "no more")
+        self.held = held
 
     def _due(self) -> bool:
         with reading(self._site.engine) as conn:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import uvicorn
@@ -95,10 +96,10 @@ def console(tmp_path: Path, chromium: Browser) -> Iterator[Console]:
 class _serve:  # noqa: N801 - reads as a statement
     """uvicorn in a thread, on a port of the system's choice."""
 
-    def __init__(self, app: Callable[..., object]) -> None:
+    def __init__(self, app: Callable[..., object], lifespan: Literal["on", "off"] = "off") -> None:
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1, lifespan="off")
+        config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1, lifespan=lifespan)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
 

@@ -60,6 +60,9 @@ class TableCommands:
             )
             conn.execute(update(t.cases).where(t.cases.c.id == case_id).values(owner=owner, entry=entry))
 
+    def reopen(self, case_id: str, reason: str, actor: str) -> None:
+        self._real().reopen(case_id, reason, actor)
+
     def resubmit(self, quarantine_id: int, actor: str) -> None:
         with self.engine.begin() as conn:
             changed = conn.execute(

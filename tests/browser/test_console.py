@@ -92,6 +92,36 @@ def test_disposing_meets_a_conflict_kindly_and_then_succeeds(console: Console) -
     assert [text for text in console.complaints if "409" not in text] == []
 
 
+def test_a_closed_case_is_taken_up_again_by_keys(console: Console) -> None:
+    page = console.enter()
+    case = current(page)
+    with console.site.engine.begin() as conn:
+        version = int(conn.exec_driver_sql("select entry from cases where id = ?", (case,)).scalar_one())
+    console.site.commands.dispose(case, "benign", "routine", "somebody", version)
+    page.goto(f"{console.base}/cases/{case}")
+    page.keyboard.press("r")
+    dialog = page.locator("#dialog")
+    dialog.locator("textarea").fill("the scanner was moved <b>yesterday</b>")
+    dialog.get_by_role("button", name="Reopen").click()
+    expect(dialog.locator(".done")).to_contain_text("is open again")
+    expect(page.locator("#decide")).to_contain_text("Dispose")
+    expect(page.locator(".entries")).to_contain_text("case.reopened")
+    assert console.complaints == []
+
+
+def test_a_form_opens_while_a_preview_is_under_way(console: Console) -> None:
+    page = console.enter()
+    held: list[Any] = []
+    page.route("**/preview", lambda route: held.append(route))  # noqa: PLW0108 - Playwright marks the handler; slow on purpose
+    with page.expect_request("**/preview"):
+        page.keyboard.press("j")
+    page.keyboard.press("d")
+    expect(page.locator("#dialog form")).to_be_visible()
+    for route in held:
+        route.continue_()
+    expect(page.locator(f"#preview [data-preview='{current(page)}']")).to_have_count(1)
+
+
 def test_half_written_reason_survives_live_updates_and_closing_the_form(console: Console) -> None:
     page = console.enter()
     page.keyboard.press("d")

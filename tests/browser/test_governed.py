@@ -199,3 +199,17 @@ def test_an_agent_is_stopped_in_the_dialog_and_the_page_follows(console: Console
     with reading(real.engine) as conn:
         assert agents.find(conn, "enricher").reason == "drill"
     assert console.complaints == []
+
+
+def test_closes_are_walked_by_keys(console: Console) -> None:
+    page = console.enter()
+    page.goto(f"{console.base}/closed")
+    rows = page.locator(".closes tbody tr")
+    page.keyboard.press("j")
+    expect(rows.nth(0).locator(".row-link")).to_be_focused()
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    expect(rows.nth(1).locator(".row-link")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/closed/review/*")

@@ -44,6 +44,7 @@ CLEAN = GateInput(
     closed_this_hour=0,
     concerns=0,
     ti_hits=0,
+    sealed=True,
 )
 NULLABLE = tuple(name for name, kind in get_type_hints(GateInput).items() if "None" in str(kind))
 
@@ -80,6 +81,7 @@ INPUTS = st.builds(
     closed_this_hour=some(SMALL, 0),
     concerns=some(SMALL, 0),
     ti_hits=some(SMALL, 0),
+    sealed=some(st.one_of(st.none(), st.booleans()), True),
 )
 
 
@@ -107,6 +109,7 @@ DOUBTS: dict[str, Callable[[GateInput], GateInput]] = {
     "impact": lambda g: replace(g, tactics=(*g.tactics, "TA0040")),
     "budget": lambda g: replace(g, closed_this_hour=raised(g.closed_this_hour, 100)),
     "concern": lambda g: replace(g, concerns=raised(g.concerns)),
+    "ledger not sealed": lambda g: replace(g, sealed=False),
     "intelligence": lambda g: replace(g, ti_hits=raised(g.ti_hits)),
 } | {f"no {name}": lambda g, name=name: replace(g, **{name: None}) for name in NULLABLE}
 

@@ -59,6 +59,17 @@ def test_a_forbid_that_errs_stops_a_close_though_cedar_would_skip_it() -> None:
     assert found.action is Action.ESCALATE
 
 
+def test_a_set_of_before_closes_nothing_that_is_not_sealed_and_its_old_decisions_replay() -> None:
+    old = site(CLOSE.replace(" ledger", "").replace("\nwhen { context has sealed && context.sealed }", ""))
+    assert "ledger" not in old.conditions
+    assert old.decide(replace(CLEAN, sealed=True)).action is Action.CLOSE
+    late = old.decide(replace(CLEAN, sealed=False))
+    assert [c.name for c in late.conditions if c.outcome is not Outcome.HELD] == ["ledger"]
+    assert late.action is Action.ESCALATE
+    before = old.decide(replace(CLEAN, sealed=None))
+    assert (before.action, len(before.conditions)) == (Action.CLOSE, len(old.conditions))
+
+
 def test_a_permit_for_others_closes_nothing() -> None:
     gate = site(CLOSE.replace("principal is Agent", 'principal == Agent::"somebody"'))
     assert gate.decide(CLEAN).action is Action.ESCALATE

@@ -6,6 +6,7 @@ from sqlalchemy import Connection, func, select
 
 from countersign.store import inbox, ledger, read
 from countersign.store import tables as t
+from countersign.store.sealing import SealState
 
 _HELP = {
     "lines": "Raw messages received",
@@ -17,8 +18,8 @@ _HELP = {
 }
 
 
-def measures(conn: Connection) -> str:
-    """OpenMetrics exposition."""
+def measures(conn: Connection, seal: SealState) -> str:
+    """OpenMetrics exposition. seal: how the ledger's sealing stands."""
     values = {row.name: row.value for row in conn.execute(select(t.counters))}
     lines: list[str] = []
     for name, about in _HELP.items():
@@ -30,6 +31,8 @@ def measures(conn: Connection) -> str:
     for name, value, about in (
         ("inbox_waiting", inbox.waiting(conn), "Alerts accepted and not yet processed"),
         ("ledger_entries", ledger.size(conn), "Entries committed"),
+        ("ledger_unsealed", max(0, seal.size - seal.sealed), "Entries that no checkpoint covers yet"),
+        ("ledger_sealed_in_time", int(seal.in_time), "0 while nothing closes and no action starts for want of a seal"),
     ):
         lines += [f"# TYPE countersign_{name} gauge", f"# HELP countersign_{name} {about}.", f"countersign_{name} {value}"]
     lines += _scopes(read.autonomy(conn))

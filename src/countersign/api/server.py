@@ -9,11 +9,10 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import structlog
-from sqlalchemy import text
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -28,18 +27,22 @@ from countersign.api.v1 import create_api
 from countersign.bootstrap import Site
 from countersign.errors import CountersignError, UsageError
 from countersign.ledger.handover import FILE as HANDOVERS
+from countersign.model.standing import Verified
 from countersign.reporting.make import Wanted, archive
 from countersign.sources import SOURCES
 from countersign.sources.reader import split_body
 from countersign.stamping import Stamper
 from countersign.store import ledger
 from countersign.store.engine import reading
+from countersign.store.sealing import HELD
 from countersign.store.tiles import CHECKPOINT, COSIGNED
 from countersign.telling import Telling
+from countersign.watching import Verifier
 from countersign.web.app import create_console
 from countersign.web.approvals import Approvals
 from countersign.web.directory import Directory
 from countersign.web.session import Sessions
+from countersign.web.status import Record
 from countersign.web.ways import Ways
 from countersign.witnessing import Witnessing
 
@@ -89,7 +92,7 @@ class Worker(threading.Thread):
             self._wake.clear()
         for thread in self._beside:
             thread.stop()
-        self._site.seal()
+        self._seal()
         self._witnessing.stop()
 
     def _seal_if_due(self) -> None:
@@ -101,13 +104,14 @@ class Worker(threading.Thread):
         """Seal when anything was committed, by this worker or by a person's command; returns the size covered."""
         with reading(self._site.engine) as conn:
             size = ledger.size(conn)
-        if size != before:
-            self._seal()
-        return size
+        if size == before:
+            return size
+        return size if self._seal() else before
 
-    def _seal(self) -> None:
-        self._site.seal()
+    def _seal(self) -> bool:
+        """A disk that takes no seal holds no alert up: they are taken in and left to people."""
         self._sealed_at = time.monotonic()
+        return not self._site.sealing.attempt()
 
 
 class Log(StaticFiles):
@@ -148,6 +152,8 @@ def create_app(site: Site, sessions: Sessions, *, worker: bool = True, approvals
     directory = Directory(site.config.oidc) if site.config.oidc.issuer else None
     ways = Ways(site.config.server.url, directory.name if directory else "")
     seal = site.published
+    percent = site.config.ledger.verify_percent
+    verifier = Verifier(site.tiles, lambda: [site.log_key.vkey], site.engine, site.clock, percent) if percent else None
     console = create_console(
         site,
         sessions=sessions,
@@ -157,18 +163,26 @@ def create_app(site: Site, sessions: Sessions, *, worker: bool = True, approvals
         directory=directory,
         approvals=approvals,
         packs=lambda case: archive(site, Wanted(case=case)),
+        record=Record(
+            site.tiles, lambda: [site.log_key.vkey], site.sealing.look, lambda: verifier.state if verifier else Verified()
+        ),
     )
     tlog = site.data / "tlog"
-    tlog.mkdir(exist_ok=True)
+    with suppress(OSError):  # something else stands there: the ledger says that it cannot be sealed, and alerts are taken in
+        tlog.mkdir(exist_ok=True)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         if worker:
             working.start()
+        if verifier:
+            verifier.start()
         committing = asyncio.create_task(intake.commit_forever())
         async with console.router.lifespan_context(console):
             yield
         committing.cancel()
+        if verifier:
+            await asyncio.to_thread(verifier.stop)
         if worker:
             await asyncio.to_thread(working.stop)
 
@@ -176,7 +190,7 @@ def create_app(site: Site, sessions: Sessions, *, worker: bool = True, approvals
         *intake.routes(),
         Route("/readyz", _ready(site)),
         Route("/metrics", _measures(site)),
-        Mount("/tlog", Log(directory=tlog)),
+        Mount("/tlog", Log(directory=tlog, check_dir=False)),
         Mount("/api/v1", create_api(site.engine, sessions, site.clock, ways)),
         Mount("/", console),
     ]
@@ -191,10 +205,13 @@ def _ready(site: Site) -> Callable[[Request], Response]:
     def ready(_request: Request) -> Response:
         try:
             with reading(site.engine) as conn:
-                conn.execute(text("SELECT 1"))
+                state = site.sealing.look(conn)
         except CountersignError as error:
             return problem(503, "Database does not answer", error.todo)
-        return PlainTextResponse("ready\n")
+        if state.in_time:
+            return PlainTextResponse("ready\n")
+        waits = f"{state.size - state.sealed} entries wait for their seal"
+        return PlainTextResponse(f"ready to take alerts; the ledger is not sealed in time ({waits}): {HELD}\n")
 
     return ready
 
@@ -202,7 +219,7 @@ def _ready(site: Site) -> Callable[[Request], Response]:
 def _measures(site: Site) -> Callable[[Request], Response]:
     def answer(_request: Request) -> Response:
         with reading(site.engine) as conn:
-            body = measures(conn)
+            body = measures(conn, site.sealing.look(conn))
         return Response(body, media_type="application/openmetrics-text; version=1.0.0; charset=utf-8")
 
     return answer

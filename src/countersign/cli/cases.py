@@ -11,7 +11,7 @@ from countersign.actions import standing, switched_on
 from countersign.actions.suggest import Suggestion, suggest
 from countersign.authority.agents import Operation
 from countersign.authority.grant import case as resource
-from countersign.cli.common import DataOption, JsonOption, emit, note, opened, table
+from countersign.cli.common import DataOption, JsonOption, emit, note, opened, table, warn_unsealed
 from countersign.correlate.ocsf_export import Incident, detection_finding, incident_finding
 from countersign.investigate.summary import summarise
 from countersign.model.cases import CaseStatus, Disposition
@@ -38,8 +38,10 @@ def queue(
     json: JsonOption = False,
 ) -> None:
     """List cases, the most pressing first."""
-    with opened(data) as site, reading(site.engine) as conn:
-        page = read.queue(conn, tab=tab, query=search, limit=limit)
+    with opened(data) as site:
+        with reading(site.engine) as conn:
+            page = read.queue(conn, tab=tab, query=search, limit=limit)
+        warn_unsealed(site)
     if json:
         emit(page)
         return

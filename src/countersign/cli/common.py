@@ -75,6 +75,15 @@ def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
         yield lambda done, size: bar.update(task, completed=done, total=size)
 
 
+def warn_unsealed(site: Site) -> None:
+    """Say so when the ledger is not sealed in time: what is overdue is sealed first, where that can be done."""
+    from countersign.store.sealing import HELD, said  # noqa: PLC0415 - keeps `--help` quick
+
+    state = site.sealing.keep()
+    if not state.in_time:
+        note(f"{said(state, site.clock.now_ms())}; {HELD}")
+
+
 def emit(document: Any) -> None:  # noqa: ANN401 - any JSON value
     """Print one JSON document."""
     sys.stdout.write(msgspec.json.encode(document).decode() + "\n")

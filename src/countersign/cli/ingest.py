@@ -96,5 +96,7 @@ def _print(summary: Summary) -> None:
     note(f"{summary.seconds:.1f} s; ledger holds {summary.size:,} entries")
     if summary.waiting:
         note(f"{summary.waiting:,} alerts are on disk and wait: an agent is stopped (`countersign agents list`)")
+    if summary.unsealed:
+        note(f"taken in and processed, but not sealed: {summary.unsealed}")
     if summary.quarantined:
         note("some messages could not be read: `countersign quarantine list` shows where and why")

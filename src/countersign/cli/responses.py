@@ -90,8 +90,9 @@ def run(data: DataOption = None) -> None:
     from countersign.running import Runner  # noqa: PLC0415
 
     with opened(data) as site:
-        taken = Runner(site).step()
-    note(f"{taken} taken further")
+        runner = Runner(site)
+        taken = runner.step()
+    note(f"{taken} taken further" + (f"; no action starts: {runner.held}" if runner.held else ""))
 
 
 class Format(StrEnum):

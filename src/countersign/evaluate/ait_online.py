@@ -218,6 +218,7 @@ class _Site:
             closed_this_hour=scope.hours[now_ms // HOUR_MS],
             concerns=0,
             ti_hits=0,
+            sealed=True,
         )
 
     def _wait(self, i: int, now_ms: int, *, blind: bool = False) -> None:

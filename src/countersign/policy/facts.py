@@ -29,6 +29,7 @@ class GateInput(msgspec.Struct, frozen=True, gc=False):
     names none.  unknown_entities: entities neither in the inventory nor proven external.  pattern_known with
     pattern_doubt: ``triage.novelty.assess``.  sources_unavailable: names of required lookups that did not answer.
     case_undecided, case_threats: other findings of the case, and of the same entities within the last hour.
+    sealed: the ledger's entries are sealed within the site's limit.
     closed_this_hour: closes of the scope.  concerns: raised by reasoners, or by people who took a close back.  ti_hits:
     entities that intelligence names.
     """
@@ -56,6 +57,7 @@ class GateInput(msgspec.Struct, frozen=True, gc=False):
     closed_this_hour: int | None
     concerns: int | None
     ti_hits: int | None
+    sealed: bool | None = None
 
 
 def request(given: GateInput) -> Request:
@@ -97,6 +99,7 @@ FACTS: Mapping[str, Callable[[GateInput], Value | None]] = {
     "closed_this_hour": lambda g: g.closed_this_hour,
     "closes_per_hour": lambda g: g.scope.closes_per_hour,
     "concerns": lambda g: g.concerns,
+    "sealed": lambda g: g.sealed,
 }
 """What the schema calls the facts of the gate's input."""
 FIELDS: Mapping[str, tuple[str, ...]] = {name: (name,) for name in FACTS} | {

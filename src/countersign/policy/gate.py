@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["CHECKS", "CONDITIONS", "REVIEWED_MIN", "Gate", "GateInput", "decide", "default_gate"]
 
 MEMO_MAX = 8192
-_OWN_STATE = frozenset({"stage", "kill_switch", "alarm", "reviews", "threshold", "budget"})
-"""Conditions about the scope, not about the finding."""
+_OWN_STATE = frozenset({"stage", "kill_switch", "alarm", "reviews", "threshold", "budget", "ledger"})
+"""Conditions about the scope or the site, not about the finding."""
 
 
 class Gate:
@@ -56,6 +56,8 @@ class Gate:
         self.probes = tuple(one.probe for one in self._asked)
         speaks = ask(conditions.head(permits[0]), Request(AGENT, CLOSE, FINDING, {}))
         self._others = () if speaks.decision is cedarpy.Decision.Allow else (_OTHERS,)
+        asks = any("sealed" in probe.facts for probe in conditions.probes(permits[0]))
+        self._seal = None if asks else _Asked(_shipped_ledger(), shipped=True)
         self.decide: _lru_cache_wrapper[Decision] = lru_cache(maxsize=MEMO_MAX)(self._decide)
 
     def _decide(self, given: GateInput) -> Decision:
@@ -64,6 +66,8 @@ class Gate:
         stage allowed closing; shown to people, never executed. ``why``: the most telling reason for a person, "" on a close.
         ``quiet``: nothing but the scope's own state speaks against closing."""
         found = (*[asked.condition(given) for asked in self._asked], *self._others)
+        if self._seal is not None and given.sealed is not None:  # None: a record of before there was this condition
+            found = (*found, self._seal.condition(given))
         failed = frozenset([c.name for c in found if c.outcome is not Outcome.HELD])
         return Decision(
             action=Action.ESCALATE if failed else Action.CLOSE,
@@ -138,6 +142,12 @@ def _cell(value: Value | None, cuts: tuple[int, ...] | None) -> Value | None:
 def default_gate() -> Gate:
     """The gate of the default set."""
     return Gate(default_engine())
+
+
+def _shipped_ledger() -> Probe:
+    """The clause that asks for the seal, for sets of a site that were activated before it: no set goes round it."""
+    found = [one for one in default_engine().policies.values() if conditions.concerns(one, (CLOSE,), AGENT.type)]
+    return next(probe for one in found for probe in conditions.probes(one) if probe.name == "ledger")
 
 
 def _shipped(engine: PolicyEngine) -> bool:

@@ -88,6 +88,10 @@ def _budget(given: GateInput, _said: Outcome) -> Words:
     return f"{given.closed_this_hour} this hour", f"below {given.scope.closes_per_hour}"
 
 
+def _ledger(given: GateInput, _said: Outcome) -> Words:
+    return "sealed in time" if given.sealed else "not sealed in time", "entries sealed within the site's limit"
+
+
 def _concern(given: GateInput, _said: Outcome) -> Words:
     return count(given.concerns, "concern"), "none raised"
 
@@ -108,6 +112,7 @@ CHECKS: dict[str, Callable[[GateInput, Outcome], Words]] = {
     "tactic": _tactic,
     "budget": _budget,
     "concern": _concern,
+    "ledger": _ledger,
 }
 CONDITIONS = tuple(CHECKS)
 """Names of the default set's conditions, in the order of every decision by it."""
@@ -144,6 +149,7 @@ def _reasons(given: GateInput) -> Iterator[tuple[str, str]]:
     yield "entities_known", "entity not in the inventory"
     yield "budget", "hourly budget of closes used up"
     yield "severity", "severity not given"
+    yield "ledger", "ledger not sealed in time"
     yield "reviews", f"{given.reviewed or 0} of {REVIEWED_MIN} reviewed in this scope"
     yield "threshold", "too few reviews here at this score"
     yield "stage", f"scope in stage {given.stage.value}" if given.stage else "stage not known"

@@ -126,11 +126,12 @@ class Batch:
         }
 
     def _look(self) -> None:
-        """State that every decision rests on: inventory, scopes, kill switches."""
+        """State that every decision rests on: inventory, scopes, kill switches, the ledger's seal."""
         self.tools.prepare(self.conn)
         self.force = self.tools.in_force()
         self.governance = autonomy.load(self.conn, self.force, self.now_ms)
         self.killed = self.tools.killed(self.conn)
+        self.sealed = self.tools.sealed(self.conn)
         autonomy.observe(self.governance, self.force, self.killed)
 
     def _begin(self, task: str, alerts: int, why: str = "inbox") -> bool:
@@ -166,6 +167,7 @@ class Batch:
             governed=self.governance.states,
             confirmed=load.confirmed,
             closed=closing.this_hour(self.conn, self.now_ms),
+            sealed=self.sealed,
         )
 
     def _ask_again(self, placed: Sequence[flow.Placed], judged: Sequence[flow.Judged]) -> None:
@@ -381,12 +383,7 @@ class Batch:
         first = self.size + len(self.entries)
         for place, record in enumerate(records):
             body = bodies.finding_decided(
-                record,
-                blob=blob,
-                place=place,
-                policy=self.force.policy,
-                pseudonyms=pseudonyms,
-                draw=draws[place],
+                record, blob=blob, place=place, policy=self.force.policy, pseudonyms=pseudonyms, draw=draws[place]
             )
             self._enter(Kind.FINDING_DECIDED, record.finding.id, trigger, body, record.case)
         return first

@@ -25,6 +25,7 @@ class Tools:
     lease: mints the lease of one micro-batch (task, now), checked against what is revoked.  issued: its ledger entry's body
     (alerts). answer: looks entities up under that lease.  judge: verdicts and decisions.  switches: kill switch state.
     role: what the inventory says that a finding's host is for.  in_force: model and policy that decide at present.
+    sealed: whether the ledger is sealed in time; keep_sealed: the same, after sealing what is overdue.
     """
 
     source: Callable[[str, bytes, str], Source]
@@ -36,6 +37,8 @@ class Tools:
     prepare: Callable[[Connection], None]
     role: Callable[[Finding, Grant], str]
     in_force: Callable[[], InForce]
+    sealed: Callable[[Connection], bool]
+    keep_sealed: Callable[[], bool]
 
 
 @dataclass(slots=True)

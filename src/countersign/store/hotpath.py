@@ -42,6 +42,7 @@ class HotPath:
         self._settled = False
         self._carried = past.Carried()
         self._mark = -1
+        self._was_sealed = True
         self._swept_ms = 0
         self.held_back = False
         """Whether alerts wait that no lease allows to be processed: an agent without which nothing is written is stopped."""
@@ -57,6 +58,7 @@ class HotPath:
 
     def step(self) -> Report | None:
         """Process one micro-batch; None when nothing waits."""
+        self._tools.keep_sealed()
         try:
             report = self._attempt()
             self._settle()
@@ -82,15 +84,19 @@ class HotPath:
             leases.record(conn, [error.refusal], self._clock.now_ms())
 
     def sweep(self) -> Report:
-        """Ask the gate again about findings that wait for a person, when people's answers or a scope's state changed since
-        the last time, or some time has passed (trouble nearby is of its hour). Costs two look-ups when nothing did."""
+        """Ask the gate again about findings that wait for a person, when people's answers or a scope's state changed
+        since the last time, the ledger is sealed in time again, or some time has passed (trouble nearby is of its hour).
+        Nothing is asked while it is not. Costs a few look-ups when nothing changed."""
         total = Report()
+        if not self._tools.keep_sealed():
+            self._was_sealed = False
+            return total
         with reading(self._engine) as conn:
             mark = asking.mark(conn)
-            due = self._clock.now_ms() - self._swept_ms >= SWEEP_MS
+            due = self._clock.now_ms() - self._swept_ms >= SWEEP_MS or not self._was_sealed
             scopes = asking.closing_scopes(conn, self._tools.killed(conn)) if due or mark != self._mark else []
         if not scopes:
-            self._mark = mark
+            self._mark, self._was_sealed = mark, True
             return total
         after = ""
         while page := self._waiting(scopes, after):
@@ -99,7 +105,7 @@ class HotPath:
                 return total
             total.add(report)
             after = page[-1]
-        self._mark, self._swept_ms = mark, self._clock.now_ms()
+        self._mark, self._swept_ms, self._was_sealed = mark, self._clock.now_ms(), True
         return total
 
     def _ask(self, findings: Sequence[str]) -> Report | None:

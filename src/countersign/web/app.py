@@ -40,11 +40,12 @@ from countersign.web.directory import Directory
 from countersign.web.directory_doors import DirectoryDoors
 from countersign.web.guard import Access, SecureHeaders, person_of, refused_person, refused_write
 from countersign.web.joining import Joining
+from countersign.web.ledger import LedgerPages
 from countersign.web.pages import Pages
 from countersign.web.policy_page import PolicyPage
 from countersign.web.scopes import Scopes
 from countersign.web.session import Person, Sessions
-from countersign.web.status import CheckpointReader
+from countersign.web.status import CheckpointReader, Record
 from countersign.web.ways import TooOften, Ways
 from countersign.web.writes import Commands, Writes
 
@@ -125,6 +126,21 @@ def approval_doors(pages: ApprovalPages) -> tuple[Door, ...]:
     )
 
 
+def ledger_doors(pages: LedgerPages) -> tuple[Door, ...]:
+    """Routes of the record. Its proofs are for whoever audits."""
+    read = Access.READ
+    return (
+        Door("GET", "/ledger", read, pages.page),
+        Door("GET", "/ledger/go", read, pages.go),
+        Door("GET", "/ledger/state/live", read, pages.state_live),
+        Door("GET", "/ledger/list/live", read, pages.list_live),
+        Door("GET", "/ledger/{index}", read, pages.one),
+        Door("GET", "/ledger/{index}/live", read, pages.one_live),
+        Door("GET", "/ledger/{index}/bytes", read, pages.bytes),
+        Door("GET", "/ledger/{index}/proof", Access.AUDIT, pages.proof),
+    )
+
+
 def doors(pages: Pages, writes: Writes, closed: Closed, scopes: Scopes, agents: Agents) -> tuple[Door, ...]:
     """Every route of the console but for those of people (``people_doors``)."""
     read, work, steer, public = Access.READ, Access.WORK, Access.STEER, Access.PUBLIC
@@ -140,6 +156,8 @@ def doors(pages: Pages, writes: Writes, closed: Closed, scopes: Scopes, agents: 
         Door("GET", "/cases/{case_id}/assign", work, pages.assign_form),
         Door("POST", "/cases/{case_id}/dispose", work, write=writes.dispose),
         Door("POST", "/cases/{case_id}/assign", work, write=writes.assign),
+        Door("GET", "/cases/{case_id}/reopen", work, writes.reopen_form),
+        Door("POST", "/cases/{case_id}/reopen", work, write=writes.reopen),
         Door("GET", "/cases/{case_id}/overturn", work, closed.overturn_form),
         Door("POST", "/cases/{case_id}/overturn", work, write=closed.overturn),
         Door("GET", "/closed", read, closed.page),
@@ -163,7 +181,6 @@ def doors(pages: Pages, writes: Writes, closed: Closed, scopes: Scopes, agents: 
         Door("GET", "/alerts/{blob}/{place}", read, pages.alert),
         Door("GET", "/sources", read, pages.sources),
         Door("POST", "/quarantine/{ident}/resubmit", steer, write=writes.resubmit),
-        Door("GET", "/ledger", read, pages.ledger),
         Door("GET", "/policy", read, PolicyPage(pages).page),
         Door("GET", "/enter", public, pages.enter),
         Door("GET", "/healthz", public, pages.healthz),
@@ -216,15 +233,18 @@ def create_console(
     directory: Directory | None = None,
     approvals: Approvals | None = None,
     packs: Packs | None = None,
+    record: Record | None = None,
 ) -> FastAPI:
     """The console. ``checkpoint()`` returns the newest signed checkpoint or None, and raises VerificationError when
     its signature does not hold; without it the header says that sealing is not known. ways: how people come in; left out:
     by the printed link, and with passkeys at ``localhost``. directory: an OpenID provider. approvals: what may be done
-    about what waits for people; left out: the console only counts it. packs: makes a case's evidence pack."""
+    about what waits for people; left out: the console only counts it. packs: makes a case's evidence pack. record: the log
+    and how it stands; left out: no proofs, and nobody reads the ledger."""
     static = f"/static/{render.static_version()}"
     sessions.over(site.engine)
     ways = ways or Ways(directory=directory.name if directory else "")
     pages = Pages(site.engine, sessions, clock, checkpoint, static, site.case_grant, ways)
+    pages.record = record
     writes = Writes(site.commands, pages)
     app = FastAPI(title="Countersign console", openapi_url=None, docs_url=None, redoc_url=None)
     app.add_middleware(SecureHeaders)
@@ -238,7 +258,7 @@ def create_console(
     joining.leave = through.leave
     answered = approval_doors(ApprovalPages(pages, approvals))
     pack = Door("GET", "/cases/{case_id}/pack", Access.AUDIT, CasePack(packs).download)
-    for door in (*everyday, *answered, *people_doors(joining, through), pack):
+    for door in (*everyday, *ledger_doors(LedgerPages(pages)), *answered, *people_doors(joining, through), pack):
         endpoint = _endpoint(door, pages)
         app.add_route(door.path, endpoint, methods=[door.method], include_in_schema=False)
     app.mount(static, Static(directory=render.STATIC), name="static")

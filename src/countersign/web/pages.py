@@ -7,7 +7,7 @@ from threading import Lock
 from typing import Any
 
 from jinja2 import Environment
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 
@@ -28,7 +28,7 @@ from countersign.web import case_view, graph, raw_view, render
 from countersign.web.guard import sealed_cookie
 from countersign.web.live import Watcher
 from countersign.web.session import COOKIE, SESSION_MS, Person, Sessions
-from countersign.web.status import CheckpointReader, Status, ledger_state, status
+from countersign.web.status import CheckpointReader, Record, Status, ledger_state, status
 from countersign.web.ways import Ways
 
 _PREVIEW_FINDINGS = 24
@@ -59,6 +59,7 @@ class Pages:
         self.proposed: Callable[[str], Sequence[Line]] = lambda _case: ()
         self.proposes = False
         self.packs = False
+        self.record: Record | None = None
         self.runs: Sequence[str] = ()
         self._counted: tuple[int, read.Counts] | None = None
         self._lock = Lock()
@@ -87,7 +88,7 @@ class Pages:
             page = read.queue(conn, tab=tab, query=query, cursor=cursor)
             counts = self._counts(conn)
             first = read_case.records(conn, page.rows[0], _PREVIEW_FINDINGS) if whole and page.rows else ()
-            now_status = status(conn, self.checkpoint, self.clock.now_ms()) if whole else None
+            now_status = self.standing(conn) if whole else None
         gate = case_view.gate_ppm(first[0] if first else None)
         preview = self._preview(page.rows[0], first) if first else None
         params = render.query_string(tab=tab.value, q=query)
@@ -173,7 +174,7 @@ class Pages:
             lines = read_case.finding_lines(conn, detail.case.id)
             closes = read_review.of_case(conn, detail.case.id)
             known = inventory.load(conn)
-            now_status = status(conn, self.checkpoint, self.clock.now_ms())
+            now_status = self.standing(conn)
         granted = self.grant(detail.case.id)
         sealed = now_status.ledger.sealed
         shown, other = case_view.contributions(detail.top) if detail.top else ((), None)
@@ -240,7 +241,7 @@ class Pages:
         outer = name if "hx-request" in request.headers else "form_page.html"
         return self.show(outer, request, person, code=status_code, **values)
 
-    # --- raw matter, sources, ledger --------------------------------------------------------------------------------
+    # --- raw matter, sources ----------------------------------------------------------------------------------------
 
     def alert_list(self, request: Request, person: Person) -> Response:
         """Raw alerts behind one finding."""
@@ -266,15 +267,6 @@ class Pages:
             rows, held = read.sources(conn), read.quarantined(conn)
         return self.show("sources.html", request, person, rows=rows, held=held, flash=request.query_params.get("done", ""))
 
-    def ledger(self, request: Request, person: Person) -> Response:
-        """The newest entries, the checkpoint, and how to check them without us."""
-        before = request.query_params.get("before", "")
-        until = int(before) if before.isdecimal() and len(before) <= _NUMBER_DIGITS_MAX else None
-        with reading(self.engine) as conn:
-            entries = read_case.ledger_entries(conn, before=until)
-            now_status = status(conn, self.checkpoint, self.clock.now_ms())
-        return self.show("ledger.html", request, person, entries=entries, status=now_status, before=until)
-
     # --- always there -----------------------------------------------------------------------------------------------
 
     def status(self, request: Request, person: Person) -> Response:
@@ -291,7 +283,20 @@ class Pages:
     def _pulse(self) -> str:
         with reading(self.engine) as conn:
             now = ledger_state(conn, self.checkpoint)
-        return f"{now.size} {now.sealed} {now.state}"
+            late = not self.record.seals(conn).in_time if self.record else False
+        read_on = self.record.verified().mark if self.record else ""
+        return f"{now.size} {now.sealed} {now.state} {int(late)} {read_on}"
+
+    def late(self) -> bool:
+        """The ledger is not sealed in time."""
+        if self.record is None:
+            return False
+        with reading(self.engine) as conn:
+            return not self.record.seals(conn).in_time
+
+    def standing(self, conn: Connection) -> Status:
+        """The header's facts."""
+        return status(conn, self.checkpoint, self.clock.now_ms(), self.record)
 
     def enter(self, request: Request, person: Person) -> Response:
         """Trade a one-time link for a session; an open session just goes on."""
@@ -336,7 +341,7 @@ class Pages:
         now_status: Status | None = values.pop("status", None)
         if now_status is None:
             with reading(self.engine) as conn:
-                now_status = status(conn, self.checkpoint, self.clock.now_ms())
+                now_status = self.standing(conn)
         common = {"person": person.name, "me": person, "now": self.clock.now_ms(), "status": now_status}
         return render.page(self.env, name, request, http=code, **common, **values)
 

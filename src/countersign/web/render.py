@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse
 
 from countersign.model.attack import tactic_name, technique_name
 from countersign.store.read import Tab
-from countersign.web import account_words, case_view, glyphs, graph, words
+from countersign.web import account_words, case_view, entry_words, glyphs, graph, words
 from countersign.web.text import shorten, visible, visible_text
 
 HERE = Path(__file__).resolve().parent
@@ -45,6 +45,7 @@ def environment(static: str) -> Environment:
     found.globals.update(account=account_words)
     found.globals.update(static=static, words=words, glyphs=glyphs, graph_svg=graph.svg, view=case_view, tactic=tactic_name)
     found.globals.update(technique=technique_name, query_string=query_string, zip_tabs=_named_tabs, show_lines=_show_lines)
+    found.globals.update(subject_page=entry_words.page_of)
     return found
 
 

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import msgspec
 from sqlalchemy import Connection
 
 from countersign.errors import CountersignError
-from countersign.ledger.note import Checkpoint
+from countersign.ledger.note import Checkpoint, VerifierKey
+from countersign.ledger.record import LogReader
+from countersign.model.standing import Standing, Verified
 from countersign.store import agents, inbox, read, read_waiting
+from countersign.store.sealing import SealState
 
 CheckpointReader = Callable[[], Checkpoint | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The log as the console shows it. keys: that sign now. seals: whether entries
+    are sealed in time. verified: what the reading in the
+    background has found."""
+
+    log: LogReader
+    keys: Callable[[], Sequence[VerifierKey]]
+    seals: Callable[[Connection], SealState]
+    verified: Callable[[], Verified]
 
 
 class LedgerState(msgspec.Struct, frozen=True):
@@ -27,7 +43,8 @@ class LedgerState(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """The header's facts, and what may not go unseen. approvals: actions and changes that wait for people. stopped: agents
+    """The header's facts, and what may not go unseen. late: the ledger is not sealed in time, and nothing is closed or
+    started. approvals: actions and changes that wait for people. stopped: agents
     that are; held: alerts that wait because of it."""
 
     autonomy: read.Autonomy
@@ -35,21 +52,31 @@ class Status(msgspec.Struct, frozen=True):
     approvals: int = 0
     stopped: tuple[str, ...] = ()
     held: int = 0
+    late: SealState | None = None
+    verified: Verified = Verified()
+
+    @property
+    def broken(self) -> bool:
+        """The ledger does not verify, by its checkpoint or by what was read."""
+        return self.ledger.state == "broken" or self.verified.state is Standing.BROKEN
 
 
 BEHIND_MAX = 2_000
 """More unsealed entries than one second's work leaves behind: the header says that sealing lags."""
 
 
-def status(conn: Connection, checkpoint: CheckpointReader | None, now_ms: int) -> Status:
+def status(conn: Connection, checkpoint: CheckpointReader | None, now_ms: int, record: Record | None = None) -> Status:
     """Read all of them. The checkpoint's failure is a state to show, not an error of the page."""
     stopped = agents.stopped(conn)
+    seal = record.seals(conn) if record else None
     return Status(
         autonomy=read.autonomy(conn),
         ledger=ledger_state(conn, checkpoint),
         approvals=read_waiting.waiting(conn, now_ms),
         stopped=stopped,
         held=inbox.waiting(conn) if stopped else 0,
+        late=seal if seal and not seal.in_time else None,
+        verified=record.verified() if record else Verified(),
     )
 
 

@@ -31,6 +31,10 @@ class Commands(Protocol):
         """Hand a case to a person; "" takes it from everybody."""
         ...
 
+    def reopen(self, case_id: str, reason: str, actor: str) -> None:
+        """Take a closed case up again."""
+        ...
+
     def resubmit(self, quarantine_id: int, actor: str) -> None:
         """Send an alert from quarantine in again."""
         ...
@@ -103,6 +107,25 @@ class Writes:
         except (ConflictError, UsageError) as error:
             return self._again(request, person, "assign.html", case_id, {"owner": owner}, 409, str(error))
         return self._done(request, person, case_id, "assigned")
+
+    def reopen_form(self, request: Request, person: Person) -> Response:
+        """The form to take a closed case up again."""
+        with reading(self.pages.engine) as conn:
+            row = read_case.case_row(conn, str(request.path_params["case_id"])[:64])
+        return self.pages.form(request, person, "reopen.html", row)
+
+    def reopen(self, request: Request, person: Person, form: FormData) -> Response:
+        """Take a closed case up again; 422 without a reason, 409 when it is not closed any more."""
+        case_id, reason = str(request.path_params["case_id"]), field_of(form, "reason")
+        typed = {"reason": reason}
+        if not reason:
+            problem = "Say why: the reason goes into the record."
+            return self._again(request, person, "reopen.html", case_id, typed, 422, problem)
+        try:
+            self.commands.reopen(case_id, reason, person.name)
+        except (ConflictError, UsageError) as error:
+            return self._again(request, person, "reopen.html", case_id, typed, 409, f"{error}. Your text is kept.")
+        return self._done(request, person, case_id, "reopened")
 
     def resubmit(self, request: Request, person: Person, form: FormData) -> Response:
         """Send a quarantined alert in again."""

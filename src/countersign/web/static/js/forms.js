@@ -13,7 +13,8 @@ export function openForm(href) {
   const body = document.getElementById("dialog-body");
   if (held === href && body.querySelector("form")) return show();
   held = href;
-  window.htmx.ajax("GET", href, { target: "#dialog-body", swap: "innerHTML" }).then(() => {
+  // A source of its own: requests of one source wait for each other, and a preview under way would swallow the form.
+  window.htmx.ajax("GET", href, { source: "#dialog-body", target: "#dialog-body", swap: "innerHTML" }).then(() => {
     if (body.querySelector("form")) show();
   });
 }

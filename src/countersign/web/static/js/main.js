@@ -6,7 +6,8 @@ import { closeDialog, openForm, watchForms } from "./forms.js";
 import { moveSelection, selectedRow, watchQueue } from "./queue.js";
 import { moveEvidence } from "./evidence.js";
 import { keepAges } from "./ages.js";
-import { answerApproval, moveApproval, onApprovals } from "./approvals.js";
+import { answerApproval, moveRow, onApprovals, onRows } from "./approvals.js";
+import { copy } from "./copy.js";
 import { watchSigning } from "./signing.js";
 
 const base = document.body.dataset.base;
@@ -16,12 +17,13 @@ const actions = {
   density: toggleDensity,
   keys: () => document.getElementById("keys").showModal(),
   close: closeDialog,
+  copy,
   dismiss: () => document.getElementById("notice").replaceChildren(),
 };
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-do]");
-  if (button) return actions[button.dataset.do]?.();
+  if (button) return actions[button.dataset.do]?.(button);
   const link = event.target.closest("a[data-form]");
   if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
     event.preventDefault();
@@ -46,9 +48,16 @@ function askForm(part) {
 // Controls that show their own key: a review's answers, the next review, an overturn.
 const press = (key) => document.querySelector(`[data-key="${key}"]:not([disabled])`)?.click();
 
+function step(by, key) {
+  if (onRows()) return moveRow(by);
+  if (selectedRow()) return moveSelection(by);
+  if (document.querySelector(`[data-key="${key}"]`)) return press(key);
+  moveEvidence(by);
+}
+
 const keys = {
-  j: () => (onApprovals() ? moveApproval(1) : selectedRow() ? moveSelection(1) : moveEvidence(1)),
-  k: () => (onApprovals() ? moveApproval(-1) : selectedRow() ? moveSelection(-1) : moveEvidence(-1)),
+  j: () => step(1, "j"),
+  k: () => step(-1, "k"),
   a: () => (onApprovals() ? answerApproval("a") : press("a")),
   x: () => (onApprovals() ? answerApproval("x") : press("x")),
   d: () => askForm("/dispose"),
@@ -64,7 +73,10 @@ const keys = {
     const href = selectedRow() && caseHref();
     if (href) location.assign(href);
   },
-  Backspace: () => document.querySelector("main[data-case]") && location.assign(`${base}/`),
+  Backspace: () => {
+    const up = document.querySelector("main[data-case]") ? `${base}/` : document.querySelector("main[data-up]")?.dataset.up;
+    if (up) location.assign(up);
+  },
 };
 
 document.addEventListener("keydown", (event) => {

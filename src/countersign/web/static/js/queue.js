@@ -37,7 +37,7 @@ function preview(row) {
   if (shown?.dataset.preview === row.dataset.case && shown.dataset.entry === row.dataset.entry) return;
   clearTimeout(timer);
   timer = setTimeout(() => {
-    window.htmx.ajax("GET", `${base}/cases/${encodeURIComponent(row.dataset.case)}/preview`, { target: "#preview", swap: "innerMorph" });
+    window.htmx.ajax("GET", `${base}/cases/${encodeURIComponent(row.dataset.case)}/preview`, { source: "#preview", target: "#preview", swap: "innerMorph" });
   }, PREVIEW_MS);
 }
 
