@@ -136,6 +136,9 @@ class Runner:
         except CountersignError as error:
             log.error("action", number=number, error=str(error))
             return 0
+        except Exception:  # a fault of ours with one action holds no other up
+            log.exception("action", number=number)
+            return 0
         return 1
 
     # --- one action -----------------------------------------------------------------------------------------------
@@ -153,10 +156,8 @@ class Runner:
         ready = self._looked_over(number, action)
         if ready is None:
             return
-        try:
-            self.hands.of(action).check(ready.order, self._cover(ready))
-        except (TargetFault, LeaseRefused, ConfigError) as error:
-            self._leave(number, Event.FAILED, str(error), error.kind if isinstance(error, TargetFault) else error.code)
+        if fault := self._checked(ready, action):
+            self._leave(number, Event.FAILED, *fault)
             return
         times.lap("check")
         with writing(self._site.engine) as conn:
@@ -168,6 +169,21 @@ class Runner:
             self._leave(number, again.event, again.why, "refused")
         else:
             self._begin(number, action, times)
+
+    def _checked(self, ready: Prepared, action: str) -> tuple[str, str] | None:
+        """(words, fault) of why it cannot be done now, None when it can. Nothing has been touched yet, whatever went wrong."""
+        try:
+            self.hands.of(action).check(ready.order, self._cover(ready))
+        except TargetFault as error:
+            return str(error), error.kind
+        except (LeaseRefused, ConfigError) as error:
+            return str(error), error.code
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            log.exception("action", number=ready.held.id)
+            return f"the check failed ({type(error).__name__})", type(error).__name__
+        return None
 
     def _begin(self, number: int, action: str, times: _Times) -> None:
         """The intent is committed. Seal it, look everything over once more, and only then touch the target."""
@@ -197,7 +213,9 @@ class Runner:
         except TargetFault as error:
             log.error("action", number=ready.held.id, error=str(error))
             return error.kind
-        except Exception as error:  # a fault of ours in the middle of an effect: what is so must be found out all the same
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # ours, or one that would end the thread: what is so must be found out all the same
             log.exception("action", number=ready.held.id)
             return type(error).__name__
         return ""
@@ -218,7 +236,9 @@ class Runner:
             return self.hands.of(action).probe(ready.order, self._cover(ready))
         except CountersignError as error:
             return Seen(Effect.UNKNOWN, f"the probe failed: {error}")
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             log.exception("action", number=ready.held.id)
             return Seen(Effect.UNKNOWN, f"the probe failed ({type(error).__name__})")
 

@@ -6,34 +6,9 @@ import pytest
 
 from countersign.actions import ACTIONS
 from countersign.actions.hand import BaseHand
-from countersign.model.inventory import Asset, Criticality, Identity, Inventory
-from countersign.model.responses import Scene, Takes
+from countersign.model.responses import Takes
 from countersign.ports import ActionPlan
-
-HOST = Asset("file-01", "fileserver", "k.curlew", Criticality.HIGH, ("10.20.20.21",))
-FIREWALL = Asset("fw-01", "firewall", "k.curlew", Criticality.MEDIUM)
-ACCOUNT = Identity("k.curlew", "administrator", "", Criticality.CRITICAL)
-INVENTORY = Inventory((HOST, FIREWALL), (ACCOUNT,))
-RESOLVER = Asset("ns-01", "resolver", "k.curlew", Criticality.HIGH)
-OUTSIDE: dict[Takes, dict[str, str | int]] = {
-    Takes.ADDRESS: {"address": "203.0.113.9"},
-    Takes.DOMAIN: {"domain": "login.bad-harbour.example"},
-}
-
-
-def scene(action: ActionPlan) -> Scene:
-    records = {
-        Takes.HOST: (HOST,),
-        Takes.ACCOUNT: (ACCOUNT,),
-        Takes.ADDRESS: (FIREWALL,),
-        Takes.DOMAIN: (RESOLVER,),
-        Takes.LOGIN: (ACCOUNT, HOST),
-        Takes.NOTHING: (),
-    }
-    parameters: dict[str, str | int] = dict(OUTSIDE.get(action.takes, {}))
-    if action.minutes:
-        parameters["minutes"] = action.minutes
-    return Scene("C-1001", records[action.takes], parameters, INVENTORY, 3, 5, ("dc-01",))
+from tests.acting import OUTSIDE, scene
 
 
 @pytest.fixture(params=list(ACTIONS))
