@@ -14,12 +14,13 @@ from countersign.actions import ACTIONS
 from countersign.bootstrap import open_site
 from countersign.running import Runner
 from tests import acting
+from tests.fakes import NOON_MS, StepClock
 
 
-def work(data: Path, folder: Path) -> None:
-    """In a process of its own, up to its end."""
+def work(data: Path, folder: Path, killed: int) -> None:
+    """In a process of its own, up to its end. Its clock goes on where those that were killed left off."""
     ACTIONS.update(acting.stand_ins(dict(ACTIONS), folder, acting.Deadly(folder)))
-    site = open_site(data)
+    site = open_site(data, clock=StepClock(NOON_MS + (killed + 1) * 10_000))
     site.config = replace(site.config, actions=acting.tables(ACTIONS))
     runner = Runner(site)
     while runner.step():
@@ -33,7 +34,7 @@ def main() -> None:
     while True:
         child = os.fork()
         if not child:
-            work(Path(sys.argv[1]), Path(sys.argv[2]))
+            work(Path(sys.argv[1]), Path(sys.argv[2]), killed)
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if not (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL):

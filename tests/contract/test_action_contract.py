@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
 from countersign.actions import ACTIONS
-from countersign.actions.hand import BaseHand
-from countersign.model.responses import Takes
+from countersign.actions.hand import BaseHand, Cover
+from countersign.authority.agents import Operation
+from countersign.authority.grant import Part, alone, running
+from countersign.authority.terms import LeaseRefused, Use
+from countersign.model.responses import Order, Takes
 from countersign.ports import ActionPlan
 from tests.acting import OUTSIDE, scene
 
@@ -65,13 +70,37 @@ def test_the_plan_names_its_targets_its_undo_and_whom_it_hits(action: ActionPlan
         assert text == " ".join(text.split())
 
 
+def _subclasses(kind: type[BaseHand]) -> list[type[BaseHand]]:
+    return [one for sub in kind.__subclasses__() for one in (sub, *_subclasses(sub))]
+
+
+HANDS = [one for one in _subclasses(BaseHand) if one.__module__.startswith("countersign.")]
+
+
 def test_no_hand_can_be_used_without_going_through_the_lease() -> None:
     """Subclasses fill in the parts with an underscore; the parts that callers see belong to ``BaseHand`` alone."""
-    found = [one for one in _subclasses(BaseHand) if one.__module__.startswith("countersign.")]
-    assert found
-    for one in found:
+    assert HANDS
+    for one in HANDS:
         assert not {"check", "do", "probe", "undo"} & set(vars(one)), one.__name__
 
 
-def _subclasses(kind: type) -> list[type]:
-    return [one for sub in kind.__subclasses__() for one in (sub, *_subclasses(sub))]
+@pytest.mark.parametrize("kind", [one for one in HANDS if not inspect.isabstract(one)], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("step", ["check", "do", "probe", "undo"])
+def test_no_hand_moves_without_the_lease_for_this_action_and_use(kind: type[BaseHand], step: str) -> None:
+    """An instance that knows nothing of any target: whatever got past the lease would fail otherwise."""
+    hand = object.__new__(kind)
+    hand.action = "isolate_host"
+    order = Order("0" * 64, 7, "isolate_host", "C-1", (), {})
+    use = Use("action-7", 1_000, "C-1")
+    right, other = running("isolate_host"), running("release_host")
+    own = alone(use, "responder", [Part("responder", Operation.RUN, (right,))]).of(Operation.RUN, right)
+    wrong = alone(use, "responder", [Part("responder", Operation.RUN, (other,))]).of(Operation.RUN, other)
+    for cover in (
+        Cover(None, use),
+        Cover(wrong, use),
+        Cover(own, Use("action-8", 1_000, "C-1")),
+        Cover(own, Use("action-7", 1_000, "C-2")),
+        Cover(own, Use("action-7", 10**15, "C-1")),
+    ):
+        with pytest.raises(LeaseRefused):
+            getattr(hand, step)(order, cover)
