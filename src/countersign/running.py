@@ -171,7 +171,7 @@ class Runner:
             self._begin(number, action, times)
 
     def _checked(self, ready: Prepared, action: str) -> tuple[str, str] | None:
-        """(words, fault) of why it cannot be done now, None when it can. Nothing has been touched yet, whatever went wrong."""
+        """(words, fault) of why it cannot be done now, None when it can. Whatever went wrong, nothing was touched."""
         try:
             self.hands.of(action).check(ready.order, self._cover(ready))
         except TargetFault as error:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 
 import pytest
 
+from countersign import actions
 from countersign.actions import ACTIONS
 from countersign.actions.hand import BaseHand, Cover
 from countersign.authority.agents import Operation
@@ -74,6 +77,8 @@ def _subclasses(kind: type[BaseHand]) -> list[type[BaseHand]]:
     return [one for sub in kind.__subclasses__() for one in (sub, *_subclasses(sub))]
 
 
+for _one in pkgutil.iter_modules(actions.__path__):  # some are imported when they are first needed
+    importlib.import_module(f"{actions.__name__}.{_one.name}")
 HANDS = [one for one in _subclasses(BaseHand) if one.__module__.startswith("countersign.")]
 
 

@@ -71,7 +71,8 @@ def explain(
     json: JsonOption = False,
 ) -> None:
     """Every condition of a decision, as held, failed or not evaluated, with the values that it read."""
-    from countersign.policy.engine import Request  # noqa: PLC0415 - keeps `--help` quick
+    from countersign.actions import ACTIONS  # noqa: PLC0415 - keeps `--help` quick
+    from countersign.policy.engine import Request  # noqa: PLC0415
     from countersign.store import read_policy  # noqa: PLC0415
     from countersign.store.engine import reading  # noqa: PLC0415
 
@@ -79,7 +80,7 @@ def explain(
         raise UsageError("name a finding or entry, or a request with --request", where="policy explain")
     with opened(data) as site, reading(site.engine) as conn:
         if request is None:
-            found = read_policy.explain(conn, ident)
+            found = read_policy.explain(conn, ident, lambda name: name not in ACTIONS or ACTIONS[name].impactful)
         else:
             found = read_policy.asked(site.policy, _request(request, Request))
     if json:
