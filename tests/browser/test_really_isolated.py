@@ -87,7 +87,8 @@ def ended(page: Page, base: str, number: int) -> None:
         expect(live).to_contain_text(step)
     for step in ("check", "seal", "do", "probe"):
         expect(live).to_contain_text(f"{step} ")
-    expect(live).to_contain_text(" ms")
+    expect(live).to_contain_text("ms after its approval")
+    assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth"), "nothing runs over its edge"
 
 
 def test_a_host_is_cut_off_from_the_case_page_and_comes_back(estate: Estate, tmp_path: Path) -> None:
