@@ -102,15 +102,19 @@ class _Times:
 
 
 class Runner:
-    """``step`` carries out whatever is due; one process at a time does."""
+    """``step`` carries out whatever is due; one process at a time does. troubles: why actions could not be taken further in
+    the last step, by number; they are tried again with the next."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
         self.hands = Hands(site)
+        self.troubles: dict[int, CountersignError] = {}
+        self._before: dict[int, str] = {}
 
     def step(self) -> int:
         """Go through everything once; returns how many actions were taken further. Whatever fails by itself is logged and
         stays where it is: it is tried again with the next step, or ends when its approval does."""
+        self._before, self.troubles = {number: str(error) for number, error in self.troubles.items()}, {}
         if not self._due():
             return 0
         taken = 0
@@ -134,10 +138,14 @@ class Runner:
         try:
             act()
         except CountersignError as error:
-            log.error("action", number=number, error=str(error))
+            self.troubles[number] = error
+            if self._before.get(number) != str(error):  # a full disk is not told again with every step
+                log.error("action", number=number, error=str(error))
             return 0
-        except Exception:  # a fault of ours with one action holds no other up
+        except Exception as error:  # a fault of ours with one action holds no other up
             log.exception("action", number=number)
+            what = f"a fault of ours ({type(error).__name__}); the log has it whole"
+            self.troubles[number] = EnvironmentFault(what, where=f"action {number}", todo="report it as a defect")
             return 0
         return 1
 

@@ -126,7 +126,8 @@ def _sealed(site: Site, number: int) -> tuple[list[int], list[Any]]:
     return intents[: len(started)], started
 
 
-def _stage(folder: Path) -> Stage:
+def set_up(folder: Path) -> Stage:
+    """Everything in a new folder; the registry is left as it is."""
     folder.mkdir()
     site = open_site(fakes.data_directory(folder / "data"), clock=fakes.StepClock())
     site.config = replace(site.config, actions=acting.tables(ACTIONS))
@@ -142,7 +143,7 @@ def _stage(folder: Path) -> Stage:
 @pytest.fixture(scope="module")
 def stage(memory: Path) -> Iterator[Stage]:
     """One for all; at its end its log verifies and its tables come out of its ledger."""
-    made = _stage(memory / "stage")
+    made = set_up(memory / "stage")
     real = dict(ACTIONS)
     ACTIONS.update(acting.stand_ins(real, made.folder, made.trouble))
     yield made
@@ -231,7 +232,7 @@ def test_a_person_who_stops_the_command_leaves_it_where_the_next_one_finds_it(st
 def killed(memory: Path) -> Iterator[tuple[Stage, dict[tuple[str, str], int]]]:
     """Every action, approved once for each step, and carried out by processes that die at that step."""
     folder = memory / "killed"
-    made = _stage(folder)
+    made = set_up(folder)
     numbers = {}
     for step in acting.STEPS:
         for name in NAMES:
@@ -274,7 +275,7 @@ def test_killed_at_a_step_it_is_probed_and_never_done_twice(
 @contextmanager
 def everything(folder: Path) -> Iterator[tuple[Stage, dict[str, int]]]:
     """A site of its own, with every action proposed on it."""
-    made = _stage(folder)
+    made = set_up(folder)
     with pytest.MonkeyPatch.context() as patch:
         for name, one in acting.stand_ins(dict(ACTIONS), made.folder, made.trouble).items():
             patch.setitem(ACTIONS, name, one)
