@@ -65,7 +65,7 @@ def _listening(process: subprocess.Popen[bytes], host: str, port: int, seconds: 
 def openldap(
     folder: Path, *, policy: bool = True, use_lockout: bool = True, module: bool = True, more: str = ""
 ) -> Iterator[Place]:
-    """slapd with one person. policy: whether a default password policy that locks is in force. more: LDIF of other entries."""
+    """slapd with one person. policy: whether a default password policy that locks is in force. more: other entries, LDIF."""
     tools = need("slapd", "slapadd", "ldapadd")
     if not Path("/usr/lib/ldap/ppolicy.so").exists():
         pytest.skip("slapd has no ppolicy overlay here")

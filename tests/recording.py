@@ -26,8 +26,7 @@ class Tap:
 
 @contextmanager
 def tapped(host: str, port: int) -> Iterator[Tap]:
-    """A tap in front of a server. A client whose connection has ended has been recorded whole: bytes are kept before they are
-    passed on."""
+    """A tap in front of a server. What the server has answered has been kept before: bytes are recorded, then passed on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         tap = Tap(int(listener.getsockname()[1]))
         threading.Thread(target=_accept, args=(listener, tap, (host, port)), daemon=True).start()
@@ -40,10 +39,17 @@ def _accept(listener: socket.socket, tap: Tap, to: tuple[str, int]) -> None:
             client, _ = listener.accept()
         except OSError:
             return
-        server, kept = socket.create_connection(to), bytearray()
+        kept = bytearray()
         tap.said.append(kept)
-        threading.Thread(target=_pump, args=(client, server, kept), daemon=True).start()
-        threading.Thread(target=_pump, args=(server, client, None), daemon=True).start()
+        threading.Thread(target=_relay, args=(client, to, kept), daemon=True).start()
+
+
+def _relay(client: socket.socket, to: tuple[str, int], kept: bytearray) -> None:
+    with client, socket.create_connection(to) as server:
+        back = threading.Thread(target=_pump, args=(server, client, None), daemon=True)
+        back.start()
+        _pump(client, server, kept)
+        back.join()
 
 
 def _pump(source: socket.socket, sink: socket.socket, kept: bytearray | None) -> None:
