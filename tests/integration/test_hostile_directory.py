@@ -1,5 +1,5 @@
 """What reaches a directory when names of the inventory hold LDAP filters, DNs, templates or anything else: read from the
-wire, message by message. A name is one value of one equality; what is changed is one attribute of the entry that bears it."""
+wire, message by message. A name is one value of one equality; one attribute of the entry that bears it is changed."""
 
 from __future__ import annotations
 

@@ -28,9 +28,9 @@ COVERS = (
     *("disable_aws_key", "enable_aws_key", "quarantine_instance", "release_instance"),
 )
 PIECES = [
-    "file-01", "k.curlew", "{key}", "{{7*7}}", "${7*7}", "{% include x %}", "<%= 7*7 %>", "%s%n", "{0}", "../", "..", "?a=b", "#",
-    "&Action=DeleteUser", "&UserName=root", "%26", "\r\nX-Evil: 1", "\0", '","case":"C-2', "<script>", "\u202e", "*",
-    "=", "+", ",", "@", "arn:aws:iam::1:user/root",
+    "file-01", "k.curlew", "{key}", "{{7*7}}", "${7*7}", "{% include x %}", "<%= 7*7 %>", "%s%n", "{0}", "../", "..", "?a=b",
+    "#", "&Action=DeleteUser", "&UserName=root", "%26", "\r\nX-Evil: 1", "\0", '","case":"C-2', "<script>", "\u202e",
+    "*", "=", "+", ",", "@", "arn:aws:iam::1:user/root",
 ]  # fmt: skip
 hostile = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), min_size=1, max_size=4).map("".join)
 FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
