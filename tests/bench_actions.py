@@ -1,7 +1,7 @@
 """From a person's approval to an effect that was probed, measured: ``make bench-actions``, as root.
 
 It starts a host in a network namespace and an OpenLDAP directory of its own, and a site whose ``Performer`` runs as it does
-in ``serve``. Each run is an approval signed with a passkey and carried out, then its undo, approved and carried out. Times are
+in ``serve``. Each run is an approval signed with a passkey and carried out, then its undo, signed and carried out. Times are
 those of the ledger: from the entry of the approval to the entry of the probe. ``woken`` is an approval in the console, which
 wakes the performer; ``polled`` one in a shell, which it finds by itself.
 """

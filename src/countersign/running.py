@@ -143,16 +143,19 @@ class Runner:
                 log.error("action", number=number, error=str(error))
             return 0
         except Exception as error:  # a fault of ours with one action holds no other up
-            log.exception("action", number=number)
             what = f"a fault of ours ({type(error).__name__}); the log has it whole"
             self.troubles[number] = EnvironmentFault(what, where=f"action {number}", todo="report it as a defect")
+            if self._before.get(number) != str(self.troubles[number]):
+                log.exception("action", number=number)
             return 0
         return 1
 
     # --- one action -----------------------------------------------------------------------------------------------
 
     def _take(self, number: int, state: Status, action: str) -> None:
-        if state is Status.RUNNING:  # a crash interrupted it: what is so decides, and it is not done again
+        if action not in ACTIONS or (state is Status.SEALED and action not in self.hands.on):
+            self._leave(number, Event.FAILED, "it was begun, and is not switched on here any more", "refused")
+        elif state is Status.RUNNING:  # a crash interrupted it: what is so decides, and it is not done again
             self._probe(number, action, _Times(), "interrupted")
         elif state is Status.SEALED:
             self._begin(number, action, _Times())

@@ -227,6 +227,19 @@ def test_what_cannot_be_sealed_waits_and_loses_nothing(room: Room, folder: Path)
     assert (room.state(number), effects(folder)) == (Status.PROBED_OK.value, 1)
 
 
+def test_what_was_switched_off_while_it_waited_for_its_seal_is_not_done(room: Room, folder: Path) -> None:
+    number = approved(room)
+    rules = performing.Rules(room.site.policy, room.site.leases, True)
+    with writing(room.site.engine) as conn:
+        ready = performing.look_over(conn, number, rules, room.site.clock.now_ms())
+        assert isinstance(ready, performing.Prepared)
+        performing.intend(conn, ready, room.site.leases, room.site.clock.now_ms())
+    switched(room.site, folder, run=False)
+    Runner(room.site).step()
+    assert (room.state(number), effects(folder)) == (Status.PERSON.value, 0)
+    fakes.assert_rebuilds(room.site)
+
+
 @pytest.mark.parametrize("happened", [True, False])
 def test_what_a_crash_interrupted_is_probed_and_not_done_again(room: Room, folder: Path, happened: bool) -> None:
     number = approved(room)
