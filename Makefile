@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev-ready
 INPUTS := pyproject.toml hatch_build.py package.json package-lock.json
 PYTEST := $(BIN)/python -m pytest -q
 
-.PHONY: help setup demo test check lint format bench screenshots lock clean
+.PHONY: help setup demo test check lint format bench bench-actions screenshots lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ bench: $(DEV) ## speed in CPU time, on this machine
 	$(BIN)/countersign bench hot-path
 	$(BIN)/countersign bench hot-path --closing
 	$(BIN)/countersign bench score
+
+bench-actions: $(DEV) ## approve to probed effect on nftables and OpenLDAP, as root
+	PYTHONPATH=src $(BIN)/python -m tests.bench_actions 40
 
 screenshots: $(DEV) ## take the pictures of the documentation from the running demo
 	$(BIN)/python docs/images/take.py

@@ -62,8 +62,10 @@ def _listening(process: subprocess.Popen[bytes], host: str, port: int, seconds: 
 
 
 @contextmanager
-def openldap(folder: Path, *, policy: bool = True, use_lockout: bool = True, module: bool = True) -> Iterator[Place]:
-    """slapd with one person. policy: whether a default password policy that locks is in force."""
+def openldap(
+    folder: Path, *, policy: bool = True, use_lockout: bool = True, module: bool = True, more: str = ""
+) -> Iterator[Place]:
+    """slapd with one person. policy: whether a default password policy that locks is in force. more: other entries, LDIF."""
     tools = need("slapd", "slapadd", "ldapadd")
     if not Path("/usr/lib/ldap/ppolicy.so").exists():
         pytest.skip("slapd has no ppolicy overlay here")
@@ -71,7 +73,7 @@ def openldap(folder: Path, *, policy: bool = True, use_lockout: bool = True, mod
     for one in (conf, db):
         one.mkdir()
     (folder / "init.ldif").write_text(_CONFIG.format(folder=folder) + (_overlay(policy, use_lockout) if module else ""))
-    (folder / "data.ldif").write_text(_DATA)
+    (folder / "data.ldif").write_text(_DATA + more)
     for n, file in ((0, "init.ldif"), (1, "data.ldif")):
         subprocess.run(
             [tools["slapadd"], "-F", str(conf), "-n", str(n), "-l", str(folder / file)], check=True, capture_output=True

@@ -307,5 +307,7 @@ def _undo_draft(of: Proposal, number: int, inverse: str, known: Inventory) -> Pr
     everything: tuple[Asset | Identity, ...] = (*known.assets, *known.identities)
     records = tuple(one for one in everything if one.name in named)
     parameters = {name: value for name, value in of.parameters.items() if name != "minutes"} | {"undoes": number}
+    if ACTIONS[inverse].minutes:  # what takes a release back lasts as long as it does when it is proposed by itself
+        parameters["minutes"] = ACTIONS[inverse].minutes
     plan = ACTIONS[inverse].plan(Scene(of.case, records, parameters, known))
     return Proposal(inverse, parameters, of.targets, of.case, plan.plan, plan.undo, plan.blast_radius)

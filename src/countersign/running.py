@@ -110,7 +110,8 @@ class _Waits(Exception):
 
 
 class Runner:
-    """``step`` carries out whatever is due; one process at a time does."""
+    """``step`` carries out whatever is due; one process at a time does. troubles: why actions could not be taken further in
+    the last step, by number; they are tried again with the next."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -118,11 +119,14 @@ class Runner:
         self.hands = Hands(site)
         self.held = ""
         """Why nothing is started at present, "" when something could be."""
+        self.troubles: dict[int, CountersignError] = {}
+        self._before: dict[int, str] = {}
 
     def step(self) -> int:
         """Go through everything once; returns how many actions were taken further. Whatever fails by itself is logged and
         stays where it is: it is tried again with the next step, or ends when its approval does. While the ledger is not
         sealed in time nothing is started; what a crash interrupted is probed all the same."""
+        self._before, self.troubles = {number: str(error) for number, error in self.troubles.items()}, {}
         if not self._due():
             return 0
         self._hold()
@@ -158,14 +162,24 @@ class Runner:
         except _Waits:
             return 0
         except CountersignError as error:
-            log.error("action", number=number, error=str(error))
+            self.troubles[number] = error
+            if self._before.get(number) != str(error):  # a full disk is not told again with every step
+                log.error("action", number=number, error=str(error))
+            return 0
+        except Exception as error:  # a fault of ours with one action holds no other up
+            what = f"a fault of ours ({type(error).__name__}); the log has it whole"
+            self.troubles[number] = EnvironmentFault(what, where=f"action {number}", todo="report it as a defect")
+            if self._before.get(number) != str(self.troubles[number]):
+                log.exception("action", number=number)
             return 0
         return 1
 
     # --- one action -----------------------------------------------------------------------------------------------
 
     def _take(self, number: int, state: Status, action: str) -> None:
-        if state is Status.RUNNING:  # a crash interrupted it: what is so decides, and it is not done again
+        if action not in ACTIONS or (state is Status.SEALED and action not in self.hands.on):
+            self._leave(number, Refused(Event.FAILED, "it was begun, and is not switched on here any more"), "refused")
+        elif state is Status.RUNNING:  # a crash interrupted it: what is so decides, and it is not done again
             self._probe(number, action, _Times(), "interrupted")
         elif state is Status.SEALED:
             self._begin(number, action, _Times())
@@ -177,11 +191,8 @@ class Runner:
         ready = self._looked_over(number, action)
         if ready is None:
             return
-        try:
-            self.hands.of(action).check(ready.order, self._cover(ready))
-        except (TargetFault, LeaseRefused, ConfigError) as error:
-            fault = error.kind if isinstance(error, TargetFault) else error.code
-            self._leave(number, Refused(Event.FAILED, str(error)), fault)
+        if fault := self._checked(ready, action):
+            self._leave(number, Refused(Event.FAILED, fault[0]), fault[1])
             return
         times.lap("check")
         with writing(self._site.engine) as conn:
@@ -193,6 +204,21 @@ class Runner:
             self._leave(number, again, "refused")
         else:
             self._begin(number, action, times)
+
+    def _checked(self, ready: Prepared, action: str) -> tuple[str, str] | None:
+        """(words, fault) of why it cannot be done now, None when it can. Whatever went wrong, nothing was touched."""
+        try:
+            self.hands.of(action).check(ready.order, self._cover(ready))
+        except TargetFault as error:
+            return str(error), error.kind
+        except (LeaseRefused, ConfigError) as error:
+            return str(error), error.code
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            log.exception("action", number=ready.held.id)
+            return f"the check failed ({type(error).__name__})", type(error).__name__
+        return None
 
     def _begin(self, number: int, action: str, times: _Times) -> None:
         """The intent is committed. Seal it, look everything over once more, and only then touch the target."""
@@ -240,7 +266,9 @@ class Runner:
         except TargetFault as error:
             log.error("action", number=ready.held.id, error=str(error))
             return error.kind
-        except Exception as error:  # a fault of ours in the middle of an effect: what is so must be found out all the same
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # ours, or one that would end the thread: what is so must be found out all the same
             log.exception("action", number=ready.held.id)
             return type(error).__name__
         return ""
@@ -261,7 +289,9 @@ class Runner:
             return self.hands.of(action).probe(ready.order, self._cover(ready))
         except CountersignError as error:
             return Seen(Effect.UNKNOWN, f"the probe failed: {error}")
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             log.exception("action", number=ready.held.id)
             return Seen(Effect.UNKNOWN, f"the probe failed ({type(error).__name__})")
 

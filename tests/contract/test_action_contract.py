@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import pkgutil
+
 import pytest
 
+from countersign import actions
 from countersign.actions import ACTIONS
-from countersign.actions.hand import BaseHand
-from countersign.model.inventory import Asset, Criticality, Identity, Inventory
-from countersign.model.responses import Scene, Takes
+from countersign.actions.hand import BaseHand, Cover
+from countersign.authority.agents import Operation
+from countersign.authority.grant import Part, alone, running
+from countersign.authority.terms import LeaseRefused, Use
+from countersign.model.responses import Order, Takes
 from countersign.ports import ActionPlan
-
-HOST = Asset("file-01", "fileserver", "k.curlew", Criticality.HIGH, ("10.20.20.21",))
-FIREWALL = Asset("fw-01", "firewall", "k.curlew", Criticality.MEDIUM)
-ACCOUNT = Identity("k.curlew", "administrator", "", Criticality.CRITICAL)
-INVENTORY = Inventory((HOST, FIREWALL), (ACCOUNT,))
-RESOLVER = Asset("ns-01", "resolver", "k.curlew", Criticality.HIGH)
-OUTSIDE: dict[Takes, dict[str, str | int]] = {
-    Takes.ADDRESS: {"address": "203.0.113.9"},
-    Takes.DOMAIN: {"domain": "login.bad-harbour.example"},
-}
-
-
-def scene(action: ActionPlan) -> Scene:
-    records = {
-        Takes.HOST: (HOST,),
-        Takes.ACCOUNT: (ACCOUNT,),
-        Takes.ADDRESS: (FIREWALL,),
-        Takes.DOMAIN: (RESOLVER,),
-        Takes.LOGIN: (ACCOUNT, HOST),
-        Takes.NOTHING: (),
-    }
-    parameters: dict[str, str | int] = dict(OUTSIDE.get(action.takes, {}))
-    if action.minutes:
-        parameters["minutes"] = action.minutes
-    return Scene("C-1001", records[action.takes], parameters, INVENTORY, 3, 5, ("dc-01",))
+from tests.acting import OUTSIDE, scene
 
 
 @pytest.fixture(params=list(ACTIONS))
@@ -90,13 +73,39 @@ def test_the_plan_names_its_targets_its_undo_and_whom_it_hits(action: ActionPlan
         assert text == " ".join(text.split())
 
 
+def _subclasses(kind: type[BaseHand]) -> list[type[BaseHand]]:
+    return [one for sub in kind.__subclasses__() for one in (sub, *_subclasses(sub))]
+
+
+for _one in pkgutil.iter_modules(actions.__path__):  # some are imported when they are first needed
+    importlib.import_module(f"{actions.__name__}.{_one.name}")
+HANDS = [one for one in _subclasses(BaseHand) if one.__module__.startswith("countersign.")]
+
+
 def test_no_hand_can_be_used_without_going_through_the_lease() -> None:
     """Subclasses fill in the parts with an underscore; the parts that callers see belong to ``BaseHand`` alone."""
-    found = [one for one in _subclasses(BaseHand) if one.__module__.startswith("countersign.")]
-    assert found
-    for one in found:
+    assert HANDS
+    for one in HANDS:
         assert not {"check", "do", "probe", "undo"} & set(vars(one)), one.__name__
 
 
-def _subclasses(kind: type) -> list[type]:
-    return [one for sub in kind.__subclasses__() for one in (sub, *_subclasses(sub))]
+@pytest.mark.parametrize("kind", [one for one in HANDS if not inspect.isabstract(one)], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("step", ["check", "do", "probe", "undo"])
+def test_no_hand_moves_without_the_lease_for_this_action_and_use(kind: type[BaseHand], step: str) -> None:
+    """An instance that knows nothing of any target: whatever got past the lease would fail otherwise."""
+    hand = object.__new__(kind)
+    hand.action = "isolate_host"
+    order = Order("0" * 64, 7, "isolate_host", "C-1", (), {})
+    use = Use("action-7", 1_000, "C-1")
+    right, other = running("isolate_host"), running("release_host")
+    own = alone(use, "responder", [Part("responder", Operation.RUN, (right,))]).of(Operation.RUN, right)
+    wrong = alone(use, "responder", [Part("responder", Operation.RUN, (other,))]).of(Operation.RUN, other)
+    for cover in (
+        Cover(None, use),
+        Cover(wrong, use),
+        Cover(own, Use("action-8", 1_000, "C-1")),
+        Cover(own, Use("action-7", 1_000, "C-2")),
+        Cover(own, Use("action-7", 10**15, "C-1")),
+    ):
+        with pytest.raises(LeaseRefused):
+            getattr(hand, step)(order, cover)

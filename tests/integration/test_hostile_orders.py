@@ -27,6 +27,10 @@ from countersign.model.values import is_address, is_domain
 from tests.namespaces import Driven, Sshd, hand_of, order, sshd
 
 pytestmark = [pytest.mark.root, pytest.mark.xdist_group("network")]  # one at a time: they share this machine
+COVERS = (
+    *("isolate_host", "release_host", "block_address", "unblock_address"),
+    *("block_domain", "unblock_domain", "refuse_ssh_user", "allow_ssh_user"),
+)
 HERE = "127.0.0.1"
 NOTED = """#!/usr/bin/env python3
 import json, os, sys

@@ -12,12 +12,12 @@ from sqlalchemy import select
 from countersign.actions import ACTIONS
 from countersign.approvals.status import Status
 from countersign.bootstrap import Site
-from countersign.errors import ConfigError, TargetFault
+from countersign.errors import ConfigError, NotFoundError, TargetFault
 from countersign.impact import Impact
 from countersign.model.entries import Entry, Kind
 from countersign.model.inventory import Criticality
 from countersign.running import Runner
-from countersign.store import performing
+from countersign.store import ledger, performing, read_policy
 from countersign.store import tables as t
 from countersign.store.engine import reading, writing
 from tests import fakes, marking, responding
@@ -89,6 +89,25 @@ def test_an_approved_action_is_sealed_done_and_probed_and_a_rebuild_knows_it(roo
     fakes.assert_rebuilds(room.site)
     texts = [step.what for step in room.approving.sheet(number).steps]
     assert texts == ["proposed", "approved", "intent written", "started", "probed"]
+
+
+def test_what_the_policy_was_asked_on_the_way_is_explained_from_the_record(room: Room, folder: Path) -> None:
+    approved(room)
+    Runner(room.site).step()
+    asked = (Kind.PROPOSAL_CREATED, Kind.PROPOSAL_APPROVED, Kind.ACTION_INTENDED, Kind.ACTION_STARTED)
+    with reading(room.site.engine) as conn:
+        indices = [index for index, one in ledger.stream(conn) if one.kind in asked]
+        found = [read_policy.explain(conn, str(index)) for index in indices]
+        (probed,) = [index for index, one in ledger.stream(conn) if one.kind is Kind.ACTION_PROBED]
+        with pytest.raises(NotFoundError, match="asked the policy nothing"):
+            read_policy.explain(conn, str(probed))
+    assert [(one.action, one.allowed) for one in found] == [
+        ("propose", True),
+        ("approve", True),
+        ("run", True),
+        ("run", True),
+    ]
+    assert all("held" in {one.outcome for one in each.conditions} for each in found)
 
 
 def test_nothing_runs_that_is_not_switched_on(site: Site, folder: Path) -> None:
@@ -206,6 +225,19 @@ def test_what_cannot_be_sealed_waits_and_loses_nothing(room: Room, folder: Path)
     aside.rename(log)
     assert Runner(room.site).step() == 1
     assert (room.state(number), effects(folder)) == (Status.PROBED_OK.value, 1)
+
+
+def test_what_was_switched_off_while_it_waited_for_its_seal_is_not_done(room: Room, folder: Path) -> None:
+    number = approved(room)
+    rules = performing.Rules(room.site.policy, room.site.leases, True)
+    with writing(room.site.engine) as conn:
+        ready = performing.look_over(conn, number, rules, room.site.clock.now_ms())
+        assert isinstance(ready, performing.Prepared)
+        performing.intend(conn, ready, room.site.leases, room.site.clock.now_ms())
+    switched(room.site, folder, run=False)
+    Runner(room.site).step()
+    assert (room.state(number), effects(folder)) == (Status.PERSON.value, 0)
+    fakes.assert_rebuilds(room.site)
 
 
 @pytest.mark.parametrize("happened", [True, False])

@@ -68,7 +68,7 @@ def defender(base: str, vendor: Defender) -> Kept:
 
     table = {"run": True, "url": base, "login": base, "tenant": "tenant-1", "client": "app", "secret": "env:TOKEN"}
     paths = {"/tenant-1/oauth2/v2.0/token", "/api/machines", "/api/machines/m1", "/api/machineactions"}
-    paths |= {"/api/machines/m1/isolate"}
+    paths |= {"/api/machines/m1/isolate", "/api/machines/m1/unisolate"}
     using = Using("isolate_defender", table, ())
     return Kept(
         vendor, using, named, lambda q: _inside(q, "$filter", r"computerDnsName eq '([^']*)'"), True, frozenset(paths)
@@ -86,6 +86,7 @@ def okta(base: str, vendor: Okta) -> Kept:
     table = {"run": True, "url": base, "token": "env:TOKEN"}
     users = "/api/v1/users"
     paths = {users, f"{users}/00u1", f"{users}/00u1/lifecycle/suspend", f"{users}/00u1/sessions"}
+    paths |= {f"{users}/00u1/lifecycle/unsuspend"}
     return Kept(vendor, Using("suspend_okta", table, ()), named, value, False, frozenset(paths))
 
 
@@ -128,6 +129,12 @@ MAKE: dict[str, tuple[type[Vendor], Callable[[str, Any], Kept]]] = {
 }
 
 
+COVERS = (
+    *("contain_crowdstrike", "lift_crowdstrike", "isolate_defender", "unisolate_defender", "isolate_wazuh", "release_wazuh"),
+    *("suspend_okta", "unsuspend_okta", "disable_entra", "enable_entra"),
+)
+
+
 @pytest.fixture(scope="module", params=list(MAKE))
 def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
     kind, make = MAKE[request.param]
@@ -167,6 +174,7 @@ def test_a_vendor_gets_one_value_or_nothing(kept: Kept, name: str) -> None:
 def _fault(using: Using) -> TargetFault | None:
     try:
         using.do()
+        using.undo()
     except TargetFault as fault:
         return fault
     return None

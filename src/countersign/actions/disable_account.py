@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from countersign.actions.base import BaseAction, Settings
 from countersign.actions.hand import BaseHand
-from countersign.actions.ldap_active_directory import ActiveDirectoryHand
-from countersign.actions.ldap_directory import Directory
-from countersign.actions.ldap_openldap import OpenLdapHand
 from countersign.actions.ldap_settings import DirectorySettings, checked
 from countersign.actions.words import case_line, names, owned, record_line
 from countersign.model.responses import Plan, Scene, Takes
 from countersign.ports import Reach
-
-_HANDS = {"openldap": OpenLdapHand, "active_directory": ActiveDirectoryHand}
 
 
 class DisableAccount(BaseAction):
@@ -44,4 +39,7 @@ class DisableAccount(BaseAction):
         if not settings.url:
             return None
         whole = checked(settings)
-        return _HANDS[whole.kind](Directory(whole, reach.secret(whole.password), reach.timeout_s))
+        from countersign.actions import ldap_active_directory, ldap_directory, ldap_openldap  # noqa: PLC0415 - ldap3 is slow
+
+        hand = ldap_openldap.OpenLdapHand if whole.kind == "openldap" else ldap_active_directory.ActiveDirectoryHand
+        return hand(ldap_directory.Directory(whole, reach.secret(whole.password), reach.timeout_s))

@@ -19,7 +19,7 @@ from countersign.errors import ConfigError, TargetFault
 from countersign.model.responses import Effect, Order, Seen
 from countersign.ports import Reach
 
-REFERENCES = ("env:", "file:", "keyring:")
+REFERENCES = ("env:", "file:")
 
 
 class WebhookSettings(VendorSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):

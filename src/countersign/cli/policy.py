@@ -75,13 +75,17 @@ def explain(
     json: JsonOption = False,
 ) -> None:
     """Every condition of a decision, as held, failed or not evaluated, with the values that it read."""
-    from countersign.store import read_policy  # noqa: PLC0415 - keeps `--help` quick
+    from countersign.actions import ACTIONS  # noqa: PLC0415 - keeps `--help` quick
+    from countersign.store import read_policy  # noqa: PLC0415
     from countersign.store.engine import reading  # noqa: PLC0415
 
     if bool(ident) == (request is not None):
         raise UsageError("name a finding or entry, or a request with --request", where="policy explain")
     with opened(data) as site, reading(site.engine) as conn:
-        found = read_policy.explain(conn, ident) if request is None else read_policy.asked(site.policy, _request(request))
+        if request is None:
+            found = read_policy.explain(conn, ident, lambda name: name not in ACTIONS or ACTIONS[name].impactful)
+        else:
+            found = read_policy.asked(site.policy, _request(request))
     if json:
         emit(found)
         return

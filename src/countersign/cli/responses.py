@@ -86,13 +86,16 @@ def undo(
 
 
 def run(data: DataOption = None) -> None:
-    """Carry out now what is approved and switched on, as `serve` and `worker` do by themselves."""
+    """Carry out now what is approved and switched on, as `serve` and `worker` do by themselves; exit 3 when one could not be
+    taken further, which is tried again the next time."""
     from countersign.running import Runner  # noqa: PLC0415
 
     with opened(data) as site:
         runner = Runner(site)
         taken = runner.step()
     note(f"{taken} taken further" + (f"; no action starts: {runner.held}" if runner.held else ""))
+    for error in runner.troubles.values():
+        raise error
 
 
 class Format(StrEnum):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import msgspec
 from sqlalchemy import Connection, select
 
 from countersign.approvals.change import read as read_change
+from countersign.approvals.proposal import Proposal
 from countersign.errors import NotFoundError
 from countersign.ledger.canonical import decode
 from countersign.model.entries import Entry, Kind
@@ -16,12 +20,14 @@ from countersign.policy.facts import GateInput
 from countersign.policy.facts import request as gate_request
 from countersign.policy.gate import Gate, default_gate
 from countersign.policy.shipped import default_engine
-from countersign.store import evidence, ledger, permits, policies
+from countersign.store import evidence, ledger, permits, policies, settling
 from countersign.store import tables as t
 
 _record = msgspec.msgpack.Decoder(FindingRecord)
 _given = msgspec.msgpack.Decoder(GateInput)
-ASKED = (Kind.CHANGE_PROPOSED, Kind.CHANGE_APPROVED, Kind.LEASE_ISSUED)
+_PROPOSED = (Kind.PROPOSAL_CREATED, Kind.PROPOSAL_APPROVED)
+_RUN = (Kind.ACTION_INTENDED, Kind.ACTION_STARTED)
+ASKED = (Kind.CHANGE_PROPOSED, Kind.CHANGE_APPROVED, Kind.LEASE_ISSUED, *_PROPOSED, *_RUN)
 """Kinds of entries, besides decisions, that asked the policy something."""
 
 
@@ -52,24 +58,80 @@ class Explained(msgspec.Struct, frozen=True):
     recorded: bool | None = None
 
 
-def explain(conn: Connection, ident: str) -> Explained:
-    """A decision of a finding (its id: the newest), or whatever the entry of this index asked. Raises NotFoundError."""
+def explain(conn: Connection, ident: str, impactful: Callable[[str], bool] = lambda _: True) -> Explained:
+    """A decision of a finding (its id: the newest), or whatever the entry of this index asked. impactful: whether an action
+    changes a system of the site. Raises NotFoundError, also where what was asked about is erased."""
     index, entry = _found(conn, ident)
     if entry.kind is Kind.FINDING_DECIDED:
         return _decision(conn, index, entry)
     texts, _ = policies.at(conn, index)
     engine = default_engine() if texts is None else PolicyEngine(texts)
-    if entry.kind is Kind.LEASE_ISSUED:
-        return asked(engine, _lookup(index, entry), index=index, subject=entry.subject)
-    number = int(entry.subject) if entry.kind is Kind.CHANGE_APPROVED else index
-    change = read_change(_entry(conn, number).body["proposal"].encode())
-    about = permits.matter(change)
-    if entry.kind is Kind.CHANGE_PROPOSED:
-        return asked(engine, requests.propose(about, entry.time), index=index, subject=entry.subject)
-    answer = requests.approve(
+    if entry.kind in _RUN:
+        return asked(engine, _run(conn, engine, index, entry, impactful), index=index, subject=entry.subject)
+    request = _lookup(index, entry) if entry.kind is Kind.LEASE_ISSUED else _answered(conn, index, entry)
+    return asked(engine, request, index=index, subject=entry.subject)
+
+
+def _answered(conn: Connection, index: int, entry: Entry) -> Request:
+    """What was asked when something was put before people, or somebody said yes."""
+    if entry.kind in _PROPOSED:
+        about = permits.action(_proposal(conn, int(entry.subject)))
+    else:
+        number = int(entry.subject) if entry.kind is Kind.CHANGE_APPROVED else index
+        about = permits.matter(read_change(_entry(conn, number).body["proposal"].encode()))
+    if entry.kind in (Kind.CHANGE_PROPOSED, Kind.PROPOSAL_CREATED):
+        return requests.propose(about, entry.time)
+    return requests.approve(
         about, entry.actor, digest=entry.body["digest"], now_ms=entry.time, approver=True, verified=True, used=False
     )
-    return asked(engine, answer, index=index, subject=entry.subject)
+
+
+def _proposal(conn: Connection, number: int) -> Proposal:
+    body = _entry(conn, number).body
+    return settling.stored(conn, body["blob"], body["digest"])[1]
+
+
+def _run(conn: Connection, engine: PolicyEngine, index: int, entry: Entry, impactful: Callable[[str], bool]) -> Request:
+    """What was asked about the first target that the answer is no for, or else about the first. The lease's entry stands
+    just before."""
+    proposal, lease, digest = _proposal(conn, int(entry.subject)), _entry(conn, index - 1), entry.body["digest"]
+    intent = entry if entry.kind is Kind.ACTION_INTENDED else _intent(conn, int(entry.subject))
+    given = [
+        requests.Given(one.actor, one.body["digest"], proposal.expires_ms)
+        for one in (_entry(conn, number) for number in intent.body["approvals"])
+    ]
+    found = [
+        requests.run(
+            _leased(lease, target.name),
+            requests.Aim(target.name, target.kind.value, int(target.criticality)),
+            impactful=impactful(proposal.action),
+            digest=digest,
+            requester=proposal.requester,
+            given=given,
+            task=lease.body["task"],
+            now_ms=entry.time,
+            killed=False,
+        )
+        for target in proposal.targets
+    ]
+    if not found:
+        raise NotFoundError("the action has no target, so the policy was asked nothing", where=str(index))
+    return next((one for one in found if not engine.decide(one).allowed), found[0])
+
+
+def _intent(conn: Connection, number: int) -> Entry:
+    e = t.entries.c
+    mine = (e.kind == Kind.ACTION_INTENDED.value) & (e.subject == str(number))
+    return decode(conn.execute(select(t.entries.c.bytes).where(mine)).scalar_one())
+
+
+def _leased(lease: Entry, resource: str) -> requests.Leased:
+    body = lease.body
+    return requests.Leased(lease.actor.id, body["task"], requests.RUN, resource, _expires_ms(body))
+
+
+def _expires_ms(body: dict[str, Any]) -> int:
+    return int(body.get("expires_ms", body.get("expires", 0)))
 
 
 def asked(engine: PolicyEngine, request: Request, *, index: int = -1, subject: str = "") -> Explained:
@@ -118,9 +180,7 @@ def _lookup(index: int, entry: Entry) -> Request:
     if not asking:
         raise NotFoundError(f"entry {index} is a lease for no source", where=str(index), todo="name that of a micro-batch")
     who, names = asking[0]
-    leased = requests.Leased(
-        who, body["task"], requests.LOOKUP, names[0], int(body.get("expires_ms", body.get("expires", 0)))
-    )
+    leased = requests.Leased(who, body["task"], requests.LOOKUP, names[0], _expires_ms(body))
     return requests.read(
         leased, resource=names[0], task=body["task"], now_ms=entry.time, killed=False, operations=[requests.LOOKUP]
     )
@@ -130,7 +190,7 @@ def _found(conn: Connection, ident: str) -> tuple[int, Entry]:
     if ident.isdigit():
         entry = _entry(conn, int(ident))
         if entry.kind not in (*ASKED, Kind.FINDING_DECIDED):
-            todo = "name a finding, or the entry of a decision, a change or a lease"
+            todo = "name a finding, or the entry of a decision, a change, a proposal, an action or a lease"
             raise NotFoundError(f"entry {ident} ({entry.kind.value}) asked the policy nothing", where=ident, todo=todo)
         return int(ident), entry
     e = t.entries.c

@@ -33,6 +33,9 @@ _EFFECT = {
     Effect.UNKNOWN.value: "could not be shown to hold",
 }
 
+PARTS = ("check", "seal", "start", "do", "probe")
+"""What is timed, in the order in which it happens."""
+
 
 def steps(conn: Connection, number: int, case_id: str, known: Mapping[str, str]) -> tuple[Step, ...]:
     """Everything that was entered about a proposal, the oldest first. known: names by pseudonym."""
@@ -42,31 +45,33 @@ def steps(conn: Connection, number: int, case_id: str, known: Mapping[str, str])
     rows = list(conn.execute(created).all())
     later = select(e.idx, e.bytes).where(e.case_id == case_id, e.subject == str(number), e.kind.in_(kinds), e.idx > number)
     rows += conn.execute(later.order_by(e.idx)).all()
-    return tuple(_step(conn, row.idx, decode(row.bytes), known) for row in rows)
+    entries = [(row.idx, decode(row.bytes)) for row in rows]
+    approved_ms = max((entry.time for _, entry in entries if entry.kind is Kind.PROPOSAL_APPROVED), default=0)
+    return tuple(Step(one.time, _WHAT[one.kind], _text(conn, one, known, approved_ms), index) for index, one in entries)
 
 
-def _step(conn: Connection, index: int, entry: Entry, known: Mapping[str, str]) -> Step:
-    return Step(entry.time, _WHAT[entry.kind], _text(conn, entry, known), index)
-
-
-def _text(conn: Connection, entry: Entry, known: Mapping[str, str]) -> str:
+def _text(conn: Connection, entry: Entry, known: Mapping[str, str], approved_ms: int) -> str:
     body, who = entry.body, known.get(entry.actor.id, entry.actor.id)
     if entry.kind is Kind.ACTION_INTENDED:
-        return f"by {who}, under lease {entry.actor.lease[:12]}, on {len(body['approvals'])} approvals checked again"
+        count = len(body["approvals"])
+        checked = "one approval" if count == 1 else f"{count} approvals"
+        return f"by {who}, under lease {entry.actor.lease[:12]}, on {checked} checked again"
     if entry.kind is Kind.ACTION_WAITING:
         needed = f"{body['quorum']} cosignatures are needed over entry {body['intent']:,}"
         return f"{needed}; they cover {body['cosigned']:,} entries"
     if entry.kind is Kind.ACTION_STARTED:
         return f"the intent is covered by the checkpoint of {body['sealed']:,} entries"
     if entry.kind is Kind.ACTION_PROBED:
-        return _probed(conn, body)
+        return _probed(conn, body, entry.time - approved_ms)
     if entry.kind is Kind.ACTION_LEFT:
         return _detail(conn, body["blob"])
     return f"by {who}" + (f": {words.clear(conn, body['reason'])[0]}" if body.get("reason") else "")
 
 
-def _probed(conn: Connection, body: Mapping[str, Any]) -> str:
-    took = ", ".join(f"{name} {ms:,} ms" for name, ms in body["ms"].items())
+def _probed(conn: Connection, body: Mapping[str, Any], after_ms: int) -> str:
+    """after_ms: since the last approval."""
+    times = sorted(body["ms"].items(), key=lambda one: PARTS.index(one[0]) if one[0] in PARTS else len(PARTS))
+    took = f"{after_ms:,} ms after its approval: " + ", ".join(f"{name} {ms:,} ms" for name, ms in times)
     fault = f"; it met: {body['fault']}" if body["fault"] else ""
     return f"{_EFFECT[body['effect']]}: {_detail(conn, body['blob'])}{fault} ({took})"
 
