@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 from countersign.approving import Approving
 from countersign.bootstrap import open_site
 from countersign.config import FILE
+from countersign.impact import Impact
 from countersign.model.entries import Kind
 from countersign.model.inventory import Asset, Criticality, Inventory
 from countersign.web.session import Sessions
@@ -93,7 +94,12 @@ def ended(page: Page, base: str, number: int) -> None:
 
 def test_a_host_is_cut_off_from_the_case_page_and_comes_back(estate: Estate, tmp_path: Path) -> None:
     house, base = estate.house, estate.house.base
-    asks, first, second = house.seat(CYN, roles=("analyst",)), house.seat(ADA), house.seat(BEA)
+    first = house.seat(ADA)
+    asks, second = house.seat(CYN, roles=("analyst",)), house.seat(BEA, roles=("analyst",))
+    entitled = Impact(house.site).grant(BEA, "approver")  # by a signature, as `verify` asks of all but the first
+    assert entitled is not None
+    first.approve(base, entitled)
+    expect(first.page.locator("#dialog .done")).to_be_visible()
     assert estate.seen() == ("200", "200")
     asks.page.goto(f"{base}/cases/{estate.case}")
     asks.page.click("#responses summary")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from countersign.bootstrap import Site
     from countersign.web.session import Sessions
 
+BACKLOG = 2048
 FIRST = "once, within an hour: registers your passkey; you are then the first approver"
 
 
@@ -121,6 +122,7 @@ def bind(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(BACKLOG)  # whoever follows the printed link at once waits a moment, and is not refused
     except OSError as error:
         listener.close()
         todo = "stop what listens there, or give another --port"
