@@ -45,7 +45,7 @@ def _accept(listener: socket.socket, tap: Tap, to: tuple[str, int]) -> None:
 
 
 def _relay(client: socket.socket, to: tuple[str, int], kept: bytearray) -> None:
-    with client, socket.create_connection(to) as server:
+    with client, suppress(OSError), socket.create_connection(to) as server:
         back = threading.Thread(target=_pump, args=(server, client, None), daemon=True)
         back.start()
         _pump(client, server, kept)

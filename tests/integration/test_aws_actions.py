@@ -7,6 +7,7 @@ import logging
 import socket
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import boto3
@@ -45,6 +46,10 @@ class Account:
         self.iam, self.ec2 = boto3.client("iam", **how), boto3.client("ec2", **how)
         self.settings = {"run": True, "url": url, "region": "eu-west-1", "key": "AKIAX", "secret": "env:TOKEN"}
 
+    def close(self) -> None:
+        self.iam.close()
+        self.ec2.close()
+
     def keys(self, user: str) -> dict[str, str]:
         return {k["AccessKeyId"]: k["Status"] for k in self.iam.list_access_keys(UserName=user)["AccessKeyMetadata"]}
 
@@ -65,9 +70,10 @@ class Account:
 
 
 @pytest.fixture
-def account(server: str) -> Account:
+def account(server: str) -> Iterator[Account]:
     urllib.request.urlopen(urllib.request.Request(f"{server}/moto-api/reset", method="POST"), timeout=10).close()
-    return Account(server)
+    with closing(Account(server)) as made:
+        yield made
 
 
 # --- access keys --------------------------------------------------------------------------------------------------

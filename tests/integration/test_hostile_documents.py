@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
@@ -110,7 +110,12 @@ def amazon() -> Iterator[Amazon]:
     running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     running.start()
     _, port = running.get_host_and_port()
-    account = Account(f"http://127.0.0.1:{port}")
+    with closing(Account(f"http://127.0.0.1:{port}")) as account:
+        yield from _filled(account, port)
+    running.stop()
+
+
+def _filled(account: Account, port: int) -> Iterator[Amazon]:
     for user in (*USERS, "root"):
         account.iam.create_user(UserName=user)
         account.iam.create_access_key(UserName=user)
@@ -119,7 +124,6 @@ def amazon() -> Iterator[Amazon]:
     hosts = {name: account.instance(name, account.group(f"own {name}", vpc)) for name in ("file-01", "root")}
     with tapped("127.0.0.1", port) as tap:
         yield Amazon(account, tap, quarantine, hosts)
-    running.stop()
 
 
 def requests(tap: Tap) -> list[dict[str, str]]:

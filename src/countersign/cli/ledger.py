@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -32,7 +32,7 @@ from countersign.ledger.verify import Report
 from countersign.ledger.verify import verify as verify_log
 from countersign.store import rotation, stamps
 from countersign.store.keys import VKEY_FILE
-from countersign.store.ledger_rows import open_record
+from countersign.store.ledger_rows import LedgerRows, open_record
 from countersign.store.looking import processes
 from countersign.store.tiles import TileDir
 from countersign.store.tiles_http import TileUrl
@@ -72,7 +72,7 @@ def verify(
     spread = processes(opener, jobs) if jobs > 1 else None
     older = _read(since, "an older checkpoint") if since is not None else None
     trust = handover.follow(keys, rotation.published(log))
-    with _progress() as progress:
+    with closing(record) if isinstance(record, LedgerRows) else nullcontext(), _progress() as progress:
         judges = [Approvals(record.matter if record is not None else None)]
         report = verify_log(log, trust.older, record=record, since=older, progress=progress, judges=judges, spread=spread)
     if report.ok and (wrong := handover.refused(log.checkpoint() or b"", trust)):

@@ -46,6 +46,10 @@ class LedgerRows:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    def close(self) -> None:
+        """Let the database go, where nobody else uses its engine."""
+        self._engine.dispose()
+
     def head(self) -> int | None:
         """Size in ``ledger_head``."""
         found = self._read(select(t.ledger_head.c.size).where(t.ledger_head.c.id == 1))
