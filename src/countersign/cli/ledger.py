@@ -80,12 +80,22 @@ def verify(
     report = _with_stamps(report, log, trust.older, stamps.roots(str(ca or "")))
     if wanted := _wanted(path, data, url, witness or [], quorum):
         report = with_quorum(report, log, trust.older, wanted, time.time_ns() // 1_000_000)
+        report = _with_alarms(report, record, wanted)
     if json:
         emit(report)
     else:
         _show(report)
     if not report.ok:
         raise typer.Exit(1)
+
+
+def _with_alarms(report: Report, record: RecordReader | None, wanted: Wanted) -> Report:
+    """The report with what witnesses told this site, should they have seen another history."""
+    if not isinstance(record, LedgerRows):
+        return report
+    with closing(record):
+        alarms = [Problem(None, what) for what in record.alarms([str(one) for one in wanted.witnesses])]
+    return replace(report, ok=report.ok and not alarms, problems=(*report.problems, *alarms))
 
 
 def _with_stamps(

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from sqlalchemy import select
+
 from countersign.approvals import signed
 from countersign.approvals.proposal import Matter, canonical, digest
 from countersign.approvals.quorum import Review, Standing, tally
@@ -16,6 +18,7 @@ from countersign.authority.agents import Operation
 from countersign.authority.lease import STOPPED
 from countersign.autonomy import review as draws
 from countersign.errors import CountersignError
+from countersign.evaluate.replay_findings import opens
 from countersign.evaluate.replay_past import Answered, Past, Unrecorded
 from countersign.ledger.canonical import encode_value
 from countersign.ledger.mandates import is_signed
@@ -23,6 +26,7 @@ from countersign.model.entities import EntityType
 from countersign.model.entries import Actor, Entry, Kind
 from countersign.model.inventory import Inventory
 from countersign.model.responses import Target, TargetKind, moved
+from countersign.store import tables as t
 
 _Body = dict[str, Any]
 
@@ -201,7 +205,9 @@ class Again:
     def _committed(self, _index: int, entry: Entry) -> _Body:
         again = entry.subject in self._commitments
         self._commitments[entry.subject] = entry.body["commitment"]
-        return _was(commitment=not again)
+        kept = select(t.seeds.c.seed).where(t.seeds.c.week == entry.subject)
+        seed = self._past.conn.execute(kept).scalar()  # the site's own secret, until it is opened
+        return _was(commitment=not again, seed=seed is None or opens(bytes(seed), entry.subject, entry.body["commitment"]))
 
     def _opened(self, _index: int, entry: Entry) -> _Body:
         held = draws.commitment(bytes.fromhex(entry.body["seed"]), entry.subject)

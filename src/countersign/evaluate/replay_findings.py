@@ -50,7 +50,12 @@ def seeds(conn: Connection) -> dict[str, bytes]:
         with suppress(*FAULTS):
             found[entry.subject] = bytes.fromhex(entry.body["seed"])
     committed = {entry.subject: entry.body.get("commitment") for entry in readable(conn, Kind.REVIEW_COMMITTED)}
-    return {week: seed for week, seed in found.items() if review.commitment(seed, week) == committed.get(week)}
+    return {week: seed for week, seed in found.items() if opens(seed, week, committed.get(week))}
+
+
+def opens(seed: bytes, week: str, commitment: object) -> bool:
+    """Whether a seed is the one that was committed to."""
+    return len(seed) == review.SEED_BYTES and review.commitment(seed, week) == commitment
 
 
 class Findings:

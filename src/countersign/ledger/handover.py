@@ -86,7 +86,7 @@ def named(entry: bytes) -> tuple[VerifierKey, VerifierKey]:
 def follow(keys: Sequence[VerifierKey], handovers: Iterable[Handover]) -> Trust:
     """Go along the handovers that start or end at a trusted key. Raises VerificationError where one does not hold, or where
     two start at the same key: then somebody else holds it too."""
-    passed = [check(one) for one in handovers]
+    passed = [check(one) for one in {one.entry: one for one in handovers}.values()]
     after = {str(one.was): one for one in passed}
     if len(after) != len(passed):
         raise VerificationError("two handovers start at the same key: one of them is a forgery")

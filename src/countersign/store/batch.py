@@ -18,7 +18,7 @@ from countersign.authority.lease import demand
 from countersign.autonomy import governor, review
 from countersign.correlate import nearby
 from countersign.correlate.nearby import LEVEL
-from countersign.errors import CountersignError
+from countersign.errors import CountersignError, EnvironmentFault
 from countersign.ledger import bodies
 from countersign.model.alerts import Delivery
 from countersign.model.decisions import Action
@@ -348,6 +348,9 @@ class Batch:
     def _write(self, found: flow.Correlated, judged: Sequence[flow.Judged], load: working.Working) -> None:
         records = flow.records(found, judged)
         self._demand(Operation.LINK, CASES)
+        if taken := ledger.taken_cases(self.conn, found.opened):  # somebody set the counter back: alerts wait
+            todo = "run countersign rebuild, which sets it right"
+            raise EnvironmentFault(f"number of case {taken[0]} is given already", where="ledger_head", todo=todo)
         self._merge(found, load)
         refs = [placed.refs for placed in found.placed]
         decided = self._decided(records, refs, [j.p1_ppm for j in judged], str(self.size))

@@ -7,23 +7,32 @@ order. Tiles and checkpoints are made from committed rows by the sealer.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from sqlalchemy import Connection, func, select, update
 
+from countersign.errors import VerificationError
 from countersign.ledger.canonical import decode, encode
 from countersign.model.entries import Entry, Kind
 from countersign.store import tables as t
-from countersign.store.sql import chunks, insert_new, insert_rows
+from countersign.store.sql import Among, chunks, insert_new, insert_rows
 
 FIRST_CASE = 1001
+_OF_CASES = Among(select(t.entries.c.case_id), t.entries.c.case_id)
 
 
 def lock_head(conn: Connection) -> tuple[int, int]:
     """(size, next case number); holds the head until commit."""
     statement = select(t.ledger_head.c.size, t.ledger_head.c.next_case).where(t.ledger_head.c.id == 1).with_for_update()
-    row = conn.execute(statement).one()
+    row = conn.execute(statement).first()
+    if row is None:
+        raise VerificationError("its row was deleted", where="ledger_head", todo="restore it from a backup")
     return row.size, row.next_case
+
+
+def taken_cases(conn: Connection, cases: Collection[str]) -> list[str]:
+    """Those of these cases that entries are about already: a number is never given twice."""
+    return sorted({row.case_id for row in _OF_CASES.rows(conn, cases)}) if cases else []
 
 
 def size(conn: Connection) -> int:

@@ -6,7 +6,7 @@ It only reads: no schema is made, nothing is migrated, and a database file that 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,14 @@ class LedgerRows:
     def close(self) -> None:
         """Let the database go, where nobody else uses its engine."""
         self._engine.dispose()
+
+    def alarms(self, witnesses: Collection[str]) -> list[str]:
+        """What these witnesses (keys as text) say of a log that was rolled back or forked."""
+        w = t.witnesses.c
+        try:
+            return [str(row[0]) for row in self._read(select(w.alarm).where(w.alarm != "", w.vkey.in_(list(witnesses))))]
+        except VerificationError:  # a database of before there were witnesses
+            return []
 
     def head(self) -> int | None:
         """Size in ``ledger_head``."""

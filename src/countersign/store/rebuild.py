@@ -15,6 +15,7 @@ import msgspec
 from sqlalchemy import Connection, Table, delete, select, update
 
 from countersign.correlate import link
+from countersign.correlate.link import case_number
 from countersign.model.decisions import Action
 from countersign.model.entries import Entry, Kind
 from countersign.model.inventory import Inventory
@@ -56,7 +57,10 @@ _record = msgspec.msgpack.Decoder(FindingRecord)
 
 def digests(conn: Connection) -> dict[str, str]:
     """SHA-256 over the rows of each projection, in key order: equal digests are equal tables."""
-    return {str(table.name): _digest(conn, table) for table in t.PROJECTIONS} | {case_column.NAME: case_column.digest(conn)}
+    return {str(table.name): _digest(conn, table) for table in t.PROJECTIONS} | {
+        case_column.NAME: case_column.digest(conn),
+        "ledger_head: next case": hashlib.sha256(str(ledger.lock_head(conn)[1]).encode()).hexdigest(),
+    }
 
 
 def _digest(conn: Connection, table: Table) -> str:
@@ -72,14 +76,18 @@ def rebuild(conn: Connection, tick: Callable[[int], None] | None = None) -> int:
     for table in t.PROJECTIONS:
         conn.execute(delete(table))
     erased.restore(conn)
-    last, cases = 0, case_column.CaseColumn()
+    last, highest, cases = 0, ledger.FIRST_CASE - 1, case_column.CaseColumn()
     for _, group in groupby(ledger.stream(conn), key=_step):
         numbered = list(group)
         cases.write(conn, numbered)
         _APPLY.get(numbered[0][1].kind, _nothing)(conn, numbered)
         last = numbered[-1][0] + 1
+        if numbered[0][1].kind is Kind.FINDING_DECIDED:
+            highest = max(highest, *(case_number(str(entry.body["case"])) for _, entry in numbered))
         if tick is not None:
             tick(last)
+    next_case = t.ledger_head.c.next_case
+    conn.execute(update(t.ledger_head).where(next_case <= highest).values(next_case=highest + 1))
     return last
 
 

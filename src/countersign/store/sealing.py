@@ -58,6 +58,7 @@ class Sealing:
         self._seal = seal
         self._problem = ""
         self._not_before = 0.0
+        self._last = 0  # entries that a checkpoint was seen to cover, should it become unreadable
         self._lock = Lock()
 
     def look(self, conn: Connection) -> SealState:
@@ -67,7 +68,8 @@ class Sealing:
             head = self._covered()
         except CountersignError as error:
             return SealState(False, size, 0, 0, str(error))
-        sealed = 0 if head is None else head.size
+        sealed = self._last if head is None else head.size
+        self._last = sealed
         if sealed >= size:
             lost = f"the checkpoint covers {sealed:,} entries, the database holds {size:,}" if sealed > size else ""
             return SealState(not lost, size, sealed, 0, lost)
