@@ -243,7 +243,9 @@ def _check_keys(raw: dict[str, Any], kind: type, path: Path, text: str, prefix: 
             _check_keys(value, hints[key], path, text, f"{name}.")
 
 
-def _override(raw: dict[str, Any], kind: type, environ: Mapping[str, str], parents: tuple[str, ...]) -> None:
+def _override(raw: object, kind: type, environ: Mapping[str, str], parents: tuple[str, ...]) -> None:
+    if not isinstance(raw, dict):  # a value where a table belongs: the conversion says so
+        return
     for key, hint in get_type_hints(kind).items():
         if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
             _override(raw.setdefault(key, {}), hint, environ, (*parents, key))

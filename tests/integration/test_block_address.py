@@ -60,7 +60,10 @@ def edge() -> Iterator[Edge]:
                 sh("ip", "-n", name, family, "route", "add", address, "via", hop)
         sh("ip", "netns", "exec", client, "tee", "/proc/sys/net/ipv6/conf/eth0/accept_redirects", stdin="0")
         with running(http_in(outside, HTTP), "Serving HTTP"):
-            yield Edge(net, client, firewall, outside)
+            made = Edge(net, client, firewall, outside)
+            for address in (FOUR, SIX, OTHER):  # fresh routes take their first packets late on a busy machine
+                assert any(made.get(address) == "200" for _ in range(20))
+            yield made
 
 
 @pytest.fixture(autouse=True)

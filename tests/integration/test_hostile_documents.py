@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import re
+import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -110,6 +111,8 @@ def amazon() -> Iterator[Amazon]:
     running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     running.start()
     _, port = running.get_host_and_port()
+    emptied = urllib.request.Request(f"http://127.0.0.1:{port}/moto-api/reset", method="POST")
+    urllib.request.urlopen(emptied, timeout=10).close()  # all its servers of this process share one state
     with closing(Account(f"http://127.0.0.1:{port}")) as account:
         yield from _filled(account, port)
     running.stop()

@@ -25,6 +25,7 @@ from countersign.errors import TargetFault
 from countersign.model.inventory import Asset, Identity
 from countersign.model.values import is_address, is_domain
 from tests.namespaces import Driven, Sshd, hand_of, order, sshd
+from tests.oidc_provider import free_port
 
 pytestmark = [pytest.mark.root, pytest.mark.xdist_group("network")]  # one at a time: they share this machine
 COVERS = (
@@ -75,7 +76,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     notes, program = folder / "notes", folder / "note"
     program.write_text(NOTED.format(path=str(notes)), "utf-8")
     program.chmod(0o755)
-    with sshd(folder, HERE, 42_122, f"ForceCommand {program}") as server:
+    with sshd(folder, HERE, free_port(), f"ForceCommand {program}") as server:
         yield Target(server, notes)
 
 

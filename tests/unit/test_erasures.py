@@ -38,7 +38,7 @@ def test_only_an_erasure_accounts_for_what_is_missing() -> None:
     whats = [problem.what for problem in found.problems({digest(21), digest(9)})]
     assert whats == [
         f"evidence {digest(3)} of entry 5 is missing: it was deleted",
-        f"evidence {digest(9)} is still there, though entry 7 says that it was erased",
+        f"evidence {digest(9)} is still there, though entry 7 says that it was taken away",
         f"evidence {digest(19)}, which entry 7 put in place of {digest(9)}, is missing",
     ]
     assert found.accounted() == 2

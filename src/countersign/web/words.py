@@ -269,6 +269,7 @@ CONDITIONS = {
     "pattern": "Pattern judged benign by people before",
     "sources": "Every required source answered",
     "intel": "No threat-intelligence hit",
+    "ledger": "Entries sealed in time",
     "case": "Nothing else in the case undecided or a threat",
     "severity": "Severity within the scope",
     "tactic": "Tactics within the scope",
