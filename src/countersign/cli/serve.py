@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from countersign.cli.common import DataOption, note, opened
-from countersign.errors import EnvironmentFault
+from countersign.errors import EnvironmentFault, RefusedError
 
 if TYPE_CHECKING:
     from countersign.bootstrap import Site
@@ -110,9 +110,12 @@ def first_link(site: Site) -> str:
     with reading(site.engine) as conn:
         if not accounts.nobody_yet(conn):
             return ""
-    with writing(site.engine) as conn:
-        who = casework.person(conn, site.commands.operator)
-        return enrolments.issue(conn, who.id, enrolments.Kind.FIRST, who, site.clock.now_ms())
+    try:
+        with writing(site.engine) as conn:
+            who = casework.person(conn, site.commands.operator)
+            return enrolments.issue(conn, who.id, enrolments.Kind.FIRST, who, site.clock.now_ms())
+    except RefusedError:  # somebody was enrolled meanwhile
+        return ""
 
 
 def bind(host: str, port: int) -> socket.socket:
