@@ -57,10 +57,10 @@ def doctor(data: DataOption = None, json: JsonOption = False) -> None:
     from countersign.witnessing import in_words, status  # noqa: PLC0415
 
     with opened(data) as site:
+        state = site.sealing.keep()  # what is overdue is sealed first, where that can be done
         with reading(site.engine) as conn:
             size, waiting = ledger.size(conn), inbox.waiting(conn)
             stopped = agents.stopped(conn)
-            state = site.sealing.look(conn)
         sealed = site.sealer.checkpoint()
         facts: dict[str, str | int] = {
             "data": str(site.data),
