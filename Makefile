@@ -29,6 +29,7 @@ lint: $(DEV) ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	@$(PIP) check
 
 format: $(DEV) ## rewrite the code as ruff wants it
 	$(BIN)/ruff check --fix .
@@ -60,14 +61,14 @@ $(VENV)/bin/python:
 
 $(RUN): requirements.lock $(INPUTS) | $(VENV)/bin/python
 	@echo "installing (hash-checked)"
-	@test -f $(DEV) || $(PIP) install -q --require-hashes -r requirements.lock
-	@command -v npm >/dev/null && command -v node >/dev/null || $(PIP) install -q --require-hashes -r requirements-node.lock
+	@test -f $(DEV) || $(PIP) install -q --require-hashes --no-deps -r requirements.lock
+	@command -v npm >/dev/null && command -v node >/dev/null || $(PIP) install -q --require-hashes --no-deps -r requirements-node.lock
 	@$(PIP) install -q --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(DEV): requirements-dev.lock $(INPUTS) | $(VENV)/bin/python
 	@echo "installing with test tools (hash-checked)"
-	@$(PIP) install -q --require-hashes -r requirements-dev.lock
-	@command -v npm >/dev/null && command -v node >/dev/null || $(PIP) install -q --require-hashes -r requirements-node.lock
+	@$(PIP) install -q --require-hashes --no-deps -r requirements-dev.lock
+	@command -v npm >/dev/null && command -v node >/dev/null || $(PIP) install -q --require-hashes --no-deps -r requirements-node.lock
 	@$(PIP) install -q --no-deps --no-build-isolation --editable .
 	@touch $@ $(RUN)
