@@ -187,7 +187,7 @@ def correlate(
 def _place(
     finding: Finding, pattern: str, past: Past, old: Known | None, index: link.Index, result: Correlated
 ) -> tuple[str, tuple[Link, ...]]:
-    keys = link.link_keys(finding, pattern, is_notable=link.notable(finding, past.pair_firings))
+    keys = link.known_keys(finding, pattern, index, is_notable=link.notable(finding, past.pair_firings))
     if old is not None:
         case = index.resolve(old.case)
         if case in index.sizes:  # a closed case takes repeats of its own findings, but attracts nothing new

@@ -6,7 +6,8 @@ Pure and order-independent but for text shown to people (the first message seen 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import TypeVar
 
 import msgspec
@@ -16,6 +17,8 @@ from countersign.model.entities import Entity, EntityType
 from countersign.model.findings import FOLD_WINDOW_MS, Finding, main_host
 
 _T = TypeVar("_T")
+FoldKey = tuple[str, str, str, int, frozenset[Entity]]
+"""Source, product, rule, window in ms, and the entities that tell findings apart."""
 
 IDS_MAX = 64
 """Most tactics, techniques and labels kept per finding: the sender chooses them, and a ledger entry is bounded."""
@@ -23,7 +26,7 @@ _KEYED = frozenset({EntityType.HOST, EntityType.USER, EntityType.IP, EntityType.
 """Entity types that tell findings apart; domains, URLs, hashes and the like vary per event and are merged instead."""
 
 
-def fold_key(alert: Alert) -> tuple[object, ...]:
+def fold_key(alert: Alert) -> FoldKey:
     """Two alerts with equal keys are repeats of one finding."""
     window = alert.time_ms - alert.time_ms % FOLD_WINDOW_MS
     return (alert.source, alert.product, alert.rule, window, keyed_entities(alert.entities))
@@ -38,10 +41,14 @@ def finding_id(alert: Alert) -> str:
     """``F-``, the window's number in 8 hex digits, and 16 over the fold key; the same in every process.
 
     Ids begin with their time so that what happens together is written together: an index over ids grows at its end."""
-    source, product, rule, window, entities = fold_key(alert)
-    parts = sorted([e.role + "=" + e.key for e in entities])  # type: ignore[attr-defined]
-    text = "\x1f".join([str(source), str(product), str(rule), str(window), *parts])
-    number = alert.time_ms // FOLD_WINDOW_MS & 0xFFFFFFFF
+    return _named(fold_key(alert))
+
+
+def _named(key: FoldKey) -> str:
+    source, product, rule, window, entities = key
+    parts = sorted([e.role + "=" + e.type + ":" + e.value for e in entities])
+    text = "\x1f".join([source, product, rule, str(window), *parts])
+    number = window // FOLD_WINDOW_MS & 0xFFFFFFFF
     return f"F-{number:08x}{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
@@ -86,17 +93,15 @@ def merge(old: Finding, new: Finding) -> Finding:
 
 def fold(alerts: Sequence[Alert]) -> tuple[list[Finding], list[list[int]]]:
     """Findings in order of first appearance, and for each the indices of its alerts."""
-    groups: dict[tuple[object, ...], list[int]] = {}
+    groups: dict[FoldKey, list[int]] = {}
     for i, alert in enumerate(alerts):
         groups.setdefault(fold_key(alert), []).append(i)
-    found = [_fold_group([alerts[i] for i in members]) for members in groups.values()]
+    found = [_fold_group(_named(key), [alerts[i] for i in members]) for key, members in groups.items()]
     return found, list(groups.values())
 
 
-def _fold_group(members: Iterable[Alert]) -> Finding:
-    ordered = list(members)
+def _fold_group(ident: str, ordered: Sequence[Alert]) -> Finding:
     first = ordered[0]
-    ident = finding_id(first)
     if len(ordered) == 1:
         return start(first, ident)
     seen: set[tuple[object, ...]] = set()
@@ -121,10 +126,16 @@ def _union(left: tuple[_T, ...], right: tuple[_T, ...]) -> tuple[_T, ...]:
 def pattern(finding: Finding, host_role: str = "") -> str:
     """(source, rule, entity roles, categorical facets, what the host is for): what people verify once and the gate then
     knows. A benign sign-in on a workstation says little about the same on a mail server, so the inventory's role counts."""
-    roles = sorted({e.type + "/" + e.role for e in finding.entities})
-    facets = [f"{k}={v}" for k, v in finding.facets]
+    roles = frozenset([e.type + "/" + e.role for e in finding.entities])
+    return _pattern(finding.source, finding.product, finding.rule, roles, finding.facets, host_role)
+
+
+@lru_cache(maxsize=8192)
+def _pattern(
+    source: str, product: str, rule: str, roles: frozenset[str], facets: tuple[tuple[str, str], ...], host_role: str
+) -> str:
     where = [f"role={host_role}"] if host_role else []
-    text = "\x1f".join([finding.source, finding.product, finding.rule, *roles, *facets, *where])
+    text = "\x1f".join([source, product, rule, *sorted(roles), *[f"{k}={v}" for k, v in facets], *where])
     return "P-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

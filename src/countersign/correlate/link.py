@@ -53,9 +53,11 @@ class Row:
 
 @dataclass(slots=True)
 class Index:
-    """Working set of link keys and of the sizes of the open cases they lead to; ``changed`` must be written back."""
+    """Working set of link keys and of the sizes of the open cases they lead to; ``changed`` must be written back. keys: the
+    link keys of a batch's notable findings, by id, where they were worked out already."""
 
     rows: dict[str, Row] = field(default_factory=dict)
+    keys: dict[str, list[str]] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     merged: dict[str, str] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
@@ -93,9 +95,17 @@ def link_keys(finding: Finding, pattern: str, *, is_notable: bool) -> list[str]:
     """Every key under which this finding can be found, strongest first; bounded."""
     keys = [pattern_key(pattern, finding.anchor)]
     if is_notable:
-        ranked = sorted([(_ORDER[e.type], e.key) for e in linking(finding.entities)])
+        ranked = sorted([(_ORDER[e.type], e.type + ":" + e.value) for e in linking(finding.entities)])
         keys.extend(dict.fromkeys([key for _, key in ranked]))
     return keys[:KEYS_MAX]
+
+
+def known_keys(finding: Finding, pattern: str, index: Index, *, is_notable: bool) -> list[str]:
+    """``link_keys``, not worked out twice."""
+    known = index.keys.get(finding.id)
+    if known is None:
+        return link_keys(finding, pattern, is_notable=is_notable)
+    return known if is_notable else known[:1]
 
 
 def linking(entities: Iterable[Entity]) -> list[Entity]:

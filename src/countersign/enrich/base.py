@@ -76,6 +76,9 @@ def digest(facts: tuple[tuple[str, str], ...]) -> str:
     return hashlib.sha256(_encode(facts)).hexdigest()
 
 
+_DIGEST_OF_NOTHING = digest(())
+
+
 def found(source: str, entity: Entity, facts: Mapping[str, str], summary: str, weight: int = 0) -> Evidence:
     """Evidence that the source knows the entity; empty facts are left out."""
     pairs = _pairs(facts)
@@ -84,6 +87,8 @@ def found(source: str, entity: Entity, facts: Mapping[str, str], summary: str, w
 
 def not_found(source: str, entity: Entity, facts: Mapping[str, str], summary: str) -> Evidence:
     """Evidence that the source was asked and does not know the entity."""
+    if not facts:
+        return Evidence(source, entity.key, _NOT_FOUND, (), _DIGEST_OF_NOTHING, _line(summary))
     pairs = _pairs(facts)
     return Evidence(source, entity.key, _NOT_FOUND, pairs, digest(pairs), _line(summary))
 

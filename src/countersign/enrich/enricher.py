@@ -20,9 +20,9 @@ class Enricher:
 
     def __init__(self, lookups: Iterable[LocalLookup], *, remembered_max: int = REMEMBERED_MAX) -> None:
         self.lookups = tuple(lookups)
-        self._remembered: dict[Entity, tuple[Evidence, ...]] = {}
+        self._remembered: dict[str, tuple[Evidence, ...]] = {}
         self._remembered_max = remembered_max
-        self._versions = self.versions
+        self._versions = [one.version for one in self.lookups]
         self._checked: Grant | None = None
         self._asked = {kind: tuple(one for one in self.lookups if kind in one.types) for kind in EntityType}
 
@@ -48,13 +48,14 @@ class Enricher:
                 resource = lookup(one.name)
                 demand(granted.of(Operation.LOOKUP, resource), Operation.LOOKUP, resource, granted.use)
             self._checked = granted
-        if self._versions != (versions := self.versions):
+        if self._versions != (versions := [one.version for one in self.lookups]):
             self._remembered.clear()
             self._versions = versions
         answers: dict[str, tuple[Evidence, ...]] = {}
         for entity in entities:
-            known = self._remembered.get(entity)
-            answers[entity.key] = known if known is not None else self._ask(entity)
+            key = entity.key
+            known = self._remembered.get(key)
+            answers[key] = known if known is not None else self._ask(entity)
         return tuple(chain.from_iterable(answers.values()))
 
     def silent(self, entities: Sequence[Entity], why: str) -> tuple[Evidence, ...]:
@@ -74,11 +75,11 @@ class Enricher:
             if answer is not None:
                 evidence.append(answer)
         if not faults:  # a fault may pass, so it is asked again
-            self._remember(entity, tuple(evidence))
+            self._remember(entity.key, tuple(evidence))
         return tuple(evidence)
 
-    def _remember(self, entity: Entity, evidence: tuple[Evidence, ...]) -> None:
+    def _remember(self, key: str, evidence: tuple[Evidence, ...]) -> None:
         if len(self._remembered) >= self._remembered_max:
             for old in list(islice(self._remembered, self._remembered_max // 8 + 1)):
                 del self._remembered[old]
-        self._remembered[entity] = evidence
+        self._remembered[key] = evidence

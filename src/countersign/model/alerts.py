@@ -74,4 +74,6 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 CHUNK_ALERTS_MAX = 500
-"""Most alerts in one delivery and one micro-batch."""
+"""Most alerts in one delivery, and in one piece of evidence."""
+BATCH_ALERTS_MAX = 2_000
+"""Most alerts in one micro-batch: what every batch costs, however small, is shared by those that wait (decision 29)."""

@@ -49,8 +49,8 @@ class Known(msgspec.Struct, frozen=True, gc=False):
 
 
 class Records(msgspec.Struct, frozen=True):
-    """All records of one micro-batch, as they are kept: each record is msgpack of a FindingRecord. refs: for each record
-    its raw alerts as (index into ``blobs``, place within the blob)."""
+    """Records of one micro-batch as they are kept, at most ``CHUNK_ALERTS_MAX`` together: each record is msgpack of a
+    FindingRecord. refs: for each record its raw alerts as (index into ``blobs``, place within the blob)."""
 
     records: list[bytes]
     blobs: list[str]

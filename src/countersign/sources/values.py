@@ -54,7 +54,7 @@ def text_bytes(raw: bytes) -> bytes:
         _require_utf8(raw)
     if b"\x00" in raw:
         raise SourceError(f"NUL byte at offset {raw.index(0)}", todo="send UTF-8 text")
-    if b"\\u0000" in raw:
+    if b"\\" in raw and b"\\u0000" in raw:  # one byte is found ten times as fast as six
         return _NUL_ESCAPE.sub(rb"\1\\u2400", raw)
     return raw
 

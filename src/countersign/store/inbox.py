@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, select
 
-from countersign.model.alerts import CHUNK_ALERTS_MAX, Delivery
+from countersign.model.alerts import BATCH_ALERTS_MAX, Delivery
 from countersign.store import evidence
 from countersign.store import tables as t
 from countersign.store.sql import chunks, insert_new_rows
@@ -42,8 +42,8 @@ class FileChain:
     """
 
     def __init__(self, source: str, mapping: str = "") -> None:
-        seed = f"countersign-file-v1\x00{source}\x00{mapping}".encode()
-        self._state = hashlib.blake2b(seed, digest_size=KEY_BYTES).digest()
+        seed = f"countersign-file-v2\x00{source}\x00{mapping}".encode()
+        self._state = hashlib.sha256(seed).digest()[:KEY_BYTES]
         self._known_end = False
 
     def step(self, conn: Connection, delivery: Delivery) -> tuple[Delivery | None, int, bytes]:
@@ -60,7 +60,7 @@ class FileChain:
         keys = []
         state = self._state
         for raw in raws:
-            state = hashlib.blake2b(state + raw, digest_size=KEY_BYTES).digest()
+            state = hashlib.sha256(state + raw).digest()[:KEY_BYTES]  # whole messages: processors have SHA-256 built in
             keys.append(state)
         self._state = state
         return keys
@@ -128,7 +128,7 @@ def accept(
     return blobs
 
 
-def claim(conn: Connection, *, most: int = CHUNK_ALERTS_MAX, only: int | None = None) -> list[Claimed]:
+def claim(conn: Connection, *, most: int = BATCH_ALERTS_MAX, only: int | None = None) -> list[Claimed]:
     """Oldest waiting rows holding at most ``most`` alerts (always at least one row); other workers skip them."""
     statement = select(t.inbox).order_by(t.inbox.c.id).limit(64).with_for_update(skip_locked=True)
     if only is not None:

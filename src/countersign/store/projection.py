@@ -49,10 +49,20 @@ def pack_records(records: Sequence[FindingRecord], refs: Sequence[Sequence[tuple
     return Records([_encode(record) for record in records], list(blobs), numbered)
 
 
-def decided(packed: Records, blob: str, place: int, entry: int, time_ms: int, record: FindingRecord) -> Decided:
-    """One decision out of a packed batch, which is kept as ``blob``."""
+def decided(
+    packed: Records,
+    blob: str,
+    place: int,
+    entry: int,
+    time_ms: int,
+    record: FindingRecord,
+    *,
+    policy: str = "",
+    draw: tuple[str, int, int, int, int] | tuple[()] = (),
+) -> Decided:
+    """One decision out of packed records, which are kept as ``blob``."""
     refs = [(packed.blobs[held], item) for held, item in packed.refs[place]]
-    return Decided(entry, time_ms, record, blob, place, _encode(refs))
+    return Decided(entry, time_ms, record, blob, place, _encode(refs), policy, draw)
 
 
 def trouble(record: FindingRecord) -> int:

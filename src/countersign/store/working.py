@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import msgspec
 from sqlalchemy import Connection, bindparam, func, select
@@ -68,12 +69,12 @@ def load(conn: Connection, findings: Sequence[Finding], patterns: Sequence[str],
 
     history: counts for these findings, when the caller has them already."""
     known = _known(conn, [f.id for f in findings])
-    keys: set[str] = set()
+    keys: dict[str, list[str]] = {}
     for finding, pattern in zip(findings, patterns, strict=True):
         old = known.get(finding.id)
         whole = fold.merge(old.finding, finding) if old else finding
-        keys.update(link_keys(whole, pattern, is_notable=True))
-    index = _index(conn, sorted(keys))
+        keys[finding.id] = link_keys(whole, pattern, is_notable=True)
+    index = _index(conn, keys)
     cases = _cases(conn, {row.case for row in index.rows.values()} | {r.case for r in known.values()}, index)
     anchored = {pattern_key(pattern, f.anchor) for f, pattern in zip(findings, patterns, strict=True) if f.anchor}
     return Working(
@@ -103,9 +104,9 @@ def _known(conn: Connection, ids: Collection[str]) -> dict[str, Known]:
     }
 
 
-def _index(conn: Connection, keys: Collection[str]) -> Index:
-    index = Index()
-    for key, case, finding, seen, count in _INDEX.rows(conn, keys):
+def _index(conn: Connection, keys: dict[str, list[str]]) -> Index:
+    index = Index(keys=keys)
+    for key, case, finding, seen, count in _INDEX.rows(conn, sorted(set(chain.from_iterable(keys.values())))):
         index.rows[key] = Row(case, finding, seen, count)
     return index
 
