@@ -20,10 +20,10 @@ from countersign.correlate import nearby
 from countersign.correlate.nearby import LEVEL
 from countersign.errors import CountersignError, EnvironmentFault
 from countersign.ledger import bodies
-from countersign.model.alerts import CHUNK_ALERTS_MAX, Delivery
+from countersign.model.alerts import Delivery
 from countersign.model.decisions import Action
 from countersign.model.entries import Actor, Entry, Kind
-from countersign.model.records import FindingRecord, Records
+from countersign.model.records import FindingRecord
 from countersign.model.verdicts import PPM, Label
 from countersign.store import (
     asking,
@@ -213,7 +213,7 @@ class Batch:
         """Write decisions: records, their entries, rows of findings and of closes."""
         if not records:
             return []
-        kept = self._keep(records, refs)
+        kept = projection.keep(self.conn, records, refs)
         draws = self._draws(records, p1s)
         first = self._enter_decided(records, [piece[1:] for piece in kept], draws, trigger)
         decided = [
@@ -224,20 +224,6 @@ class Batch:
         projection.write_findings(self.conn, decided)
         closing.write(self.conn, decided)
         return decided
-
-    def _keep(
-        self, records: Sequence[FindingRecord], refs: Sequence[Sequence[tuple[str, int]]]
-    ) -> list[tuple[Records, str, int]]:
-        """Put the records beside the log, as many to a piece as a delivery has alerts, since who reads one record reads its
-        piece: for each record the piece, its name, and the place in it."""
-        kept: list[tuple[Records, str, int]] = []
-        for at in range(0, len(records), CHUNK_ALERTS_MAX):
-            part = slice(at, at + CHUNK_ALERTS_MAX)
-            packed = projection.pack_records(records[part], refs[part])
-            blob = evidence.pack("records", packed)
-            evidence.put(self.conn, [blob])
-            kept.extend((packed, blob.digest, place) for place in range(len(packed.records)))
-        return kept
 
     def _draws(self, records: Sequence[FindingRecord], p1s: Sequence[int | None]) -> list[closing.Draw | tuple[()]]:
         """The draw of each close. One that is passed over for the first time is an observation of its scope."""

@@ -14,10 +14,12 @@ from sqlalchemy import BigInteger, Connection, Integer, bindparam, case, delete,
 
 from countersign.correlate.link import case_number
 from countersign.correlate.nearby import LEVEL
+from countersign.model.alerts import CHUNK_ALERTS_MAX
 from countersign.model.attack import TACTIC_ORDER
 from countersign.model.cases import CaseStatus
 from countersign.model.decisions import Action
 from countersign.model.records import FindingRecord, Known, Records
+from countersign.store import evidence
 from countersign.store import tables as t
 from countersign.store.sql import Among, among, insert_new_rows, upsert, upsert_rows
 from countersign.triage.priority import rank
@@ -47,6 +49,21 @@ def pack_records(records: Sequence[FindingRecord], refs: Sequence[Sequence[tuple
     blobs: dict[str, int] = {}
     numbered = [[(blobs.setdefault(blob, len(blobs)), place) for blob, place in some] for some in refs]
     return Records([_encode(record) for record in records], list(blobs), numbered)
+
+
+def keep(
+    conn: Connection, records: Sequence[FindingRecord], refs: Sequence[Sequence[tuple[str, int]]]
+) -> list[tuple[Records, str, int]]:
+    """Put records beside the log, as many to a piece as a delivery has alerts, since who reads one record reads its piece;
+    for each record the piece, its name, and the place in it."""
+    kept: list[tuple[Records, str, int]] = []
+    for at in range(0, len(records), CHUNK_ALERTS_MAX):
+        part = slice(at, at + CHUNK_ALERTS_MAX)
+        packed = pack_records(records[part], refs[part])
+        blob = evidence.pack("records", packed)
+        evidence.put(conn, [blob])
+        kept.extend((packed, blob.digest, place) for place in range(len(packed.records)))
+    return kept
 
 
 def decided(
