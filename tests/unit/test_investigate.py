@@ -5,8 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from countersign.investigate import phrases
-from countersign.investigate.plan import StepState, plan
-from countersign.investigate.summary import Sentence, evidence_cite
+from countersign.investigate.summary import Sentence
 from countersign.model.alerts import Severity
 from countersign.model.decisions import Action, Decision
 from countersign.model.entities import Entity, EntityType, Role
@@ -170,22 +169,3 @@ def test_doubt_is_never_rounded_away() -> None:
     assert phrases.percent(999_999) == "above 99.9 %"
     assert phrases.percent(0) == "0 %"
     assert phrases.percent(6_100) == "0.6 %"
-
-
-def test_plan_shows_what_was_answered_what_was_not_and_what_was_never_asked() -> None:
-    made = plan([record(1, evidence=(KNOWN, SILENT, OUTSIDE))])
-    states = {(step.lookup, step.entity): step.state for step in made.steps}
-    assert states["assets", "host:ws-103"] is StepState.FOUND
-    assert states["assets", "ip:203.0.113.66"] is StepState.NOT_FOUND
-    assert states["intel", "ip:203.0.113.66"] is StepState.UNAVAILABLE
-    assert states["geo", "ip:203.0.113.66"] is StepState.OPEN
-    assert made.answered == 2
-    assert not made.complete
-
-
-def test_plan_asks_each_question_once_and_only_what_is_plugged_in() -> None:
-    twice = [record(1, evidence=(KNOWN,)), record(2, evidence=(KNOWN, OUTSIDE))]
-    made = plan(twice, lookups=("assets",))
-    assert [(step.lookup, step.entity) for step in made.steps] == [("assets", "host:ws-103"), ("assets", "ip:203.0.113.66")]
-    assert made.complete
-    assert {step.cite for step in made.steps} == {evidence_cite(KNOWN), evidence_cite(OUTSIDE)}
