@@ -109,13 +109,18 @@ def more(found: Found) -> str:
     return f" The newest {len(found.shown)} are listed and proved here; all were counted in the site’s log." if left else ""
 
 
+def age_days(opened: Cited, record: Record) -> int:
+    """Whole days from an entry to this report."""
+    return max(0, record.now_ms - opened.entry.time) // DAY_MS
+
+
 def coverage(record: Record) -> Iterator[Claim]:
     """Since when the log is kept, and how far it goes back."""
     opened = record.entry(0)
     if opened is None:
         yield absent("No entry shows when the log began.")
         return
-    days = max(0, record.now_ms - opened.entry.time) // DAY_MS
+    days = age_days(opened, record)
     text = (
         f"{sentence(opened.entry, record.names).capitalize()} at {when(opened.entry)} with entry 0. Entries "
         "are only ever added: each is "
