@@ -8,7 +8,7 @@ from countersign.autonomy.scopes import DEFAULT_SCOPES
 from countersign.model.entries import Kind
 from countersign.reporting import decision
 from countersign.reporting.articles import Article, Ask, Part, Record, age_days, apart, authors, coverage
-from countersign.reporting.model import Claim, Line, absent, numbers
+from countersign.reporting.model import Cited, Claim, Line, absent, numbers
 from countersign.reporting.says import minute
 from countersign.web import words
 
@@ -27,7 +27,7 @@ def example(record: Record) -> Iterator[Claim]:
 
 def measured(record: Record) -> Iterator[Claim]:
     """What the site's own reviews say of each scope, newest figures."""
-    newest = {}
+    newest: dict[str, Cited] = {}
     for scope in DEFAULT_SCOPES:
         found = record.find(Kind.AUTONOMY_OBSERVED, holding=f'"subject":"{scope}"'.encode(), newest=1).shown
         newest |= {scope: found[0]} if found else {}
