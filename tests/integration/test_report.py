@@ -13,6 +13,7 @@ from countersign.actions import ACTIONS
 from countersign.bootstrap import Site
 from countersign.model.entries import Kind
 from countersign.reporting.make import ARTICLES, Pack, Wanted, make_pack
+from countersign.store import erasing, erasing_who
 from countersign.store import tables as t
 from countersign.store.engine import writing
 from tests import fakes, marking, responding
@@ -62,6 +63,15 @@ def test_raw_messages_are_named_by_the_digests_that_their_delivery_lists(acted: 
     raws = {name.removeprefix("messages/"): data for name, data in named.files.items() if name.startswith("messages/")}
     assert raws.keys() == {line["cells"][0] for line in listed["lines"]}
     assert all(hashlib.sha256(data).hexdigest() == name for name, data in raws.items())
+
+
+def test_a_raw_message_from_which_a_person_was_erased_is_left_out_and_said(site: Site) -> None:
+    case = responding.case(site)
+    with writing(site.engine) as conn:
+        erasing.erase(conn, erasing_who.Wanted(("script",)), "asked", "ada", site.clock.now_ms())
+    made = make_pack(site, Wanted(case=case, named=True))
+    assert sum("a person was erased from it" in line for line in made.withheld) == len(responding.CHAIN)
+    assert not any(name.startswith("messages/") for name in made.files)
 
 
 def test_a_case_is_reported_from_either_database(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,6 +160,11 @@ def test_the_command_writes_a_pack_and_says_what_it_left_out(acted: tuple[Site, 
     assert said["withheld"]
     again = fakes.run("report", "--case", case, "--out", out, "--data", site.data)
     assert (again.returncode, b"there already" in again.stderr) == (2, True)
+    elsewhere = out.with_name("other")
+    out.rename(elsewhere)
+    again = fakes.run("report", "--case", case, "--out", out, "--zip", "--data", site.data)
+    assert (again.returncode, b"pack.zip: is there already" in again.stderr) == (2, True), "nor is an archive replaced"
+    assert not out.exists()
     listed = fakes.run_json("report")
     assert [one["article"] for one in listed] == ["soc2", "gdpr", "ai-act", "nist-800-61r3", "iso-42001"]
 
