@@ -39,7 +39,7 @@ ws-103 (workstation) is an asset of low criticality in the inventory.
 For the strongest finding, “Lsass process was accessed”, the model's verdict is threat: probability of a threat 82 % to 91 %.
 For a threat: severity stated by the tool high (+2.00).
 Against it: earlier firings of the rule 90 (−0.50).
-The score of the strongest finding would cross the threshold if severity stated by the tool were 0 to 2 instead of high.
+The score of the strongest finding would cross the threshold if severity stated by the tool were unknown to low instead of high.
 Before a person because: severity high."""
 
 
@@ -159,7 +159,12 @@ def test_an_address_is_called_by_the_name_that_the_inventory_gives_it() -> None:
 
 def test_ranges_carry_their_unit() -> None:
     assert phrases.value("pair_gap_s", "1034 to 1457") == "1034 to 1457 s"
+    assert phrases.value("pair_gap_s", "1034 or more") == "1034 s or more"
     assert phrases.value("pair_gap_s", "never or not known") == "never or not known"
+    assert phrases.value("pattern_share_ppm", "0 to 49999") == "0 % to 5.0 %"
+    assert phrases.value("severity", "3") == "medium"
+    assert phrases.value("tactic_stage", "never or not known") == "not known"
+    assert phrases.value("tool", "office 365") == "office 365"
     assert phrases.value("pair_gap_s", 90) == "1 min"
     assert phrases.value("pair_gap_s", -1) == "never"
 
