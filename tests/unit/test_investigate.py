@@ -39,7 +39,8 @@ ws-103 (workstation) is an asset of low criticality in the inventory.
 For the strongest finding, “Lsass process was accessed”, the model's verdict is threat: probability of a threat 82 % to 91 %.
 For a threat: severity stated by the tool high (+2.00).
 Against it: earlier firings of the rule 90 (−0.50).
-The score of the strongest finding would cross the threshold if severity stated by the tool were unknown to low instead of high.
+The score of the strongest finding would cross the threshold if severity stated by the tool were \
+unknown to low instead of high.
 Before a person because: severity high."""
 
 
