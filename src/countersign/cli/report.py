@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from countersign.cli.common import DAY_MS, DataOption, JsonOption, day_ms, emit, note, opened, table
 from countersign.errors import UsageError
+
+if TYPE_CHECKING:
+    from countersign.reporting.make import Pack
 
 
 def register(app: typer.Typer) -> None:
@@ -44,23 +47,32 @@ def report(
     with opened(data) as site:
         made = make_pack(site, wanted)
     target = out or Path(f"report-{made.name}")
+    _told(made, target, _written(made, target, archive=archive), json=json)
+
+
+def _written(made: Pack, target: Path, *, archive: bool) -> list[str]:
+    """The pack as a folder and, if asked for, as an archive beside it; neither replaces anything."""
+    from countersign.reporting import pack as packing  # noqa: PLC0415 - keeps `--help` quick
+
     zip_path = target.with_name(f"{target.name}.zip")
     if archive:
         packing.check_free(zip_path)
     packing.write(made.files, target)
-    written = [str(target)]
-    if archive:
-        packing.write_file(packing.zipped(made.files, target.name), zip_path)
-        written.append(str(zip_path))
+    if not archive:
+        return [str(target)]
+    packing.write_file(packing.zipped(made.files, target.name), zip_path)
+    return [str(target), str(zip_path)]
+
+
+def _told(made: Pack, target: Path, written: list[str], *, json: bool) -> None:
     if json:
         document = {"written": written, "entries": made.entries, "checkpoint": made.size, "withheld": list(made.withheld)}
         emit(document | {"statements": sum(1 for _ in made.report.claims()), "files": sorted(made.files)})
         return
     for path in written:
         note(f"wrote {path}")
-    note(
-        f"{made.entries:,} entries cited, each proved under a checkpoint of {made.size:,}; how to check: {target}/VERIFY.md"
-    )
+    proved = f"each proved under a checkpoint of {made.size:,}" if made.entries else "as no entry shows what was asked for"
+    note(f"{made.entries:,} entries cited, {proved}; how to check: {target}/VERIFY.md")
     for line in made.withheld:
         note(f"left out: {line}")
 
