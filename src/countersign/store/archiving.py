@@ -112,23 +112,25 @@ def _pieces(conn: Connection, before_ms: int) -> Iterator[tuple[str, bytes]]:
 
 def _copy_log(published: Path, target: Path, unsealed: AbstractContextManager[None]) -> None:
     """Copy a log that goes on growing: what is whole never changes, so that little is left to copy once nobody seals."""
-    with suppress(FileNotFoundError):  # a partial tile that a fuller one replaced meanwhile
-        _copy_missing(published, target)
+    _copy_missing(published, target, growing=True)
     with unsealed:
-        _copy_missing(published, target)
+        _copy_missing(published, target, growing=False)
         for path in published.iterdir():
             if path.is_file() and not path.name.startswith("."):  # checkpoints, and what else stands beside the tiles
                 shutil.copy(path, target / path.name)
 
 
-def _copy_missing(published: Path, target: Path) -> None:
+def _copy_missing(published: Path, target: Path, *, growing: bool) -> None:
+    """growing: a partial tile may be replaced by a fuller one at any moment."""
+    gone = (FileNotFoundError,) if growing else ()
     for place, folders, names in os.walk(published):
         folders[:] = [name for name in folders if not name.startswith(".")]
         copied = target / Path(place).relative_to(published)
         copied.mkdir(parents=True, exist_ok=True)
         for name in names:
             if not name.startswith(".") and not (copied / name).exists():
-                shutil.copy(Path(place) / name, copied / name)
+                with suppress(*gone):
+                    shutil.copy(Path(place) / name, copied / name)
 
 
 def _whole(path: Path, digest: str) -> bool:
