@@ -14,7 +14,7 @@ import msgspec
 from countersign.errors import UsageError
 from countersign.model.entries import Kind
 from countersign.reporting.model import Cited, Claim, Line, Section, absent, indices, numbers
-from countersign.reporting.says import Names, minute, sentence, when
+from countersign.reporting.says import Names, begun, minute, sentence, when
 from countersign.reporting.steps import STEPS, steps
 
 DAY_MS = 86_400_000
@@ -122,7 +122,7 @@ def coverage(record: Record) -> Iterator[Claim]:
         return
     days = age_days(opened, record)
     text = (
-        f"{sentence(opened.entry, record.names).capitalize()} at {when(opened.entry)} with entry 0. Entries "
+        f"{begun(sentence(opened.entry, record.names))} at {when(opened.entry)} with entry 0. Entries "
         "are only ever added: each is "
         f"bound by hash to every checkpoint after it. At the time of this report it goes back {numbers(days, 'day')}."
     )
