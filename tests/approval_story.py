@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -205,3 +205,25 @@ def told() -> Story:
     story.started(number)
     story.probed(number)
     return story
+
+
+Forge = Callable[[], Story]
+
+
+class Forgeries(dict[str, tuple[Forge, str]]):
+    """Stories in which something is forged, by name, each with words that have to be said of it."""
+
+    def note(self, words: str) -> Callable[[Forge], Forge]:
+        def note(forge: Forge) -> Forge:
+            self[forge.__name__] = forge, words
+            return forge
+
+        return note
+
+    def is_named(self, name: str) -> None:
+        """The problem is said, and every problem names the entry it speaks of."""
+        forge, words = self[name]
+        story = forge()
+        said = story.said()
+        assert any(words in what for what in said), said
+        assert all(f"entry {number}" in what for number, what in ((p.index, p.what) for p in story.report().problems))

@@ -7,13 +7,23 @@ import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import httpx
+from typer.testing import CliRunner
 
+from countersign.bootstrap import Site, open_site
+from countersign.cli.main import app
 from countersign.config import FILE
+from countersign.errors import CountersignError
 from countersign.ledger.merkle import consistency_proof
 from countersign.ledger.witness import Request
+from countersign.model.entries import Kind
+from countersign.store.witnesses import DELAY_MAX_MS
+from countersign.witness.book import Book
+from countersign.witnessing import Standing, Witnesses, status
 from tests import fakes
 from tests.ledger_log import MemoryLog
 
@@ -84,3 +94,103 @@ def request(log: MemoryLog, old: int, proof: Sequence[bytes] | None = None, sign
 
 def post(url: str, body: bytes) -> httpx.Response:
     return httpx.post(f"{url}/add-checkpoint", content=body, timeout=30)
+
+
+class Pair:
+    """Two witnesses, processes that serve a module's tests, and a site (not open) that they trust."""
+
+    def __init__(self, homes: list[Path], servers: list[Served]) -> None:
+        self.homes, self.servers = homes, servers
+        self.data = Path()
+
+    def trusted(self, data: Path, quorum: int = 2) -> Pair:
+        """With this site."""
+        self.data = data
+        site = open_site(data)
+        for home in self.homes:
+            Book(home, lambda: 0).trust(site.log_key.vkey)
+        site.close()
+        configure(data, [(f"w{n}", one.url, one.vkey) for n, one in enumerate(self.servers, 1)], quorum)
+        return self
+
+    def down(self, *which: int) -> None:
+        for n in which:
+            self.servers[n].kill()
+
+    def up(self, *which: int) -> None:
+        for n in which:
+            if self.servers[n].process.poll() is not None:
+                self.servers[n] = Served(self.homes[n], self.servers[n].port)
+
+
+def more(site: Site) -> None:
+    """One more entry, sealed."""
+    site.commands.issue_token("wazuh")
+    site.seal()
+
+
+def later(site: Site, ms: int = DELAY_MAX_MS) -> None:
+    site.clock.at_ms += ms  # type: ignore[attr-defined]  # tests.fakes.StepClock
+
+
+def kinds(site: Site, kind: Kind) -> int:
+    return len(fakes.entries(site.engine, kind))
+
+
+class Liar(BaseHTTPRequestHandler):
+    answer: tuple[int, str, bytes] = (200, "text/plain", b"")
+
+    def do_POST(self) -> None:
+        code, kind, body = self.answer
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(code)
+        self.send_header("content-type", kind)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        """Keep quiet."""
+
+
+@contextmanager
+def lying() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), Liar)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def grow(data: Path, entries: int) -> None:
+    site = open_site(data)
+    for _ in range(entries):
+        site.commands.issue_token("wazuh")
+    site.seal()
+    site.close()
+
+
+def cosign(data: Path) -> Standing:
+    """What ``ledger cosign`` does."""
+    site = open_site(data)
+    try:
+        Witnesses(site).ask(at_once=True)
+        return status(site)
+    finally:
+        site.close()
+
+
+def origin(data: Path) -> str:
+    return (data / "log.vkey").read_text().partition("+")[0]
+
+
+def command(*args: str | Path) -> tuple[int, str, str]:
+    """(exit code, stdout, stderr) of a command, without a process of its own."""
+    done = CliRunner().invoke(app, [*map(str, args)])
+    error = done.exception
+    return (
+        (error.exit_code, "", str(error))
+        if isinstance(error, CountersignError)
+        else (done.exit_code, done.stdout, done.stderr)
+    )

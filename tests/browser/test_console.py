@@ -221,6 +221,16 @@ def test_ledger_that_lags_or_breaks_is_said_at_once(console: Console) -> None:
     expect(page.locator("#status")).to_contain_text("Ledger does not verify", timeout=LIVE_MS)
 
 
+@pytest.mark.parametrize("width", [1280, 1400, 1600])
+def test_the_header_s_states_stand_on_one_line(console: Console, width: int) -> None:
+    page = console.enter()
+    page.set_viewport_size({"width": width, "height": 800})
+    expect(page.locator("#status .fact").first).to_be_visible()
+    tops = page.eval_on_selector_all("#status .fact", "all => all.map(one => one.offsetTop)")
+    assert len(tops) >= 2
+    assert len(set(tops)) == 1
+
+
 def test_small_screen_does_not_scroll_sideways(console: Console) -> None:
     page = console.enter()
     page.set_viewport_size({"width": 400, "height": 800})

@@ -24,7 +24,7 @@ from countersign.store.engine import reading
 from countersign.store.erasing_who import Wanted
 from tests import fakes
 from tests.crash.test_kill_ingest import write_alerts
-from tests.integration.test_erase import content
+from tests.planted import content
 
 pytestmark = [pytest.mark.crash, pytest.mark.slow]
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import Connection, delete, select, update
 from typer.testing import CliRunner
 
 from countersign.bootstrap import Site, open_site
@@ -22,6 +24,7 @@ from countersign.store import tables as t
 from countersign.store.engine import reading, writing
 from countersign.store.keys import VKEY_FILE
 from countersign.store.ledger_rows import LedgerRows
+from countersign.store.tiles import TileDir
 from tests.fakes import deliver, wazuh
 
 OLD = 3
@@ -33,10 +36,17 @@ def verified(site: Site) -> Report:
     return verify(site.tiles, [site.log_key.vkey], record=LedgerRows(site.engine))
 
 
+def written(
+    conn: Connection, site: Site, folder: Path, before_ms: int, unsealed: AbstractContextManager[None] | None = None
+) -> archiving.Archived:
+    lock = unsealed or site.sealer.locked()
+    return archiving.write(conn, folder, site.tiles.root, site.data / VKEY_FILE, before_ms, lock)
+
+
 def archived(site: Site, folder: Path, before_ms: int) -> archiving.Archived:
     site.seal()
     with reading(site.engine) as conn:
-        made = archiving.write(conn, folder, site.tiles.root, site.data / VKEY_FILE, before_ms)
+        made = written(conn, site, folder, before_ms)
     with writing(site.engine) as conn:
         return archiving.remove(conn, made, "ada", site.clock.now_ms())
 
@@ -111,7 +121,7 @@ def test_a_damaged_archive_removes_nothing(grown: tuple[Site, int, list[str]], t
     site.seal()
     folder = tmp_path / "archive"
     with reading(site.engine) as conn:
-        made = archiving.write(conn, folder, site.tiles.root, site.data / VKEY_FILE, between)
+        made = written(conn, site, folder, between)
     piece = folder / "evidence" / old[1]
     piece.write_bytes(piece.read_bytes()[:-1])
     with pytest.raises(EnvironmentFault, match="damaged; nothing was removed"), writing(site.engine) as conn:
@@ -119,7 +129,31 @@ def test_a_damaged_archive_removes_nothing(grown: tuple[Site, int, list[str]], t
     assert set(old) <= set(blobs(site))
     assert verified(site).checked["erased_evidence"] == 0
     with reading(site.engine) as conn, pytest.raises(UsageError, match="is there already"):
-        archiving.write(conn, folder, site.tiles.root, site.data / VKEY_FILE, between)
+        written(conn, site, folder, between)
+
+
+def test_a_log_that_grows_while_it_is_copied_is_archived_whole(site: Site, tmp_path: Path) -> None:
+    """Between the two passes a tile becomes full, its partial ones go, and the checkpoint moves on."""
+    more(site, 200)
+
+    @contextmanager
+    def unsealed() -> Iterator[None]:
+        more(site, 300)
+        with site.sealer.locked():
+            yield
+
+    with reading(site.engine) as conn:
+        written(conn, site, tmp_path / "archive", 1, unsealed())
+    copied = TileDir(tmp_path / "archive" / "tlog")
+    report = verify(copied, [site.log_key.vkey])
+    assert (report.ok, copied.checkpoint()) == (True, site.tiles.checkpoint()), report.problems
+    assert report.size > 500
+
+
+def more(site: Site, entries: int) -> None:
+    for _ in range(entries):
+        site.commands.issue_token("wazuh")
+    site.seal()
 
 
 def test_nothing_younger_than_the_retention_time_is_removed(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from countersign.approvals import sshsig
 from countersign.approvals.change import Change, message
 from countersign.bootstrap import Site, open_site
-from countersign.errors import ConfigError, ConflictError, CountersignError, UsageError, VerificationError
+from countersign.errors import ConfigError, ConflictError, CountersignError, NotFoundError, UsageError, VerificationError
 from countersign.evaluate.replay import replay
 from countersign.impact import Impact
 from countersign.model.entries import Actor, Kind
@@ -197,6 +197,9 @@ def test_every_condition_of_a_decision_is_explained_in_the_words_of_its_entry(pe
         found = read_policy.explain(conn, entry.subject)
         same = [index for index, one in ledger.stream(conn) if one.kind in read_policy.ASKED]
         others = [read_policy.explain(conn, str(index)) for index in same]
+        for nothing in ("²", "9" * 30, "F-0"):
+            with pytest.raises(NotFoundError):
+                read_policy.explain(conn, nothing)
     assert found.recorded is True
     assert not found.allowed
     assert [[c.name, c.outcome, c.have, c.need] for c in found.conditions] == [list(one) for one in entry.body["conditions"]]

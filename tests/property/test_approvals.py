@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from countersign.approvals.proposal import NONCE_CHARS, Proposal, canonical, digest, people_needed, read
 from countersign.approvals.quorum import Review, Standing, tally
-from countersign.approvals.status import FINAL, NEXT, Event, Status, next_status
+from countersign.approvals.status import NEXT, Event, Status, next_status
 from countersign.errors import ConflictError, UsageError, VerificationError
 from countersign.model.entries import Actor
 from countersign.model.inventory import Criticality
@@ -191,6 +191,10 @@ def test_no_order_of_events_runs_what_was_not_approved_and_sealed(events: list[E
     assert len(set(way)) == len(way), "no state is entered twice"
     if Status.RUNNING in way:
         assert way[:4] == [Status.PROPOSED, Status.APPROVED, Status.SEALED, Status.RUNNING]
+
+
+FINAL = {Status.DENIED, Status.EXPIRED, Status.OUTDATED, Status.UNDO_PROPOSED, Status.PERSON}
+"""Nothing has an effect after these."""
 
 
 @pytest.mark.parametrize(("status", "event"), list(itertools.product(Status, Event)))

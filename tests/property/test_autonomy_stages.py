@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 
 from countersign.autonomy.promotion import missing, promote
 from countersign.autonomy.scopes import CLOSING_STAGES, Stage
-from countersign.autonomy.stages import acknowledge, miss, observe, review, undrawn
+from countersign.autonomy.stages import acknowledge, observe, review, undrawn
 from countersign.autonomy.states import LADDER, Approval, Cause, Event, Happened, Observation, Rules, ScopeState, begin
 from countersign.errors import ConflictError
 from countersign.model.verdicts import PPM
 
 DAY = 86_400_000
 START = begin("endpoint", "model-1", "policy-1")
+MISSED = Observation("F-9", True, DAY, True, "model-1", "policy-1")
+"""A miss found outside the draw: full weight."""
 replace = msgspec.structs.replace
 
 
@@ -49,7 +51,7 @@ def happened(events: tuple[Event, ...]) -> list[tuple[Happened, str]]:
     ("cause", "step"),
     [
         (Cause.MISS, lambda s: review(s, seen(threat=True))),
-        (Cause.MISS, lambda s: miss(s, "F-9", DAY)),
+        (Cause.MISS, lambda s: review(s, MISSED)),
         (Cause.MISS, lambda s: review(s, seen(threat=True, model="model-0"))),
         (Cause.MODEL, lambda s: observe(s, DAY, model="model-2", policy="policy-1", stopped=False)),
         (Cause.POLICY, lambda s: observe(s, DAY, model="model-1", policy="policy-2", stopped=False)),
@@ -140,7 +142,7 @@ def test_a_late_answer_on_another_models_close_feeds_no_statistic() -> None:
 
 
 def test_one_miss_keeps_the_evidence_and_a_new_model_drops_it() -> None:
-    after, _ = miss(clean(SUPERVISED, 1_500), "F-9", DAY)
+    after, _ = review(clean(SUPERVISED, 1_500), MISSED)
     assert after.certificate.certified
     assert (after.threats, after.reviewed) == (1, 2_301)
     fresh, events = observe(CERTIFIED, DAY, model="model-2", policy="policy-1", stopped=False)
@@ -181,7 +183,7 @@ STEPS = st.one_of(
     ),
     st.integers(0, 500).map(lambda n: lambda s: undrawn(s, n, DAY, q_min_ppm=20_000)),
     st.integers(1, 300).map(lambda n: lambda s: (clean(s, n), ())),
-    st.just(lambda s: miss(s, "F-9", DAY)),
+    st.just(lambda s: review(s, MISSED)),
     st.builds(
         lambda day, model, policy, stopped: lambda s: observe(s, day * DAY, model=model, policy=policy, stopped=stopped),
         st.integers(1, 80),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from countersign.autonomy.evidence import Certificate, anytime_bound_ppm
+from countersign.autonomy.evidence import Certificate, log_paths
 from countersign.autonomy.governor import begin
 from countersign.autonomy.scopes import DEFAULT_SCOPES
 from countersign.errors import CountersignError, UsageError
@@ -140,7 +141,9 @@ def test_the_anytime_bound_is_the_smallest_alpha_that_certifies(threats: list[bo
 def test_the_anytime_bound_is_that_of_the_statistics_room(threats: list[bool]) -> None:
     scope = _scope_run()
     scope.seen.update({(float(kind), PPM): threats.count(kind) for kind in set(threats)})
-    assert abs(anytime_ppm(scope) - anytime_bound_ppm(np.asarray(threats, dtype=np.float64))) <= 1
+    x, bound = np.asarray(threats, dtype=np.float64), anytime_ppm(scope)
+    assert bound == PPM or log_paths(x, alpha_ppm=bound + 1)[-1] >= math.log(20)
+    assert bound < 3 or log_paths(x, alpha_ppm=bound - 2)[-1] < math.log(20)
 
 
 def _scope_run() -> ScopeRun:

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from countersign.investigate.phrases import feature, span, value
-from countersign.investigate.plan import PLAN, plan
 from countersign.investigate.summary import CITES_MAX, evidence_cite
 from countersign.model.alerts import Severity
 from countersign.model.decisions import Action, Decision
@@ -118,16 +117,6 @@ def test_without_evidence_nothing_is_said_about_lookups(case: list[FindingRecord
     leads = ("Not known", "Not in the inventory", "Lookups add", "Reassuring")
     sentences = summary(bare, now_ms=now_ms)
     assert not [s for s in sentences if s.text.startswith(leads) or s.text.endswith("in the inventory.")]
-
-
-@settings(max_examples=40)
-@given(CASES)
-def test_the_plan_has_every_question_once_and_no_other(case: list[FindingRecord]) -> None:
-    steps = plan(case).steps
-    asked = [(step.lookup, step.entity) for step in steps]
-    keys = {(e.type, e.key) for r in case for e in r.finding.entities}
-    assert len(set(asked)) == len(asked)
-    assert set(asked) == {(name, key) for kind, key in keys for name in PLAN[kind]}
 
 
 @given(st.one_of(NAMES, WORDS), st.one_of(st.integers(-(2**63), 2**63), WORDS))

@@ -16,7 +16,7 @@ from countersign.authority.lease import (
     mint,
     new_root_key,
     public_key,
-    verify,
+    verify_each,
 )
 from countersign.authority.terms import Lease, LeaseRefused, Revocations, Use
 from countersign.errors import UsageError, VerificationError
@@ -50,9 +50,12 @@ def use(lease: Lease, **changed: object) -> VerifiedLease:
         "resource": "lookups/local",
         "now_ms": NOW,
         "revoked": Revocations(frozenset(), NOW),
-    }
-    public = changed.pop("public", PUBLIC)
-    return verify(lease, public, **(wanted | changed))  # type: ignore[arg-type]
+        "case": "",
+        "public": PUBLIC,
+    } | changed
+    used = Use(*(wanted.pop(name) for name in ("task", "now_ms", "case")))  # type: ignore[arg-type]
+    public, resources = wanted.pop("public"), (wanted.pop("resource"),)
+    return verify_each(lease, public, resources=resources, use=used, **wanted)[0]  # type: ignore[arg-type]
 
 
 def allowed(lease: Lease, operation: Operation, resource: str, now_ms: int) -> bool:

@@ -17,11 +17,23 @@ from countersign.model.verdicts import PICO, PPM, Label, Verdict
 from countersign.triage.counterfactual import across_levels, counterfactual, level_of, reach
 from countersign.triage.expert import expert_terms
 from countersign.triage.features import CATEGORICAL, FEATURES
-from countersign.triage.model import HARD_CAP_PPM, Model, apply_changes, label
+from countersign.triage.model import HARD_CAP_PPM, Model, label
 from countersign.triage.terms import CategoricalTerm, NumericTerm, PairTerm, Term
 
 PRIOR = Model.load_prior()
 WORDS = st.sampled_from(["wazuh", "suricata", "aminer", "unknown", "webserver", "mail", "okta", "", "\u202e<b>"])
+
+
+def apply_changes(model: Model, row: tuple[int | str, ...], verdict: Verdict) -> tuple[int | str, ...]:
+    """The row after the verdict's counterfactual changes, with one value that fits each description."""
+    values = list(row)
+    terms = {term.feature: term for term in model.document.terms}
+    for change in verdict.counterfactual.changes:
+        fitting = {text: value for _, text, value in terms[change.feature].choices()}
+        values[FEATURES.index(change.feature)] = fitting[str(change.new)]
+    return tuple(values)
+
+
 COUNTS = st.one_of(st.integers(-1, 60), st.integers(-1, 2**53))
 ROWS = st.tuples(*[WORDS if name in CATEGORICAL else COUNTS for name in FEATURES])
 

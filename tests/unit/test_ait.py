@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from countersign.autonomy.bounds import reviews_needed
-from countersign.autonomy.review import differing
+from countersign.autonomy.review import commitment, draw
 from countersign.autonomy.scopes import Stage
 from countersign.autonomy.states import Cause, Happened
 from countersign.cli.main import app
@@ -110,10 +110,11 @@ def test_the_draws_replay_from_the_committed_seed(week: tuple[Stream, Run]) -> N
     _, run = week
     commitments = ait_measure.measure(run)["seeds"]
     assert run.draws
-    assert any(not draw.reviewed for draw in run.draws)
-    for name in {draw.week for draw in run.draws}:
-        draws = [draw for draw in run.draws if draw.week == name]
-        assert not differing(draws, seed(run.stream.name, name), commitments[name])
+    assert any(not one.reviewed for one in run.draws)
+    for one in run.draws:
+        opened = seed(run.stream.name, one.week)
+        assert commitment(opened, one.week) == commitments[one.week]
+        assert draw(opened, one.week, one.finding, one.q_ppm) == one
 
 
 def test_the_same_network_gives_the_same_run(week: tuple[Stream, Run], model: Model) -> None:

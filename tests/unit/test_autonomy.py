@@ -1,4 +1,4 @@
-"""Scopes, the bound against scipy, and what ``autonomy status`` shows."""
+"""Scopes, and the bound against scipy."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countersign.autonomy import certificate, scopes
-from countersign.autonomy.certificate import Reviews, reviews_needed, status_rows, upper_bound_ppm
-from countersign.autonomy.scopes import DEFAULT_SCOPES, Stage, scope_of
+from countersign.autonomy import scopes
+from countersign.autonomy.bounds import ALPHA_PPM, reviews_needed, upper_bound_ppm
+from countersign.autonomy.scopes import scope_of
 from countersign.model.entities import Entity, EntityType, Role
 from countersign.model.verdicts import PPM
 from tests.unit.test_triage_features import make
@@ -38,7 +38,7 @@ def test_more_threats_or_fewer_reviews_never_lower_the_bound(counts: tuple[int, 
 
 def test_two_hundred_and_ninety_nine_clean_reviews_are_needed_for_one_percent() -> None:
     assert reviews_needed() == 299
-    assert upper_bound_ppm(299, 0) <= certificate.ALPHA_PPM < upper_bound_ppm(298, 0)
+    assert upper_bound_ppm(299, 0) <= ALPHA_PPM < upper_bound_ppm(298, 0)
 
 
 def test_impossible_counts_are_refused() -> None:
@@ -65,27 +65,6 @@ def test_impossible_counts_are_refused() -> None:
 def test_scope_follows_the_product_and_then_the_entities(product: str, entity: EntityType | None, scope: str) -> None:
     entities = (Entity(entity, "x", Role.TARGET),) if entity else ()
     assert scope_of(msgspec.structs.replace(make(), product=product, entities=entities)).name == scope
-
-
-def test_status_starts_in_advise_with_nothing_shown() -> None:
-    rows = status_rows({})
-    assert [row.scope for row in rows] == list(DEFAULT_SCOPES)
-    assert {(row.stage, row.bound_ppm, row.missing, row.stopped) for row in rows} == {(Stage.ADVISE, PPM, 299, False)}
-
-
-def test_status_counts_reviews_and_stops() -> None:
-    rows = {
-        row.scope: row
-        for row in status_rows(
-            {"endpoint": Reviews(400, 0), "network": Reviews(50, 1)},
-            {"endpoint": Stage.SUPERVISED},
-            frozenset({"network"}),
-        )
-    }
-    assert rows["endpoint"].bound_ppm < 10_000
-    assert (rows["endpoint"].missing, rows["endpoint"].stage) == (0, Stage.SUPERVISED)
-    assert (rows["network"].missing, rows["network"].stopped, rows["endpoint"].stopped) == (-1, True, False)
-    assert all(row.stopped for row in status_rows({}, stopped=frozenset({"*"})))
 
 
 def test_nothing_in_the_room_assigns_a_closing_stage() -> None:

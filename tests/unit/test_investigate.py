@@ -5,8 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from countersign.investigate import phrases
-from countersign.investigate.plan import StepState, plan
-from countersign.investigate.summary import Sentence, evidence_cite
+from countersign.investigate.summary import Sentence
 from countersign.model.alerts import Severity
 from countersign.model.decisions import Action, Decision
 from countersign.model.entities import Entity, EntityType, Role
@@ -40,7 +39,8 @@ ws-103 (workstation) is an asset of low criticality in the inventory.
 For the strongest finding, “Lsass process was accessed”, the model's verdict is threat: probability of a threat 82 % to 91 %.
 For a threat: severity stated by the tool high (+2.00).
 Against it: earlier firings of the rule 90 (−0.50).
-The score of the strongest finding would cross the threshold if severity stated by the tool were 0 to 2 instead of high.
+The score of the strongest finding would cross the threshold if severity stated by the tool were \
+unknown to low instead of high.
 Before a person because: severity high."""
 
 
@@ -160,7 +160,12 @@ def test_an_address_is_called_by_the_name_that_the_inventory_gives_it() -> None:
 
 def test_ranges_carry_their_unit() -> None:
     assert phrases.value("pair_gap_s", "1034 to 1457") == "1034 to 1457 s"
+    assert phrases.value("pair_gap_s", "1034 or more") == "1034 s or more"
     assert phrases.value("pair_gap_s", "never or not known") == "never or not known"
+    assert phrases.value("pattern_share_ppm", "0 to 49999") == "0 % to 5.0 %"
+    assert phrases.value("severity", "3") == "medium"
+    assert phrases.value("tactic_stage", "never or not known") == "not known"
+    assert phrases.value("tool", "office 365") == "office 365"
     assert phrases.value("pair_gap_s", 90) == "1 min"
     assert phrases.value("pair_gap_s", -1) == "never"
 
@@ -170,22 +175,3 @@ def test_doubt_is_never_rounded_away() -> None:
     assert phrases.percent(999_999) == "above 99.9 %"
     assert phrases.percent(0) == "0 %"
     assert phrases.percent(6_100) == "0.6 %"
-
-
-def test_plan_shows_what_was_answered_what_was_not_and_what_was_never_asked() -> None:
-    made = plan([record(1, evidence=(KNOWN, SILENT, OUTSIDE))])
-    states = {(step.lookup, step.entity): step.state for step in made.steps}
-    assert states["assets", "host:ws-103"] is StepState.FOUND
-    assert states["assets", "ip:203.0.113.66"] is StepState.NOT_FOUND
-    assert states["intel", "ip:203.0.113.66"] is StepState.UNAVAILABLE
-    assert states["geo", "ip:203.0.113.66"] is StepState.OPEN
-    assert made.answered == 2
-    assert not made.complete
-
-
-def test_plan_asks_each_question_once_and_only_what_is_plugged_in() -> None:
-    twice = [record(1, evidence=(KNOWN,)), record(2, evidence=(KNOWN, OUTSIDE))]
-    made = plan(twice, lookups=("assets",))
-    assert [(step.lookup, step.entity) for step in made.steps] == [("assets", "host:ws-103"), ("assets", "ip:203.0.113.66")]
-    assert made.complete
-    assert {step.cite for step in made.steps} == {evidence_cite(KNOWN), evidence_cite(OUTSIDE)}

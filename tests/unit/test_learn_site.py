@@ -22,9 +22,9 @@ from countersign.evaluate.learn_site import CASE_FINDINGS_MAX, FOLDS, LABELS_MIN
 from countersign.model.verdicts import PICO, PPM
 from countersign.triage import text
 from countersign.triage.features import CATEGORICAL, FEATURES
-from countersign.triage.model import Model, apply_changes
+from countersign.triage.model import Model
 from countersign.triage.terms import CategoricalTerm, NumericTerm, PairTerm, Plain, Term
-from tests.property.test_triage_model import ROWS, row
+from tests.property.test_triage_model import ROWS, apply_changes, row
 
 PRIOR = Model.load_prior()
 

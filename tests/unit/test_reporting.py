@@ -15,9 +15,10 @@ from countersign.errors import UsageError
 from countersign.ledger.note import Checkpoint
 from countersign.model.entries import Actor, Entry, Kind
 from countersign.reporting import articles, html, pack, typeset
+from countersign.reporting.case import CaseFile, _ended
 from countersign.reporting.make import ARTICLES
 from countersign.reporting.model import Cited, Claim, Line, Report, Section, absent
-from countersign.reporting.says import Names, sentence
+from countersign.reporting.says import Names, begun, sentence
 from countersign.reporting.view import colours, ranges, view
 
 HOSTILE = (
@@ -45,6 +46,20 @@ def test_a_statement_without_an_entry_cannot_be_made() -> None:
         Claim("no entry shows it", (1,), absent=True)
     assert absent("no entry shows it").carriers() == set()
     assert Claim("x", (1,), lines=(Line(("y",), (2, 3)),)).carriers() == {1, 2, 3}
+
+
+def test_a_sentence_begins_with_a_capital_and_keeps_the_names_in_it() -> None:
+    assert begun("the log SOC.Example/Log begins") == "The log SOC.Example/Log begins"
+    assert begun("") == ""
+
+
+@pytest.mark.parametrize("findings", [1, 2])
+def test_that_the_agent_closed_every_finding_is_said_only_where_every_one_is_there(findings: int) -> None:
+    entry = Entry(Kind.FINDING_DECIDED, 1, Actor("agent", "triage"), "F-1", "", {"action": "close"})
+    one = Cited(3, entry, b"{}", "C-1")
+    file = CaseFile("C-1", {3: one}, (one,), findings, findings, (), 0, {}, Names())
+    (said,) = _ended(file)
+    assert said.text.startswith("The agent closed every finding") is (findings == 1)
 
 
 @given(st.lists(st.integers(0, 60)))

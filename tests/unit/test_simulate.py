@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from math import sqrt
 from pathlib import Path
+from statistics import NormalDist
 from xml.etree import ElementTree
 
 import numpy as np
@@ -23,7 +25,6 @@ from countersign.evaluate.simulate_model import (
     WAYS,
     Assumptions,
     Shift,
-    auc_through,
     closed_share,
     load,
     long_triage_share,
@@ -43,6 +44,12 @@ def test_five_scenarios_are_overloaded_and_one_is_not() -> None:
     loads = [(scenario.overloaded, load(scenario, Assumptions())) for scenario in SCENARIOS]
     assert sum(overloaded for overloaded, _ in loads) == 5
     assert all((value > 1) == overloaded for overloaded, value in loads)
+
+
+def auc_through(closed: float, miss: float) -> float:
+    """The AUC of a ranker that closes ``closed`` of the benign alerts while missing ``miss`` of the threats."""
+    normal = NormalDist()
+    return normal.cdf((normal.inv_cdf(closed) - normal.inv_cdf(miss)) / sqrt(2))
 
 
 def test_the_ranking_goes_through_the_published_points() -> None:

@@ -129,6 +129,13 @@ def test_oversized_forms_are_refused(bench: Bench) -> None:
     assert answer.status_code == 403
 
 
+def test_a_number_beyond_all_numbers_is_no_error_of_the_console(bench: Bench) -> None:
+    answer = bench.client.post(f"/quarantine/{'9' * 40}/resubmit", headers=SAME)
+    assert answer.status_code == 404
+    headers = SAME | {"content-length": "9" * 5_000}
+    assert bench.client.post("/cases/C-1001/dispose", content=b"", headers=headers).status_code == 403
+
+
 def test_link_works_once_and_sets_a_strict_cookie(bench: Bench) -> None:
     token = bench.sessions.link_token("analyst", bench.site.clock.now_ms())
     fresh = Client(bench.app)

@@ -69,9 +69,6 @@ NEXT: Mapping[tuple[Status, Event], Status] = MappingProxyType(
 )
 """Everything that may happen; what is not here may not."""
 
-FINAL = frozenset({Status.DENIED, Status.EXPIRED, Status.OUTDATED, Status.UNDO_PROPOSED, Status.PERSON})
-"""Nothing has an effect after these."""
-
 
 def next_status(status: Status, event: Event) -> Status:
     """Where ``event`` leads. Raises ConflictError when it may not happen in this state."""

@@ -252,24 +252,6 @@ def attenuate(
     )
 
 
-def verify(
-    lease: Lease,
-    public: bytes,
-    *,
-    task: str,
-    operation: Operation,
-    resource: str,
-    now_ms: int,
-    revoked: Revocations,
-    case: str = "",
-    agents: Mapping[str, Agent] = AGENTS,
-) -> VerifiedLease:
-    """Let one use pass, or raise LeaseRefused: forged, expired, revoked, its agent stopped, other task, case, operation or
-    resource."""
-    use = Use(task, now_ms, case)
-    return verify_each(lease, public, operation=operation, resources=(resource,), use=use, revoked=revoked, agents=agents)[0]
-
-
 def verify_each(
     lease: Lease,
     public: bytes,

@@ -27,7 +27,6 @@ UNATS = 1_000_000
 """Micro-nats per nat: how log-evidence is written into records, which hold no floats."""
 
 _LOG_WEIGHTS = tuple(math.log(weight / sum(w for _, w in BETS)) for _, weight in BETS)
-_HALVINGS = 40
 
 
 def log_sum(logs: tuple[float, ...]) -> float:
@@ -96,19 +95,3 @@ def log_paths(x: npt.NDArray[np.float64], *, alpha_ppm: int = ALPHA_PPM, q_min_p
     for bet, weight in zip(bets(alpha, q_min_ppm), _LOG_WEIGHTS, strict=True):
         total = np.logaddexp(total, weight + np.cumsum(np.log1p(bet * (alpha - x)), axis=-1))
     return total
-
-
-def anytime_bound_ppm(x: npt.NDArray[np.float64], *, delta_ppm: int = DELTA_PPM, q_min_ppm: int = PPM) -> int:
-    """Smallest alpha that these observations certify, rounded up; PPM when they certify none.
-
-    The bound to show where only a sample is reviewed, where Clopper-Pearson does not hold. It may be looked at after every
-    review. Bisection is right because each factor grows with alpha.
-    """
-    low, high = 0, PPM
-    for _ in range(_HALVINGS):
-        middle = (low + high) // 2
-        if middle in (low, PPM) or not len(x):
-            break
-        log_e = float(log_paths(x, alpha_ppm=middle, q_min_ppm=q_min_ppm)[-1])
-        low, high = (low, middle) if log_e >= math.log(PPM / delta_ppm) else (middle, high)
-    return high

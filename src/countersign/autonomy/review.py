@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -78,14 +78,3 @@ def draw(seed: bytes, week: str, finding: str, q_ppm: int) -> Draw:
     mark = hmac.digest(seed, _DRAW + week.encode() + b"\x00" + finding.encode(), "sha256")
     uniform = int.from_bytes(mark[: _BITS // 8], "big")
     return Draw(finding, week, q_ppm, reviewed=uniform * PPM < q_ppm << _BITS)
-
-
-def differing(draws: Iterable[Draw], seed: bytes, committed: str) -> tuple[Draw, ...]:
-    """The logged draws of a week that do not follow from its opened seed; all of them when the seed is not the
-    committed one."""
-    return tuple(d for d in draws if commitment(seed, d.week) != committed or draw(seed, d.week, d.finding, d.q_ppm) != d)
-
-
-def weighted(drawn: Draw, *, threat: bool) -> float:
-    """x = R L / q: unbiased for the label, between 0 and 1/q. ``threat`` counts only where the finding was reviewed."""
-    return PPM / drawn.q_ppm if drawn.reviewed and threat else 0.0

@@ -45,11 +45,6 @@ def undrawn(state: ScopeState, closes: int, at_ms: int, *, q_min_ppm: int) -> St
     return _take(state, 0.0, at_ms, q_min_ppm=q_min_ppm, blind=True, times=closes)
 
 
-def miss(state: ScopeState, finding: str, at_ms: int) -> Step:
-    """Take a miss found outside the draw: full weight in every statistic (which errs to the safe side), and down."""
-    return review(state, Observation(finding, True, at_ms, True, state.model, state.policy))
-
-
 def observe(state: ScopeState, at_ms: int, *, model: str, policy: str, stopped: bool) -> Step:
     """Take what changed around the scope: model (calibration included), policy, kill switch, age of its labels."""
     events: tuple[Event, ...] = ()

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from countersign.cli.common import DataOption, JsonOption, emit, note, opened, table
+from countersign.cli.common import DAY_MS, DataOption, JsonOption, day_ms, emit, note, opened, table
 from countersign.errors import UsageError
-
-DAY_MS = 86_400_000
 
 
 def register(app: typer.Typer) -> None:
@@ -35,13 +32,15 @@ def archive(
     with opened(data) as site:
         now_ms, days = site.clock.now_ms(), site.config.retention.raw_days
         oldest_kept_ms = now_ms - days * DAY_MS
-        before_ms = _day(before) if before else oldest_kept_ms
+        before_ms = day_ms(before, "--before") if before else oldest_kept_ms
         if remove and before_ms > oldest_kept_ms:
             todo = "name an earlier day, or archive without --remove"
             raise UsageError(f"raw alerts are kept for {days} days (retention.raw_days)", where="--before", todo=todo)
         site.seal()
         with reading(site.engine) as conn:
-            made = archiving.write(conn, folder.absolute(), site.tiles.root, site.data / VKEY_FILE, before_ms)
+            made = archiving.write(
+                conn, folder.absolute(), site.tiles.root, site.data / VKEY_FILE, before_ms, site.sealer.locked()
+            )
         if remove:
             with writing(site.engine) as conn:
                 made = archiving.remove(conn, made, site.commands.operator, now_ms)
@@ -53,11 +52,3 @@ def archive(
     rows = [("folder", made.folder), ("pieces", made.pieces), ("bytes", made.size), ("removed", made.removed)]
     table(("archive", ""), [*rows, ("SHA256SUMS", made.sums)])
     note("check it with: sha256sum -c SHA256SUMS; each piece is named by its commitment, which is its SHA-256")
-
-
-def _day(text: str) -> int:
-    try:
-        day = datetime.date.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"not a day: {text!r}", where="--before", todo="write it as 2026-03-01") from error
-    return int(datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.UTC).timestamp() * 1000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 DataOption = Annotated[Path | None, typer.Option("--data", envvar=ENV_DATA, help="Data directory.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+DAY_MS = 86_400_000
 
 
 @contextmanager
@@ -106,3 +108,12 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: st
 def note(text: str) -> None:
     """A line for a person, on stderr."""
     sys.stderr.write(text + "\n")
+
+
+def day_ms(text: str, option: str) -> int:
+    """Milliseconds since the epoch of a day's start, UTC. Raises UsageError."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{text[:20]!r} is not a day", where=option, todo="write it as YYYY-MM-DD") from error
+    return (day - date(1970, 1, 1)).days * DAY_MS

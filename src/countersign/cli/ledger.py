@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -13,12 +12,10 @@ from typing import Annotated
 import typer
 from cryptography.x509 import Certificate
 from msgspec.structs import replace
-from rich.console import Console
-from rich.progress import Progress
 
 from countersign import config
 from countersign.approvals.record.judge import Approvals
-from countersign.cli.common import DataOption, JsonOption, emit, table
+from countersign.cli.common import DataOption, JsonOption, emit, progress, table
 from countersign.errors import UsageError
 from countersign.ledger import handover
 from countersign.ledger import stamps as stamping
@@ -72,9 +69,9 @@ def verify(
     spread = processes(opener, jobs) if jobs > 1 else None
     older = _read(since, "an older checkpoint") if since is not None else None
     trust = handover.follow(keys, rotation.published(log))
-    with closing(record) if isinstance(record, LedgerRows) else nullcontext(), _progress() as progress:
+    with closing(record) if isinstance(record, LedgerRows) else nullcontext(), progress("entries") as told:
         judges = [Approvals(record.matter if record is not None else None)]
-        report = verify_log(log, trust.older, record=record, since=older, progress=progress, judges=judges, spread=spread)
+        report = verify_log(log, trust.older, record=record, since=older, progress=told, judges=judges, spread=spread)
     if report.ok and (wrong := handover.refused(log.checkpoint() or b"", trust)):
         report = replace(report, ok=False, problems=(Problem(None, wrong),))
     report = _with_stamps(report, log, trust.older, stamps.roots(str(ca or "")))
@@ -188,17 +185,6 @@ def _read(path: Path, what: str) -> bytes:
     except OSError as error:
         todo = f"name a file that holds {what}"
         raise UsageError(f"cannot be read ({error.strerror})", where=str(path), todo=todo) from error
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("entries", total=None)
-        yield lambda done, size: bar.update(task, completed=done, total=size)
 
 
 def _show(report: Report) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from countersign.cli.common import DataOption, JsonOption, emit, note, opened, table
+from countersign.cli.common import DAY_MS, DataOption, JsonOption, day_ms, emit, note, opened, table
 from countersign.errors import UsageError
 
-DAY_MS = 86_400_000
+if TYPE_CHECKING:
+    from countersign.reporting.make import Pack
 
 
 def register(app: typer.Typer) -> None:
@@ -39,7 +39,7 @@ def report(
         _list(json=json)
         return
     _fits(article, case, bool(first or last), {one.id for one in ARTICLES if one.by_case})
-    wanted = Wanted(article, case, _day(first, "--from"), _end(last), with_names, pdf)
+    wanted = Wanted(article, case, day_ms(first, "--from") if first else 0, _end(last), with_names, pdf)
     if wanted.last_ms and wanted.last_ms < wanted.first_ms:
         raise UsageError("ends before it begins", where="--to", todo="give a later day")
     if out is not None:
@@ -47,21 +47,32 @@ def report(
     with opened(data) as site:
         made = make_pack(site, wanted)
     target = out or Path(f"report-{made.name}")
-    packing.write(made.files, target)
-    written = [str(target)]
+    _told(made, target, _written(made, target, archive=archive), json=json)
+
+
+def _written(made: Pack, target: Path, *, archive: bool) -> list[str]:
+    """The pack as a folder and, if asked for, as an archive beside it; neither replaces anything."""
+    from countersign.reporting import pack as packing  # noqa: PLC0415 - keeps `--help` quick
+
+    zip_path = target.with_name(f"{target.name}.zip")
     if archive:
-        zip_path = target.with_name(f"{target.name}.zip")
-        packing.write_file(packing.zipped(made.files, target.name), zip_path)
-        written.append(str(zip_path))
+        packing.check_free(zip_path)
+    packing.write(made.files, target)
+    if not archive:
+        return [str(target)]
+    packing.write_file(packing.zipped(made.files, target.name), zip_path)
+    return [str(target), str(zip_path)]
+
+
+def _told(made: Pack, target: Path, written: list[str], *, json: bool) -> None:
     if json:
         document = {"written": written, "entries": made.entries, "checkpoint": made.size, "withheld": list(made.withheld)}
         emit(document | {"statements": sum(1 for _ in made.report.claims()), "files": sorted(made.files)})
         return
     for path in written:
         note(f"wrote {path}")
-    note(
-        f"{made.entries:,} entries cited, each proved under a checkpoint of {made.size:,}; how to check: {target}/VERIFY.md"
-    )
+    proved = f"each proved under a checkpoint of {made.size:,}" if made.entries else "as no entry shows what was asked for"
+    note(f"{made.entries:,} entries cited, {proved}; how to check: {target}/VERIFY.md")
     for line in made.withheld:
         note(f"left out: {line}")
 
@@ -86,17 +97,6 @@ def _fits(article: str, case: str, dated: bool, by_case: set[str]) -> None:
         raise UsageError("a case has no period", where="--from, --to", todo="leave them out, or name an article")
 
 
-def _day(text: str, option: str) -> int:
-    """Milliseconds since the epoch of a day's start, UTC; 0 for none."""
-    if not text:
-        return 0
-    try:
-        day = date.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"{text[:20]!r} is not a day", where=option, todo="write it as YYYY-MM-DD") from error
-    return (day - date(1970, 1, 1)).days * DAY_MS
-
-
 def _end(text: str) -> int:
-    start = _day(text, "--to")
-    return start + DAY_MS - 1 if start else 0
+    """Last millisecond of a day, 0 for none."""
+    return day_ms(text, "--to") + DAY_MS - 1 if text else 0

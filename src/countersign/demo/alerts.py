@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from datetime import UTC, datetime
 from importlib import resources
@@ -60,11 +59,6 @@ def deliveries(seed: int = SEED, *, end_ms: int) -> list[DemoFeed]:
         start = event.time_ms - (event.time_ms - end_ms) % SLICE_MS
         slices.setdefault((start, event.feed), []).append(event.line)
     return [_file(start, FEEDS[feed], lines) for (start, feed), lines in sorted(slices.items())]
-
-
-def truth(seed: int = SEED, *, end_ms: int) -> dict[str, str]:
-    """Story of each message by the SHA-256 (hex) of its raw bytes: for tests, never for the product."""
-    return {hashlib.sha256(e.line).hexdigest(): e.story for e in events(seed, end_ms=end_ms)}
 
 
 def mapping_text(name: str) -> str:

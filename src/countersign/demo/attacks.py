@@ -17,8 +17,6 @@ WAVE, INTRUDER = "203.0.113.140", "203.0.113.201"
 """Outside addresses of the attackers (RFC 5737)."""
 VICTIM, ADMIN = "j.plover", "k.curlew"
 MAIL_TO_THEFT, WEB_TO_INSIDE, PHISHING_WAVE, HOSTILE = "mail_to_theft", "web_to_inside", "phishing_wave", "hostile_text"
-ATTACKS = frozenset({MAIL_TO_THEFT, WEB_TO_INSIDE, PHISHING_WAVE, HOSTILE})
-"""Stories that a person must see."""
 
 
 def attacks(scene: Scene) -> Iterator[Event]:

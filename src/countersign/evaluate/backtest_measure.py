@@ -25,7 +25,6 @@ from countersign.triage.model import HARD_CAP_PPM, Model
 MINUTES_PER_FINDING = 20.0
 """What one finding costs a person: the mean that `countersign simulate` uses, with its source (``simulate_model``)."""
 MISSES_MAX = 1_000
-DAY_MS = 86_400_000
 _BINS = (0, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000, PPM + 1)
 _HALVINGS = 40
 

@@ -159,7 +159,7 @@ class Course:
     def _differs(self, group: list[Numbered]) -> dict[int, str]:
         """What differs, by index; -1 stands for all of them."""
         trigger, now_ms = group[0][1].trigger, group[0][1].time
-        first = int(trigger) if trigger.isdigit() else group[0][0]
+        first = int(trigger) if trigger.isdecimal() else group[0][0]
         taken = [(index, entry) for index, entry in self._taken if index >= first]
         force = InForce(self._force.model, self._force.policy, self._edges())
         states = {name: self._states.get(name) or governor.begin(name, force.model, force.policy) for name in DEFAULT_SCOPES}
@@ -201,7 +201,7 @@ class Course:
 
     def _promote(self, governance: Governance, entry: Entry, approved: set[int]) -> None:
         scope = entry.subject
-        if not (entry.trigger.isdigit() and int(entry.trigger) in approved):
+        if not (entry.trigger.isdecimal() and int(entry.trigger) in approved):
             raise Unrecorded(f"its trigger names no approval of {PROMOTE}")
         governed = governance.states[scope]
         given = Approval("approved", scope, following(governed.state), entry.trigger)

@@ -232,11 +232,6 @@ def closed_share(auc: float, miss: float) -> float:
     return _NORMAL.cdf(threshold(auc, miss)) if miss > 0 else 0.0
 
 
-def auc_through(closed: float, miss: float) -> float:
-    """The AUC of a ranker that closes ``closed`` of the benign alerts while missing ``miss`` of the threats."""
-    return _NORMAL.cdf((_NORMAL.inv_cdf(closed) - _NORMAL.inv_cdf(miss)) / sqrt(2))
-
-
 def severity_auc() -> float:
     """How well severity alone ranks, on the same scale; equal severities count half."""
     below = [sum(BENIGN_MIX[:k]) + BENIGN_MIX[k] / 2 for k in range(len(SEVERITIES))]

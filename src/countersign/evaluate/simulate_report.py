@@ -15,10 +15,7 @@ from countersign.errors import EnvironmentFault
 from countersign.evaluate import svg
 from countersign.evaluate.simulate import Estimate, Result, ScenarioResult, WayResult
 from countersign.evaluate.simulate_model import (
-    BENIGN_MIX,
-    SEVERITIES,
     SOURCES,
-    THREAT_MIX,
     WAYS,
     Shift,
     closed_share,
@@ -93,11 +90,6 @@ def parameters(result: Result) -> list[Table]:
         Table("Parameters", ("name", "value", "source"), tuple(rows + derived)),
         Table("Scenarios", ("name", "what it is", "alerts/day", "seats", "load", "source"), tuple(socs)),
     ]
-
-
-def _severities() -> str:
-    mixes = zip(SEVERITIES, BENIGN_MIX, THREAT_MIX, strict=True)
-    return "benign and threats: " + ", ".join(f"{name} {percent(a)} and {percent(b)}" for name, a, b in mixes)
 
 
 def seats(shifts: Sequence[Shift]) -> str:

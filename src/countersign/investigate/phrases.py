@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -9,11 +10,15 @@ from countersign.model.alerts import Severity
 from countersign.model.attack import tactic_name
 from countersign.model.inventory import Criticality
 from countersign.model.verdicts import PICO, PPM
+from countersign.triage.features import CATEGORICAL
 from countersign.triage.tactics import KILL_CHAIN
+from countersign.triage.terms import MISSING_TEXT
 from countersign.triage.text import PREFIX, REST
 
 TEXT_CHARS_MAX = 120
 """Longest quoted title or name; the whole stands with the finding that is cited."""
+_NUMBER = re.compile(r"[0-9]+")
+_LAST_NUMBER = re.compile(r"([0-9]+)(?!.*[0-9])")
 
 _FEATURES = {
     "alerts": "alerts folded into the finding",
@@ -66,9 +71,12 @@ def value(name: str, raw: int | str) -> str:
 
 
 def _span_of_values(name: str, text: str) -> str:
-    """A range as a counterfactual names it (``1034 to 1457``), with the unit that the feature counts in."""
-    unit = "s" if name.endswith("_gap_s") else "ppm" if name.endswith("_ppm") else ""
-    return f"{text} {unit}" if unit and text[-1:].isdigit() else text
+    """A range as a counterfactual names it (``1034 to 1457``, ``9 or more``), its numbers in the words of the feature."""
+    if name.endswith("_gap_s"):
+        return _LAST_NUMBER.sub(r"\1 s", text)
+    if text == MISSING_TEXT:
+        return "not known"
+    return text if name in CATEGORICAL else _NUMBER.sub(lambda found: value(name, int(found[0])), text)
 
 
 def _scale(name: str, raw: int) -> str:

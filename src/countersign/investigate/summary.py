@@ -23,7 +23,6 @@ from countersign.model.records import FindingRecord
 from countersign.model.verdicts import Contribution, Label
 
 STEPS_MAX = 7
-ASSETS_MAX = 4
 UNKNOWNS_MAX = 4
 TERMS_MAX = 3
 CITES_MAX = 12

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from countersign.autonomy.scopes import DEFAULT_SCOPES
 from countersign.model.entries import Kind
 from countersign.reporting import decision
-from countersign.reporting.articles import Article, Ask, Part, Record, apart, authors, coverage
-from countersign.reporting.model import Claim, Line, absent, numbers
+from countersign.reporting.articles import Article, Ask, Part, Record, age_days, apart, authors, coverage
+from countersign.reporting.model import Cited, Claim, Line, absent, numbers
 from countersign.reporting.says import minute
 from countersign.web import words
 
@@ -27,11 +27,10 @@ def example(record: Record) -> Iterator[Claim]:
 
 def measured(record: Record) -> Iterator[Claim]:
     """What the site's own reviews say of each scope, newest figures."""
-    about = {scope: f'"subject":"{scope}"'.encode() for scope in DEFAULT_SCOPES}
-    last = {
-        scope: record.find(Kind.AUTONOMY_OBSERVED, holding=words_of, newest=1).shown for scope, words_of in about.items()
-    }
-    newest = {scope: found[0] for scope, found in last.items() if found}
+    newest: dict[str, Cited] = {}
+    for scope in DEFAULT_SCOPES:
+        found = record.find(Kind.AUTONOMY_OBSERVED, holding=f'"subject":"{scope}"'.encode(), newest=1).shown
+        newest |= {scope: found[0]} if found else {}
     if not newest:
         yield absent("No entry in the period shows figures of accuracy from the site’s own reviews.")
         return
@@ -52,7 +51,7 @@ def kept(record: Record) -> Iterator[Claim]:
     if opened is None:
         yield absent("No entry shows when the log began.")
         return
-    days = max(0, record.now_ms - opened.entry.time) // 86_400_000
+    days = age_days(opened, record)
     if days < SIX_MONTHS_DAYS:
         text = f"The log is {numbers(days, 'day')} old, so it cannot show yet that six months of it are kept."
         yield Claim(f"{text} It begins with entry 0, which is in this pack.", (0,))

@@ -14,7 +14,7 @@ import msgspec
 from countersign.errors import UsageError
 from countersign.model.entries import Kind
 from countersign.reporting.model import Cited, Claim, Line, Section, absent, indices, numbers
-from countersign.reporting.says import Names, minute, sentence, when
+from countersign.reporting.says import Names, begun, minute, sentence, when
 from countersign.reporting.steps import STEPS, steps
 
 DAY_MS = 86_400_000
@@ -109,15 +109,20 @@ def more(found: Found) -> str:
     return f" The newest {len(found.shown)} are listed and proved here; all were counted in the site’s log." if left else ""
 
 
+def age_days(opened: Cited, record: Record) -> int:
+    """Whole days from an entry to this report."""
+    return max(0, record.now_ms - opened.entry.time) // DAY_MS
+
+
 def coverage(record: Record) -> Iterator[Claim]:
     """Since when the log is kept, and how far it goes back."""
     opened = record.entry(0)
     if opened is None:
         yield absent("No entry shows when the log began.")
         return
-    days = max(0, record.now_ms - opened.entry.time) // DAY_MS
+    days = age_days(opened, record)
     text = (
-        f"{sentence(opened.entry, record.names).capitalize()} at {when(opened.entry)} with entry 0. Entries "
+        f"{begun(sentence(opened.entry, record.names))} at {when(opened.entry)} with entry 0. Entries "
         "are only ever added: each is "
         f"bound by hash to every checkpoint after it. At the time of this report it goes back {numbers(days, 'day')}."
     )

@@ -10,7 +10,7 @@ import msgspec
 from countersign.model.entries import Kind
 from countersign.reporting import decision, responses
 from countersign.reporting.model import ROWS_MAX, Cited, Claim, Line, Piece, Section, absent, indices, numbers
-from countersign.reporting.says import LABELS, Names, sentence, when
+from countersign.reporting.says import LABELS, Names, begun, sentence, when
 from countersign.reporting.steps import STEPS, steps
 from countersign.web import words
 
@@ -24,8 +24,6 @@ PEOPLE = (
     Kind.RECALL_OPENED,
 )
 IN_FORCE = (Kind.MODEL_ACTIVATED, Kind.POLICY_ACTIVATED)
-AUTHORITY = (Kind.AGENT_REGISTERED, Kind.LEASE_ISSUED, Kind.LEASE_REFUSED, Kind.LEASE_REVOKED)
-KEYS = (Kind.PERSON_ENROLLED, Kind.PASSKEY_ENROLLED, Kind.ROLE_GRANTED)
 
 
 class Raw(msgspec.Struct, frozen=True):
@@ -116,7 +114,7 @@ def _ended(file: CaseFile) -> Iterator[Claim]:
             f"Latest word on it, {when(last.entry)}, by {_who(file, last)}: {sentence(last.entry, file.names)}.",
             (last.index,),
         )
-    elif all(one.entry.body["action"] == "close" for one in file.decisions):
+    elif len(file.decisions) == file.findings and all(one.entry.body["action"] == "close" for one in file.decisions):
         text = "The agent closed every finding of it by itself; no entry shows that a person disposed of it."
         yield Claim(text, indices(file.decisions))
     else:
@@ -254,7 +252,7 @@ def _in_force(file: CaseFile) -> Iterator[Claim]:
         yield absent("No entry names the model and the policy that decided here.")
     for one in found:
         used = [d for d in file.decisions if one.entry.subject in (d.entry.body["model"], d.entry.body["policy"])]
-        text = f"{sentence(one.entry, file.names).capitalize()}, since {when(one.entry)}, set by {_who(file, one)}. "
+        text = f"{begun(sentence(one.entry, file.names))}, since {when(one.entry)}, set by {_who(file, one)}. "
         digest = one.entry.body.get("blob", "")
         pieces = (digest,) if digest in file.pieces else ()
         yield Claim(text + f"{numbers(len(used), 'decision')} cited here used it.", (one.index, *indices(used)), pieces)

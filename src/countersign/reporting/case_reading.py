@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
@@ -124,7 +125,7 @@ def _deliveries(conn: Connection, decided: int) -> dict[str, Cited]:
 
 
 def raw_messages(conn: Connection, file: CaseFile) -> tuple[dict[str, bytes], list[str]]:
-    """(raw messages of the case by file name, which were erased)."""
+    """(raw messages of the case by file name, which are not as they came any more)."""
     found: dict[str, bytes] = {}
     missing: list[str] = []
     for index in sorted({raw.received for raw in file.raws}):
@@ -135,8 +136,13 @@ def raw_messages(conn: Connection, file: CaseFile) -> tuple[dict[str, bytes], li
             missing.append(f"raw messages of entry {index}: {error.what}")
             continue
         for raw in file.raws:
-            if raw.received == index:
-                found[f"messages/{raw.sha256}"] = delivery.raws[raw.place]
+            if raw.received != index:
+                continue
+            data = delivery.raws[raw.place]
+            if hashlib.sha256(data).hexdigest() == raw.sha256:
+                found[f"messages/{raw.sha256}"] = data
+            else:
+                missing.append(f"raw message {raw.place + 1} of entry {index}: a person was erased from it")
     return found, missing
 
 

@@ -50,6 +50,11 @@ def sentence(entry: Entry, names: Names) -> str:
     return f"{entry.kind.value.replace('.', ' ').replace('_', ' ')}: {entry.subject}"
 
 
+def begun(text: str) -> str:
+    """With a capital at its start; names and keys in it stay as they are."""
+    return text[:1].upper() + text[1:]
+
+
 def when(entry: Entry) -> str:
     """UTC, to the second."""
     return words.stamp(entry.time)

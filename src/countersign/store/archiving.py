@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import msgspec
@@ -55,15 +56,18 @@ def old_deliveries(conn: Connection, before_ms: int) -> list[str]:
     return sorted(blob for blob, time in newest.items() if time < before_ms and blob in here and blob not in kept)
 
 
-def write(conn: Connection, folder: Path, published: Path, vkey: Path, before_ms: int) -> Archived:
-    """Write an archive into a new folder, whole or not at all, and read it back. Raises UsageError, EnvironmentFault."""
+def write(
+    conn: Connection, folder: Path, published: Path, vkey: Path, before_ms: int, unsealed: AbstractContextManager[None]
+) -> Archived:
+    """Write an archive into a new folder, whole or not at all. unsealed: while it lasts, nobody seals. Raises UsageError,
+    EnvironmentFault."""
     if folder.exists():
         raise UsageError("archive is there already", where=str(folder), todo="name a folder that does not exist")
     made = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(made, ignore_errors=True)
     try:
         (made / EVIDENCE).mkdir(parents=True)
-        shutil.copytree(published, made / LOG, ignore=shutil.ignore_patterns(".*"))
+        _copy_log(published, made / LOG, unsealed)
         shutil.copy(vkey, made / vkey.name)
         size = sum(_write(made / EVIDENCE / digest, data) for digest, data in _pieces(conn, before_ms))
         sums = _sums(made)
@@ -104,6 +108,29 @@ def _pieces(conn: Connection, before_ms: int) -> Iterator[tuple[str, bytes]]:
     for digest in old_deliveries(conn, before_ms):
         row = conn.execute(select(t.evidence.c.salt, t.evidence.c.bytes).where(t.evidence.c.digest == digest)).one()
         yield digest, bytes(row.salt) + bytes(row.bytes)
+
+
+def _copy_log(published: Path, target: Path, unsealed: AbstractContextManager[None]) -> None:
+    """Copy a log that goes on growing: what is whole never changes, so that little is left to copy once nobody seals."""
+    _copy_missing(published, target, growing=True)
+    with unsealed:
+        _copy_missing(published, target, growing=False)
+        for path in published.iterdir():
+            if path.is_file() and not path.name.startswith("."):  # checkpoints, and what else stands beside the tiles
+                shutil.copy(path, target / path.name)
+
+
+def _copy_missing(published: Path, target: Path, *, growing: bool) -> None:
+    """growing: a partial tile may be replaced by a fuller one at any moment."""
+    gone = (FileNotFoundError,) if growing else ()
+    for place, folders, names in os.walk(published):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        copied = target / Path(place).relative_to(published)
+        copied.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            if not name.startswith(".") and not (copied / name).exists():
+                with suppress(*gone):
+                    shutil.copy(Path(place) / name, copied / name)
 
 
 def _whole(path: Path, digest: str) -> bool:

@@ -61,12 +61,13 @@ class Found(msgspec.Struct, frozen=True):
 def look(conn: Connection, wanted: Wanted) -> Found:
     """What there is of a person; nothing is written."""
     who = identify(conn, wanted)
-    return _found(conn, who, list(pieces(conn, who.redactor())))
+    return _found(conn, who, [_light(one) for one in pieces(conn, who.redactor())])
 
 
 def erase(conn: Connection, wanted: Wanted, reason: str, by: str, now_ms: int) -> tuple[Found, int]:
     """Erase them; returns what there was, and the index of the first entry, -1 when there was nothing. Raises ConflictError
-    while they may act here or a response about them is under way, and when it is they who ask."""
+    while they may act here or a response about them is under way, and when it is they who ask: the transaction is then to be
+    rolled back, as it is by ``writing``."""
     reason = required_reason(reason)
     first, _ = ledger.lock_head(conn)
     who = identify(conn, wanted)
@@ -74,13 +75,17 @@ def erase(conn: Connection, wanted: Wanted, reason: str, by: str, now_ms: int) -
     if redactor.hits(by):
         raise ConflictError("nobody erases themselves", where="person", todo="have another person do it")
     must_be_idle(conn, who)
-    every = list(pieces(conn, redactor))
+    every: list[Piece] = []
+    replaced: list[erasures.Pair] = []
+    for one in pieces(conn, redactor):  # each is replaced as it comes: a person may stand in most of what a site holds
+        every.append(_light(one))
+        if one.kind not in FIXED:
+            replaced.append(_replace(conn, one))
     found = _found(conn, who, every)
     if found.nothing:
         return found, -1
     _must_be_finished(found)
     actor = person(conn, by)
-    replaced = _replace(conn, [one for one in every if one.kind not in FIXED])
     counts = {**{f"evidence {kind}": n for kind, n in found.evidence.items()}, **found.rows}
     said = erasures.bodies(words.hidden(conn, redactor.text(reason)), counts, sorted(dict(who.rows).values()), replaced)
     ledger.append(conn, [(Entry(Kind.PERSON_ERASED, now_ms, actor, who.subject, "command", body), "") for body in said])
@@ -151,13 +156,18 @@ def _must_be_finished(found: Found) -> None:
         raise ConflictError("a response about this person is under way", where=f"proposal {numbers}", todo="end it first")
 
 
-def _replace(conn: Connection, every: Sequence[Piece]) -> list[erasures.Pair]:
-    """Put the new pieces in place of the old ones."""
-    for piece in every:
-        conn.execute(delete(t.evidence).where(t.evidence.c.digest == piece.digest))
-        if piece.new is not None:
-            evidence.put(conn, [piece.new])
-    return [(piece.digest, piece.new.digest if piece.new is not None else "") for piece in every]
+def _light(piece: Piece) -> Piece:
+    """Without the bytes that take its place."""
+    return msgspec.structs.replace(piece, new=None)
+
+
+def _replace(conn: Connection, piece: Piece) -> erasures.Pair:
+    """Put the new piece in place of the old one."""
+    conn.execute(delete(t.evidence).where(t.evidence.c.digest == piece.digest))
+    if piece.new is None:
+        return piece.digest, ""
+    evidence.put(conn, [piece.new])
+    return piece.digest, piece.new.digest
 
 
 def _forget(conn: Connection, who: Who, redactor: Redactor) -> None:

@@ -25,7 +25,6 @@ else:
 
 LEVEL = -1
 """Fastest levels of zstd: alerts repeat themselves so much that they shrink well all the same."""
-PLAIN_BYTES_MAX = 256 * 1024 * 1024
 _T = TypeVar("_T")
 _encode = msgspec.msgpack.Encoder().encode
 

@@ -6,7 +6,7 @@ decisions replay, and a file that is changed on the disk changes nothing until p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -128,11 +128,6 @@ def at(conn: Connection, index: int) -> tuple[PolicyTexts | None, str]:
     return load(conn, found.body), found.subject
 
 
-def history(conn: Connection) -> list[tuple[int, Entry]]:
-    """Every activation, the newest first."""
-    return list(ledger.stream_kind(conn, Kind.POLICY_ACTIVATED))[::-1]
-
-
 def _body(texts: PolicyTexts, blob: str, ident: str, conditions: tuple[str, ...], origin: str) -> dict[str, Any]:
     return {
         "policy": ident,
@@ -142,7 +137,3 @@ def _body(texts: PolicyTexts, blob: str, ident: str, conditions: tuple[str, ...]
         "conditions": list(conditions),
         "origin": origin,
     }
-
-
-Identify = Callable[[PolicyTexts], str]
-"""Name of a set together with the limits of the site's scopes."""

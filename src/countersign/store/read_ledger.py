@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, func, literal, or_, select, tuple_
 
 from countersign.errors import NotFoundError
 from countersign.ledger.merkle import leaf_hash
@@ -280,9 +280,9 @@ def _first_from(conn: Connection, time_ms: int, most: int) -> int:
 
 def _ends_with(conn: Connection, trigger: str) -> ColumnElement[bool]:
     """Canonical entries end with their trigger and version, so that the end of the bytes tells the cause."""
-    end = f'{trigger}","v":1}}'.encode()
     data = t.entries.c.bytes
-    return func.substr(data, func.length(data) - len(end) + 1) == end
+    ends = [f'{before}{trigger}","v":1}}'.encode() for before in ('"', " ")]  # alone, or behind a word: 7 is no end of 17
+    return or_(*(func.substr(data, func.length(data) - len(end) + 1) == end for end in ends))
 
 
 def _found(row: Row[Any]) -> Found:

@@ -187,7 +187,7 @@ def _lookup(index: int, entry: Entry) -> Request:
 
 
 def _found(conn: Connection, ident: str) -> tuple[int, Entry]:
-    if ident.isdigit():
+    if ident.isdecimal():
         entry = _entry(conn, int(ident))
         if entry.kind not in (*ASKED, Kind.FINDING_DECIDED):
             todo = "name a finding, or the entry of a decision, a change, a proposal, an action or a lease"

@@ -23,7 +23,6 @@ from countersign.store.sql import among
 IDS_MAX = 1_500
 """Most findings that one ``recall.opened`` entry names: entries are bounded, so a large recall is several."""
 MISS, NEARBY = "miss", "threat_nearby"
-_BECAUSE = {MISS: "recalled: shares its reason with a miss", NEARBY: "recalled: a threat was confirmed nearby"}
 
 
 def resting(conn: Connection, misses: Sequence[str], now_ms: int) -> list[Recalled]:

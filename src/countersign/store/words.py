@@ -58,7 +58,9 @@ def _known(conn: Connection, text: str) -> dict[str, str]:
     ledger.pseudonyms(conn, [f"{EntityType.USER.value}:{name}" for name in conn.execute(found).scalars()])
     keys = [f"{kind}:{word}" for kind in _KINDS for word in sorted(words)]
     rows = list(conn.execute(among(conn, select(p.value, p.pseudonym), p.value, keys)).all())
-    rows += conn.execute(select(p.value, p.pseudonym).where(p.value.startswith(_PERSON))).all()
+    # SQLite's LIKE folds case and so reads every row; GLOB finds operators by the key
+    operators = p.value.op("GLOB")(f"{_PERSON}*") if conn.dialect.name == "sqlite" else p.value.startswith(_PERSON)
+    rows += conn.execute(select(p.value, p.pseudonym).where(operators)).all()
     return {row.value: row.pseudonym for row in rows}
 
 

@@ -240,17 +240,6 @@ def probability_ppm(verdict: Verdict) -> int:
     return merged_ppm(verdict.p0_ppm, verdict.p1_ppm)
 
 
-def apply_changes(model: Model, row: Row, verdict: Verdict) -> Row:
-    """The row after the verdict's counterfactual changes, with one value that fits each description. Scoring it again
-    must give ``verdict.counterfactual.pico``: the check that the counterfactual is true."""
-    values = list(row)
-    terms = {term.feature: term for term in model.document.terms}
-    for change in verdict.counterfactual.changes:
-        fitting = {text: value for _, text, value in terms[change.feature].choices()}
-        values[FEATURES.index(change.feature)] = fitting[str(change.new)]
-    return tuple(values)
-
-
 def _check(document: Document) -> None:
     if document.format != FORMAT:
         raise ValueError(f"format {document.format}, this version reads {FORMAT}")
@@ -289,4 +278,4 @@ def _levels(document: Document) -> tuple[Level, ...]:
     return tuple(level_of(terms, level, place) for level in range(len(own.scores)))
 
 
-__all__ = ["HARD_CAP_PPM", "Document", "Model", "apply_changes", "label", "probability_ppm"]
+__all__ = ["HARD_CAP_PPM", "Document", "Model", "label", "probability_ppm"]

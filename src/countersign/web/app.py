@@ -18,7 +18,6 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
 from countersign.authority.grant import Grant
 from countersign.errors import (
@@ -195,10 +194,6 @@ class Static(StaticFiles):
         response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
         response.headers["cache-control"] = "public, max-age=31536000, immutable"
         return response
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        """A missing file answers 404 without a page."""
-        return await super().get_response(path, scope)
 
 
 def people_doors(joining: Joining, directory: DirectoryDoors) -> tuple[Door, ...]:

@@ -91,7 +91,7 @@ def refused_write(method: str, headers: Headers) -> str:
     if not site and not _same_origin(headers):
         return "The browser did not say where this form came from, so nothing was changed."
     length = headers.get("content-length", "")
-    if not length.isdecimal() or int(length) > FORM_BYTES_MAX:
+    if not (length.isascii() and length.isdecimal() and len(length) <= 18) or int(length) > FORM_BYTES_MAX:
         return f"A form may hold at most {FORM_BYTES_MAX:,} bytes; nothing was changed."
     return ""
 

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from countersign.model.alerts import Severity
 from countersign.model.attack import tactic_name
 from countersign.model.cases import CaseStatus, LinkReason
-from countersign.model.evidence import LookupStatus
 from countersign.model.verdicts import PICO, PPM, Counterfactual, Label
 from countersign.store.read_review import CloseRow
 from countersign.triage.features import CATEGORICAL
@@ -63,11 +62,6 @@ LINK_REASONS = {
     LinkReason.SAME_DOMAIN: "same domain",
     LinkReason.SAME_ARTEFACT: "same artefact",
     LinkReason.SAME_MAIL: "same mail",
-}
-LOOKUP_STATUSES = {
-    LookupStatus.FOUND: "found",
-    LookupStatus.NOT_FOUND: "not found",
-    LookupStatus.UNAVAILABLE: "no answer",
 }
 FEATURES = {
     "alerts": "Alerts folded in",

@@ -8,12 +8,12 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from countersign.errors import ConflictError, NotFoundError, UsageError
+from countersign.errors import ConflictError, UsageError
 from countersign.model.cases import Disposition
 from countersign.store import read_case
 from countersign.store.engine import reading
 from countersign.web import words
-from countersign.web.pages import Pages
+from countersign.web.pages import Pages, number_of
 from countersign.web.session import Person
 
 REASON_CHARS_MAX = 2_000
@@ -129,10 +129,8 @@ class Writes:
 
     def resubmit(self, request: Request, person: Person, form: FormData) -> Response:
         """Send a quarantined alert in again."""
-        ident = str(request.path_params["ident"])
-        if not ident.isdecimal():
-            raise NotFoundError("there is no such alert in quarantine", where=ident[:20], todo="reload the page")
-        self.commands.resubmit(int(ident), person.name)
+        ident = number_of(request, "ident")
+        self.commands.resubmit(ident, person.name)
         return RedirectResponse(f"{request.scope.get('root_path', '')}/sources?done={ident}", 303)
 
     def _again(

@@ -9,7 +9,6 @@ from typing import Any
 from countersign.errors import EnvironmentFault, VerificationError
 from countersign.policy.prove.world import Seen
 
-SOLVERS = ("z3", "cvc5")
 TIMEOUT_MS = 20_000
 
 
