@@ -65,6 +65,7 @@ from countersign.store.leases import Leases, public_of
 from countersign.store.sealer import Sealer
 from countersign.store.sealing import Sealing
 from countersign.store.tiles import TileDir
+from countersign.store.witnesses import Heard
 from countersign.triage.model import Model
 
 log = structlog.get_logger()
@@ -164,12 +165,16 @@ class Site:
         """Who cosigns checkpoints. Raises ConfigError."""
         return witnesses.configured(self.config.ledger, self.log_key.public_key)
 
+    def heard(self, conn: Connection) -> Heard:
+        """What people must hear of the witnesses."""
+        return witnesses.heard(conn, self.witnesses, self.config.ledger.quorum)
+
     def published(self) -> Checkpoint | None:
         """The latest checkpoint. Raises VerificationError where it does not hold, or a witness says that the log was rolled
         back or forked."""
         if self.witnesses:
             with reading(self.engine) as conn:
-                alarms = [state.alarm for state in witnesses.states(conn, self.witnesses) if state.alarm]
+                alarms = self.heard(conn).alarms
             if alarms:
                 raise VerificationError("; ".join(alarms), todo="see `countersign ledger status`")
         return self.sealer.checkpoint()
