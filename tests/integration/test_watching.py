@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, update
 
+from countersign.approvals.record.judge import Approvals
 from countersign.bootstrap import Site
 from countersign.errors import EnvironmentFault
 from countersign.ledger.follow import Follower
@@ -25,7 +26,9 @@ from tests.ledger_log import KEY, OTHER_KEY, MemoryLog, blobs
 
 
 def verifier(site: Site) -> Verifier:
-    return Verifier(site.tiles, lambda: [site.log_key.vkey], site.engine, site.clock, 100)
+    return Verifier(
+        site.tiles, lambda: [site.log_key.vkey], site.engine, site.clock, 100, lambda record: [Approvals(record.matter)]
+    )
 
 
 def grow(site: Site, first: int, number: int = 20) -> None:

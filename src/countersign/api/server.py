@@ -27,6 +27,7 @@ from countersign.api.v1 import create_api
 from countersign.bootstrap import Site
 from countersign.errors import CountersignError, UsageError
 from countersign.ledger.handover import FILE as HANDOVERS
+from countersign.ledger.note import VerifierKey
 from countersign.model.standing import Standing, Verified
 from countersign.reporting.make import Wanted, archive
 from countersign.sources import SOURCES
@@ -38,7 +39,7 @@ from countersign.store.sealing import HELD, SealState
 from countersign.store.tiles import CHECKPOINT, COSIGNED
 from countersign.store.witnesses import Heard
 from countersign.telling import Telling
-from countersign.watching import Verifier
+from countersign.watching import Judges, Verifier
 from countersign.web.app import create_console
 from countersign.web.approvals import Approvals
 from countersign.web.directory import Directory
@@ -138,8 +139,16 @@ class Log(StaticFiles):
         return response
 
 
-def create_app(site: Site, sessions: Sessions, *, worker: bool = True, approvals: Approvals | None = None) -> Starlette:
-    """The whole service over one site. ``approvals``: handed through to the console, which alone has people before it."""
+def create_app(
+    site: Site,
+    sessions: Sessions,
+    *,
+    worker: bool = True,
+    approvals: Approvals | None = None,
+    judges: Judges = lambda _record: (),
+) -> Starlette:
+    """The whole service over one site. ``approvals``: handed through to the console, which alone has people before it.
+    ``judges``: of what the reading in the background finds, handed in since no door but the command line knows approvals."""
     working = Worker(site)
     intake = Intake(
         engine=site.engine,
@@ -154,7 +163,11 @@ def create_app(site: Site, sessions: Sessions, *, worker: bool = True, approvals
     ways = Ways(site.config.server.url, directory.name if directory else "")
     seal = site.published
     percent = site.config.ledger.verify_percent
-    verifier = Verifier(site.tiles, lambda: [site.log_key.vkey], site.engine, site.clock, percent) if percent else None
+
+    def keys() -> list[VerifierKey]:
+        return [site.log_key.vkey]  # it may be rotated
+
+    verifier = Verifier(site.tiles, keys, site.engine, site.clock, percent, judges) if percent else None
 
     def verified() -> Verified:
         return verifier.state if verifier else Verified()
@@ -168,7 +181,7 @@ def create_app(site: Site, sessions: Sessions, *, worker: bool = True, approvals
         directory=directory,
         approvals=approvals,
         packs=lambda case: archive(site, Wanted(case=case)),
-        record=Record(site.tiles, lambda: [site.log_key.vkey], site.sealing.look, site.heard, verified),
+        record=Record(site.tiles, keys, site.sealing.look, site.heard, verified),
     )
     tlog = site.data / "tlog"
     with suppress(OSError):  # something else stands there: the ledger says that it cannot be sealed, and alerts are taken in

@@ -53,7 +53,8 @@ def token(
 
 def doctor(data: DataOption = None, json: JsonOption = False) -> None:
     """Say whether the site is well: database, keys, inbox, ledger."""
-    from countersign.store.sealing import said  # noqa: PLC0415 - keeps `--help` quick
+    from countersign.store import rotation  # noqa: PLC0415 - keeps `--help` quick
+    from countersign.store.sealing import said  # noqa: PLC0415
     from countersign.witnessing import in_words  # noqa: PLC0415
 
     with opened(data) as site:
@@ -61,6 +62,7 @@ def doctor(data: DataOption = None, json: JsonOption = False) -> None:
         with reading(site.engine) as conn:
             size, waiting = ledger.size(conn), inbox.waiting(conn)
             stopped, heard = agents.stopped(conn), site.heard(conn)
+            cut_off = rotation.missing(conn, site.tiles, [site.log_key.vkey])
         sealed = site.sealer.checkpoint()
         facts: dict[str, str | int] = {
             "data": str(site.data),
@@ -70,6 +72,7 @@ def doctor(data: DataOption = None, json: JsonOption = False) -> None:
             "entries": size,
             "sealed": sealed.size if sealed else 0,
             "sealed in time": "yes" if state.in_time else said(state, site.clock.now_ms()),
+            "handovers of its key": "; ".join(cut_off) or "published",
             "witnesses": "; ".join(heard.lines) or in_words(site),
             "waiting": waiting,
             "stopped agents": ", ".join(stopped) or "none",
@@ -80,7 +83,7 @@ def doctor(data: DataOption = None, json: JsonOption = False) -> None:
         emit(facts)
     else:
         table(("what", "is"), list(facts.items()))
-    if not (state.in_time and facts["writable"]) or heard.alarms:
+    if not (state.in_time and facts["writable"]) or heard.alarms or cut_off:
         raise typer.Exit(1)
 
 
