@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -82,8 +83,8 @@ class Authenticator:
         return Pressed(b64(credential), b64(data), b64(client), b64(signature), wrong.get("nonce", ceremony.nonce))
 
 
-_APPROVERS: WeakKeyDictionary[Site, tuple[str, Authenticator]] = WeakKeyDictionary()
-"""Who came first at each site, and signs for those who come after."""
+SIGNERS: WeakKeyDictionary[Site, Callable[[Site, int], object]] = WeakKeyDictionary()
+"""How whoever came first at each site signs for a change (its number), such as those by which others come after."""
 
 
 def enrol(site: Site, name: str, *, roles: Sequence[str] = (APPROVER,), rp_id: str = RP_ID) -> Authenticator:
@@ -95,7 +96,7 @@ def enrol(site: Site, name: str, *, roles: Sequence[str] = (APPROVER,), rp_id: s
     token, _ = impact.invite(name, APPROVER if first else next((one for one in roles if one not in POWERS), Role.VIEWER))
     _register(site, made, token)
     if first:
-        _APPROVERS[site] = name, made
+        SIGNERS[site] = partial(_sign, name, made)
     with reading(site.engine) as conn:
         held = accounts.roles(conn, pseudonym(conn, name))
     for role in sorted(set(roles) - set(held)):
@@ -106,14 +107,16 @@ def enrol(site: Site, name: str, *, roles: Sequence[str] = (APPROVER,), rp_id: s
 
 
 def sign_for(site: Site, number: int) -> None:
-    """The first approver signs for a change; one is enrolled where there is none yet."""
-    if site not in _APPROVERS:
+    """An approver signs for a change; one is enrolled where there is none yet."""
+    if site not in SIGNERS:
         enrol(site, "ada")
-    who, key = _APPROVERS[site]
+    SIGNERS[site](site, number)
+
+
+def _sign(who: str, key: Authenticator, site: Site, number: int) -> None:
     approving = Approving(site)
-    assert (
-        approving.approve_by_passkey(number, who, key.press(approving.ceremony(number, who)), "known") == "approved and made"
-    )
+    pressed = key.press(approving.ceremony(number, who))
+    assert approving.approve_by_passkey(number, who, pressed, "known") == "approved and made"
 
 
 def _register(site: Site, made: Authenticator, token: str) -> None:

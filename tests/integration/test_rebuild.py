@@ -75,11 +75,11 @@ def lived_in(site: Site) -> Site:
     site.commands.import_inventory(Inventory((Asset("b"),)), "more.csv", "replace")
     deliver(site, [b'{"event_type":"flow","timestamp":"2026-11-01T10:00:00.0+0000"}'], "suricata")
     deliver(site, [wazuh("5", level=13, data={"dstuser": "cleo"})])
+    come_and_go(site)
     enrol_two(Impact(site))
     site.commands.revoke_lease(fakes.entries(site.engine, Kind.LEASE_ISSUED)[-1].subject, "drill", "ada")
     site.commands.stop_agent("enricher", "drill", "ada")
     deliver(site, [wazuh("6", host="c")])
-    come_and_go(site)
     ask(site, open_cases[1])
     return site
 
@@ -101,7 +101,8 @@ def ask(site: Site, case: str) -> None:
 
 
 def come_and_go(site: Site) -> None:
-    """Roles, passkeys and tokens: each given, and one of each taken away."""
+    """Roles (before anybody is enrolled, whose signature some would need), passkeys and tokens: each given, and one of each
+    taken away."""
     with writing(site.engine) as conn:
         ada = casework.person(conn, "ada")
         made = [passkeys.Made(bytes([n]) * 16, b"cose", n, "localhost", ("usb", "internal")) for n in (1, 2)]
