@@ -161,7 +161,6 @@ def create_app(
     )
     directory = Directory(site.config.oidc) if site.config.oidc.issuer else None
     ways = Ways(site.config.server.url, directory.name if directory else "")
-    seal = site.published
     percent = site.config.ledger.verify_percent
 
     def keys() -> list[VerifierKey]:
@@ -176,7 +175,7 @@ def create_app(
         site,
         sessions=sessions,
         clock=site.clock,
-        checkpoint=seal,
+        checkpoint=site.sealer.checkpoint,
         ways=ways,
         directory=directory,
         approvals=approvals,

@@ -59,9 +59,8 @@ class Status(msgspec.Struct, frozen=True):
 
     @property
     def broken(self) -> bool:
-        """The ledger does not verify, by its checkpoint or by what was read. A witness's alarm is told apart."""
-        unsound = self.ledger.state == "broken" and not self.heard.alarms
-        return unsound or self.verified.state is Standing.BROKEN
+        """The ledger does not verify, by its checkpoint or by what was read. A witness's alarm is another thing."""
+        return self.ledger.state == "broken" or self.verified.state is Standing.BROKEN
 
 
 BEHIND_MAX = 2_000
