@@ -274,7 +274,8 @@ def test_no_entry_names_a_person_in_clear(site: Site) -> None:
     fakes.assert_rebuilds(site)
 
 
-def test_erasing_a_person_leaves_the_log_whole(site: Site) -> None:
+def test_a_name_that_is_deleted_leaves_the_log_whole_and_does_not_pass_for_an_erasure(site: Site) -> None:
+    """How a person is erased, with the entry that says so: test_erase.py."""
     for raw, source, mapping in planted():
         deliver(site, [raw], source, mapping=mapping)
     fakes.verified(site)
@@ -284,8 +285,8 @@ def test_erasing_a_person_leaves_the_log_whole(site: Site) -> None:
     with reading(site.engine) as conn:
         result = replay(conn)
     (findings,) = [one for one in result.kinds if one.kind == Kind.FINDING_DECIDED.value]
-    assert (result.problems, set(findings.left)) == ((), {"the pseudonym of a person whom it names was erased"})
-    assert findings.same == findings.replayed > 0
+    assert ({problem.what for problem in result.problems}, findings.left) == ({"links"}, {})
+    assert findings.replayed > findings.same > 0
 
 
 def test_an_entry_taken_from_its_case_is_found(lived_in: Site) -> None:
