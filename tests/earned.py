@@ -1,6 +1,6 @@
 """A site that has earned closing, by living through it: alerts come in, people dispose of the cases, a person promotes.
 
-Nothing is set by hand but the promotion's approval, whose signature has tests of its own.
+Nothing is set by hand.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 from sqlalchemy import select
 
 from countersign.autonomy.scopes import Stage
-from countersign.autonomy.states import Approval
 from countersign.bootstrap import Site
+from countersign.impact import Impact
 from countersign.model.inventory import Asset, Criticality, Inventory
-from countersign.store import promoting
 from countersign.store import tables as t
-from countersign.store.engine import reading, writing
+from countersign.store.engine import reading
+from tests import passkey_signing
 from tests.fakes import NOON_MS, deliver, wazuh
 
 HOSTS = 400
@@ -61,9 +61,11 @@ def open_cases(site: Site) -> list[str]:
 
 
 def promote(site: Site, to: Stage, scope: str = SCOPE) -> None:
-    """A person's approval of one step, as the approvals' room hands it on."""
-    with writing(site.engine) as conn:
-        promoting.promote(conn, Approval("ada", scope, to, "test"), site.in_force, site.clock.now_ms(), "test")
+    """One step up, as the governor proposes it on the scope's evidence, by an approver's signature."""
+    impact = Impact(site)
+    number = impact.promotion(scope)
+    assert impact.waiting(number).change.to == to.value
+    passkey_signing.sign_for(site, number)
 
 
 def live_through(site: Site, *, reviewed: int = 385) -> None:

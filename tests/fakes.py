@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 
 from countersign.actions.suggest import Suggestion, suggest
+from countersign.approvals.record.judge import Approvals
 from countersign.authority.agents import Operation
 from countersign.authority.grant import Grant, Part, alone, case
 from countersign.authority.terms import Use
@@ -153,9 +154,10 @@ def assert_rebuilds(site: Site) -> None:
 
 
 def verified(site: Site) -> Report:
-    """Seal, then verify the log and the database beside it."""
+    """Seal, then verify the log, the approvals in it, and the database beside it."""
     site.seal()
-    report = verify(site.tiles, [site.log_key.vkey], record=LedgerRows(site.engine))
+    record = LedgerRows(site.engine)
+    report = verify(site.tiles, [site.log_key.vkey], record=record, judges=[Approvals(record.matter)])
     assert report.ok, report.problems
     return report
 

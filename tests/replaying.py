@@ -15,7 +15,7 @@ from countersign.model.inventory import Criticality
 from countersign.running import Runner
 from countersign.store import changes, overlay
 from countersign.store.changes import Answer
-from tests import earned, fakes, responding
+from tests import earned, fakes, passkey_signing, responding
 from tests.earned import DAY_MS, HOSTS, SCOPE, noise
 from tests.fakes import NOON_MS, deliver
 from tests.integration.test_proposals import ADA, BEA, Room
@@ -71,6 +71,14 @@ def enrolled(site: Site) -> None:
         number = impact.enrol(name, sshsig.parse_key(KEYS[name].public))
         if number is not None:
             approve(site, number, ADA)
+    passkey_signing.SIGNERS[site] = by_the_other
+
+
+def by_the_other(site: Site, number: int) -> None:
+    """Whoever did not ask signs."""
+    impact = Impact(site)
+    asked = impact.names()[impact.waiting(number).change.requester.id]
+    approve(site, number, BEA if asked == ADA else ADA)
 
 
 def promoted(site: Site) -> None:

@@ -194,3 +194,21 @@ def command(*args: str | Path) -> tuple[int, str, str]:
         if isinstance(error, CountersignError)
         else (done.exit_code, done.stdout, done.stderr)
     )
+
+
+LINE = "— witness.test/w1 ".encode()
+SAID: dict[str, tuple[tuple[int, str, bytes], str, bool]] = {
+    "nothing": ((200, "text/plain", b""), "signature", False),
+    "a page": ((200, "text/html", b"<p>hello</p>\n"), "signature line", False),
+    "a stranger's line": ((200, "text/plain", "— x.test/w AAAAAAAA\n".encode()), "check the configured vkey", False),
+    "without end": ((200, "text/plain", b"x" * 200_000), "does not end", False),
+    "moved": ((302, "text/plain", b""), "answered 302", False),
+    "unknown": ((404, "text/plain", b""), "does not know this log", False),
+    "key": ((403, "text/plain", b""), "does not trust this log's key", False),
+    "broken": ((500, "text/plain", b""), "answered 500", False),
+    "size by another type": ((409, "text/plain", b"1\n"), "answered 409", False),
+    "a size that is none": ((409, "text/x.tlog.size", b"-1\n"), "answered 409", False),
+    "less than it cosigned": ((409, "text/x.tlog.size", b"1\n"), "has forgotten that it cosigned", False),
+    "more than there is": ((409, "text/x.tlog.size", b"100000\n"), "refused (409)", True),
+    "a fork": ((422, "text/plain", b""), "refused (422)", True),
+}

@@ -25,10 +25,9 @@ from countersign.autonomy.scopes import DEFAULT_SCOPES, Scope
 from countersign.config import Config, ScopeName, data_dir, load
 from countersign.enrich import Enricher, SiteData, make_enricher
 from countersign.enrich.facts import surroundings
-from countersign.errors import CountersignError, EnvironmentFault, VerificationError
+from countersign.errors import CountersignError, EnvironmentFault
 from countersign.flow import Batch, Judged
 from countersign.judge import Judge
-from countersign.ledger.note import Checkpoint
 from countersign.model.alerts import Severity
 from countersign.model.entities import Entity
 from countersign.model.entries import Kind
@@ -65,6 +64,7 @@ from countersign.store.leases import Leases, public_of
 from countersign.store.sealer import Sealer
 from countersign.store.sealing import Sealing
 from countersign.store.tiles import TileDir
+from countersign.store.witnesses import Heard
 from countersign.triage.model import Model
 
 log = structlog.get_logger()
@@ -164,15 +164,9 @@ class Site:
         """Who cosigns checkpoints. Raises ConfigError."""
         return witnesses.configured(self.config.ledger, self.log_key.public_key)
 
-    def published(self) -> Checkpoint | None:
-        """The latest checkpoint. Raises VerificationError where it does not hold, or a witness says that the log was rolled
-        back or forked."""
-        if self.witnesses:
-            with reading(self.engine) as conn:
-                alarms = [state.alarm for state in witnesses.states(conn, self.witnesses) if state.alarm]
-            if alarms:
-                raise VerificationError("; ".join(alarms), todo="see `countersign ledger status`")
-        return self.sealer.checkpoint()
+    def heard(self, conn: Connection) -> Heard:
+        """What people must hear of the witnesses."""
+        return witnesses.heard(conn, self.witnesses, self.config.ledger.quorum)
 
     @cached_property
     def sealing(self) -> Sealing:

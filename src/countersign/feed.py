@@ -16,6 +16,7 @@ from sqlalchemy import Connection, func, select
 from countersign.bootstrap import Site
 from countersign.errors import CountersignError
 from countersign.model.alerts import Delivery
+from countersign.model.decisions import Action
 from countersign.model.entries import Kind
 from countersign.store import inbox, ledger
 from countersign.store import tables as t
@@ -28,9 +29,10 @@ SEAL_EVERY_S = 1.0
 
 @dataclass(slots=True)
 class Summary:
-    """What one feeding did: ``accepted + duplicates + ignored + quarantined + waiting == lines``. waiting:
-    accepted and on disk, but an agent without which nothing is processed is stopped. unsealed: why the last try to seal
-    failed, "" when it did not."""
+    """What one feeding did: ``accepted + duplicates + ignored + quarantined + waiting == lines``. findings: made anew.
+    closed, escalated: findings that it made or added to, by what their newest decision did: closed by the agent, left to
+    people. waiting: accepted and on disk, but an agent without which nothing is processed is stopped. unsealed: why the last
+    try to seal failed, "" when it did not."""
 
     lines: int = 0
     accepted: int = 0
@@ -147,8 +149,10 @@ class Feeder:
                     summary.ignored += sum(entry.body["ignored"].values())
             counters = _counters(conn)
             summary.cases = _open_since(conn, self._start)
-        for name in ("findings", "closed", "escalated"):
-            setattr(summary, name, counters.get(name, 0) - self._before.get(name, 0))
+            decided = _decided_since(conn, self._start)
+        summary.closed = decided.pop(Action.CLOSE, 0)
+        summary.escalated = sum(decided.values())
+        summary.findings = counters.get("findings", 0) - self._before.get("findings", 0)
         checkpoint = None if summary.unsealed else self._site.sealer.checkpoint()
         if checkpoint is not None:
             summary.size, summary.checkpoint = checkpoint.size, checkpoint.root.hex()
@@ -173,6 +177,13 @@ def _take(deliveries: Iterator[Delivery]) -> tuple[list[Delivery], CountersignEr
 
 def _counters(conn: Connection) -> dict[str, int]:
     return {row.name: row.value for row in conn.execute(select(t.counters))}
+
+
+def _decided_since(conn: Connection, start: int) -> dict[Action, int]:
+    """Findings whose newest decision is one of entries from ``start`` on, by what it did."""
+    f = t.findings.c
+    newest = select(f.action, func.count()).where(f.entry >= start).group_by(f.action)
+    return {Action(action): number for action, number in conn.execute(newest)}
 
 
 def _open_since(conn: Connection, start: int) -> int:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -17,11 +18,12 @@ from sqlalchemy import Engine
 from countersign.errors import CountersignError
 from countersign.ledger.findings import Problem
 from countersign.ledger.follow import Follower, Keys
+from countersign.ledger.judging import Judge
 from countersign.ledger.record import LogReader, RecordReader, Row
 from countersign.ledger.verify import Report, verify
 from countersign.model.standing import Standing, Verified
 from countersign.ports import Clock
-from countersign.store import read_ledger
+from countersign.store import read_ledger, rotation
 from countersign.store.engine import reading
 from countersign.store.ledger_rows import LedgerRows
 
@@ -93,15 +95,24 @@ class _Slow:
         return self._record.matter(digest)
 
 
-class Verifier(threading.Thread):
-    """Until stopped. percent: share of one core."""
+class Published(LogReader, rotation.Beside, Protocol):
+    """A log with what is published beside it."""
 
-    def __init__(self, log: LogReader, keys: Keys, engine: Engine, clock: Clock, percent: int) -> None:
+
+Judges = Callable[[RecordReader], Sequence[Judge]]
+"""Judges for one reading, over the database beside the log."""
+
+
+class Verifier(threading.Thread):
+    """Until stopped. percent: share of one core. judges: know more rules than the ledger's own."""
+
+    def __init__(self, log: Published, keys: Keys, engine: Engine, clock: Clock, percent: int, judges: Judges) -> None:
         super().__init__(name="verifier", daemon=True)
         self._log = log
         self._keys = keys
         self._engine = engine
         self._clock = clock
+        self._judges = judges
         self._stopping = threading.Event()
         self._pace = Pace(percent, self._stopping)
         self._follower = self._fresh()
@@ -169,8 +180,9 @@ class Verifier(threading.Thread):
         self._tell(max(report.size, self._follower.size))
 
     def _verify(self) -> Report:
-        slow = _Slow(self._log, LedgerRows(self._engine), self._tick)
-        return verify(slow, self._keys(), record=slow, progress=self._progress)
+        slow, keys = _Slow(self._log, LedgerRows(self._engine), self._tick), self._keys()
+        judges = (*self._judges(slow), rotation.judge(self._log, keys))
+        return verify(slow, keys, record=slow, progress=self._progress, judges=judges)
 
     def _progress(self, done: int, size: int) -> None:
         self.state = msgspec.structs.replace(self.state, done=done, of=size)

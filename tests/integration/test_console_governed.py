@@ -154,9 +154,11 @@ def test_overturning_asks_for_a_reason_and_recalls_the_rest(door: Door) -> None:
 @pytest.mark.slow
 def test_metrics_and_the_api_say_what_the_scopes_say(door: Door) -> None:
     from countersign.api.measures import measures  # noqa: PLC0415
+    from countersign.model.standing import Verified  # noqa: PLC0415
+    from countersign.store.witnesses import Heard  # noqa: PLC0415
 
     with reading(door.site.engine) as conn:
-        text = measures(conn, door.site.sealing.look(conn))
+        text = measures(conn, door.site.sealing.look(conn), Heard(), Verified())
     assert 'countersign_scope_closes_alone{scope="endpoint",stage="supervised"} 1' in text
     assert 'countersign_scope_closes_alone{scope="network",stage="advise"} 0' in text
     assert f"countersign_reviews_waiting {len(CLOSED)}" in text

@@ -57,10 +57,12 @@ def test_every_one_of_a_thousand_is_noticed(held: Original, tmp_path: Path) -> N
     found = drills.run(held, tmp_path, 1_000, 1, drills.detectors(held))
     assert (found.detected, found.missed) == (1_000, [])
     assert sum(line.drills for line in found.lines) == 1_000
+    asked = {"flip a bit", "edit the checkpoint", "sign anew with another key", "pose as the key"}
     for line in found.lines:  # what the how-to says about who notices what
         rolled = line.name.startswith("roll back")
         assert line.by["verify"] == (0 if rolled else line.drills) or line.name == "fork", line
         assert line.by["witness"] == line.drills or not (rolled or line.reach == Reach.KEY.value), line
+        assert line.by["witness"] == 0 or rolled or line.reach == Reach.KEY.value or line.name in asked, line
         if line.reach == Reach.DATABASE.value:
             assert line.by["older checkpoint"] == line.by["witness"] == 0, line
         elif line.name not in {"roll back", "roll back the log alone", "fork", "fork the log alone"}:

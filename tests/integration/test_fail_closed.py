@@ -17,13 +17,13 @@ from countersign.api.server import create_app
 from countersign.approvals.status import Status
 from countersign.autonomy.scopes import Stage
 from countersign.bootstrap import Site, open_site
-from countersign.cli.common import warn_unsealed
+from countersign.cli.common import warn_of_ledger
 from countersign.evaluate.replay import replay
 from countersign.ledger.note import Checkpoint
 from countersign.model.entries import Kind
 from countersign.running import Runner
 from countersign.store.engine import reading
-from countersign.store.sealing import HELD, Sealing
+from countersign.store.sealing import HELD, Sealing, said
 from countersign.web.session import Sessions
 from tests import earned, fakes, marking
 from tests.earned import noise
@@ -119,17 +119,52 @@ def test_every_door_says_so_and_alerts_are_still_taken_in(site: Site, capsys: py
         ready = served.get("/readyz")
         assert (ready.status_code, HELD in ready.text) == (200, True)
         assert "countersign_ledger_sealed_in_time 0" in served.get("/metrics").text
-        warn_unsealed(site)
+        warn_of_ledger(site)
         assert HELD in capsys.readouterr().err
         link = sessions.link_token("ada", site.clock.now_ms())
         served.get(f"/enter?t={link}")
         for page in ("/", "/ledger", "/status"):
             assert "nothing is closed, no action starts" in served.get(page).text, page
         assert deliver(site, [wazuh("one")]).accepted == 1
-    warn_unsealed(site)
+    warn_of_ledger(site)
     assert capsys.readouterr().err == ""
     assert served.get("/readyz").text == "ready\n"
     assert "countersign_ledger_sealed_in_time 1" in served.get("/metrics").text
+
+
+def test_who_never_saw_a_checkpoint_claims_nothing_of_how_long_entries_wait(site: Site) -> None:
+    """A command is a process of its own: it knows what the log says now, and nothing of before."""
+    site.seal()
+    deliver(site, [wazuh("one")])
+    with reading(site.engine) as conn:
+        sealed = site.sealing.look(conn).sealed
+    with unwritable(site):
+        deliver(site, [wazuh("two")])
+        pass_limit(site)
+        state = site.sealing.keep()
+        assert (state.known, state.sealed) == (True, sealed), "who has seen one knows what waits since"
+        fresh = open_site(site.data, clock=site.clock)
+        state = fresh.sealing.keep()
+        assert (state.in_time, state.known, state.oldest_ms) == (False, False, 0)
+        assert "cannot be told" in said(state, site.clock.now_ms())
+        app = create_app(fresh, Sessions(b"k" * 32), worker=False)
+        served = TestClient(app, base_url="http://localhost")
+        assert "since when cannot be told" in served.get("/readyz").text
+        assert "countersign_ledger_unsealed NaN" in served.get("/metrics").text
+        fresh.close()
+        told = fakes.run("queue", "--data", site.data).stderr.decode()
+        assert "since when and how much of its" in told
+        assert "has not been sealed for" not in told
+        (site.data / "tlog").unlink()
+        (site.data / "tlog").mkdir()
+        (site.data / "tlog" / "checkpoint").write_bytes(b"cut short")
+        told = fakes.run("queue", "--data", site.data).stderr.decode()
+        assert "cannot be told" in told
+        (site.data / "tlog" / "checkpoint").unlink()
+        (site.data / "tlog" / ".lock").unlink(missing_ok=True)
+        (site.data / "tlog").rmdir()
+        (site.data / "tlog").write_bytes(b"")
+    assert site.sealing.keep().in_time
 
 
 def test_a_full_disk_is_such_a_case(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-"""What somebody changes beside the log so that it shows later, or never, is named: counters, registered agents, seeds."""
+"""What somebody changes beside the log so that it shows later, or never, is named: counters, registered agents, seeds,
+kinds of evidence, the key table."""
 
 from __future__ import annotations
 
@@ -6,11 +7,12 @@ import json
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import Executable, delete, select, update
 
 from countersign.bootstrap import Site, open_site
 from countersign.errors import EnvironmentFault, VerificationError
 from countersign.evaluate.replay import replay
+from countersign.model.inventory import Asset, Inventory
 from countersign.store import ledger, rebuild
 from countersign.store import tables as t
 from countersign.store.engine import reading, writing
@@ -74,3 +76,75 @@ def test_a_head_that_is_gone_is_one_clear_line(site: Site) -> None:
         conn.execute(delete(t.ledger_head))
     with pytest.raises(VerificationError, match="its row was deleted"), writing(site.engine) as conn:
         rebuild.rebuild(conn)
+
+
+# --- evidence and the key table
+
+
+def changed(site: Site, statement: Executable) -> tuple[int, list[str], str]:
+    """What ``rebuild --check`` says after a change: exit code, tables that differ, problems."""
+    with writing(site.engine) as conn:
+        conn.execute(statement)
+    done = fakes.run("rebuild", "--check", "--json", "--data", site.data)
+    said = json.loads(done.stdout)
+    return done.returncode, said["differing"], " | ".join(one["what"] for one in said["problems"])
+
+
+def met(site: Site) -> None:
+    """A case in which a person is named, by a link and by what somebody did."""
+    site.commands.import_inventory(Inventory((Asset("b"),), ()), "site.csv")
+    deliver(site, [wazuh("1", level=10, data={"dstuser": "ann"}, host="a")])
+    deliver(site, [wazuh("2", level=10, data={"dstuser": "ann"}, host="b", rule="2")])
+    with reading(site.engine) as conn:
+        case = conn.execute(select(t.cases.c.id).limit(1)).scalar_one()
+    site.commands.assign(case, "grace", "ada")
+    site.seal()
+    assert any(link[2].startswith("user~") for one in fakes.entries(site.engine) for link in one.body.get("links", ()))
+
+
+@pytest.mark.parametrize("kind", ["delivery", "records", "inventory", "policy", "model"])
+def test_evidence_under_another_kind_is_named_and_a_rebuild_mends_it(site: Site, kind: str) -> None:
+    met(site)
+    e = t.evidence.c
+    with reading(site.engine) as conn:
+        before = conn.execute(select(e.digest, e.kind).order_by(e.digest)).all()
+    assert kind in {row.kind for row in before}
+    code, differing, _ = changed(site, update(t.evidence).where(e.kind == kind).values(kind="another"))
+    assert (code, differing) == (1, ["evidence: kind"])
+    with writing(site.engine) as conn:
+        rebuild.rebuild(conn)
+    with reading(site.engine) as conn:
+        assert conn.execute(select(e.digest, e.kind).order_by(e.digest)).all() == before
+    assert fakes.run("rebuild", "--check", "--data", site.data).returncode == 0
+
+
+P = t.pseudonyms.c
+ROWS: dict[str, tuple[Executable, str, bool]] = {
+    "a person's row deleted": (delete(t.pseudonyms).where(P.value == "person:grace"), "the key table does not know", False),
+    "a person's pseudonym changed": (
+        update(t.pseudonyms).where(P.value == "person:ada").values(pseudonym="person~0123456789ab"),
+        "the key table does not know",
+        False,
+    ),
+    "a user for a person": (
+        update(t.pseudonyms).where(P.value == "person:ada").values(value="user:ada"),
+        "is a user",
+        False,
+    ),
+    "a user's row deleted": (delete(t.pseudonyms).where(P.value == "user:ann"), "the key table does not know", True),
+    "a user's name changed": (update(t.pseudonyms).where(P.value == "user:ann").values(value="user:eve"), "", True),
+}
+
+
+@pytest.mark.parametrize("how", ROWS)
+def test_a_key_table_that_leads_elsewhere_is_named(site: Site, how: str) -> None:
+    """Names of operators stand in no entry: that one was put in place of another, nobody can say from the record."""
+    met(site)
+    statement, words, replays_otherwise = ROWS[how]
+    code, differing, problems = changed(site, statement)
+    assert (bool(code), differing, bool(problems), words in problems) == (bool(words), [], bool(words), True)
+    with reading(site.engine) as conn:
+        found = replay(conn)
+    assert bool(found.problems) is replays_otherwise
+    assert {problem.what for problem in found.problems} <= {"links"}
+    assert found.left == 0, "it does not pass for an erasure"

@@ -14,10 +14,11 @@ from countersign import flow
 from countersign.bootstrap import Gear, Site
 from countersign.correlate.fold import IDS_MAX
 from countersign.errors import UsageError
+from countersign.feed import Feeder
 from countersign.ledger.bodies import REASONS_MAX
 from countersign.model.alerts import Delivery
 from countersign.model.entries import Kind
-from countersign.store import inbox
+from countersign.store import inbox, read
 from countersign.store import tables as t
 from countersign.store.engine import reading, writing
 from countersign.store.hotpath import HotPath
@@ -37,6 +38,20 @@ def test_an_alert_walks_the_whole_way(site: Site) -> None:
     assert kinds[-3:] == [Kind.LEASE_ISSUED, Kind.ALERT_RECEIVED, Kind.FINDING_DECIDED]
     fakes.assert_rebuilds(site)
     fakes.verified(site)
+
+
+def test_what_is_left_to_people_is_counted_once_however_often_it_was_decided(site: Site) -> None:
+    feeder = Feeder(site)
+    for n in range(3):
+        delivery = Delivery("wazuh", "test", (n + 1,), (wazuh(str(n), at_ms=NOON_MS + n),))
+        feeder.feed(iter([delivery]), chain=False)
+    done = fakes.accounted(feeder.finish())
+    assert len(fakes.entries(site.engine, Kind.FINDING_DECIDED)) == 3
+    assert (done.findings, done.escalated, done.closed) == (1, 1, 0)
+    with reading(site.engine) as conn:
+        assert read.counts(conn).total == read.Bucket(cases=1, alerts=3, findings=1)
+    again = deliver(site, [wazuh("x", at_ms=NOON_MS + 9)])
+    assert (again.findings, again.escalated) == (0, 1), "an old finding that was added to"
 
 
 def test_the_same_alert_by_its_own_id_is_a_duplicate(site: Site) -> None:

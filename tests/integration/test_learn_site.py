@@ -14,8 +14,8 @@ from countersign.autonomy.scopes import Stage
 from countersign.bootstrap import Site, open_site
 from countersign.evaluate.learn_labels import Example, examples, snapshot
 from countersign.evaluate.replay import replay
-from countersign.model.entries import Actor, Kind
-from countersign.store import models
+from countersign.impact import Impact
+from countersign.model.entries import Kind
 from countersign.store import tables as t
 from countersign.store.engine import reading, writing
 from countersign.triage.features import FEATURES
@@ -23,6 +23,7 @@ from countersign.triage.model import Model
 from tests import fakes
 from tests.earned import DAY_MS, HOSTS, live_through, noise, promote
 from tests.fakes import NOON_MS, StepClock, deliver, run, wazuh
+from tests.passkey_signing import sign_for
 
 SHARE = FEATURES.index("rule_share_ppm")
 
@@ -207,9 +208,7 @@ def test_a_candidate_is_measured_proposed_and_in_force_only_once_a_person_says_s
     assert auc > said["metrics"]["current"]["auc"][0]
     assert said["metrics"]["judgement"] == "better"
     assert said["text_grams"] > 0
-    with writing(site.engine) as conn:
-        approval = models.Approval(Actor("human", "person~ab"), "9", model.id)
-        models.activate(conn, model.id, approval, site.clock.now_ms())
+    sign_for(site, Impact(site).activation(model.id))
     hour = NOON_MS + 100 * 3_600_000
     deliver(site, [alone("x", "x", at_ms=hour, title="A script ran", full_log="powershell -enc hidden payload")])
     last = fakes.entries(site.engine, Kind.FINDING_DECIDED)[-1]

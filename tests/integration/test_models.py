@@ -29,6 +29,7 @@ from countersign.triage.model import Model
 from countersign.triage.text import SCHEME, TextPart
 from tests import fakes
 from tests.fakes import NOON_MS, StepClock, deliver, wazuh
+from tests.passkey_signing import sign_for
 from tests.ssh_signing import make, sign
 
 ADA = Actor("human", "person~0123456789ab")
@@ -47,10 +48,11 @@ def propose(site: Site) -> str:
         return models.propose(conn, candidate_bytes(), {"findings": 1}, ADA, site.clock.now_ms())
 
 
-def activate(site: Site, candidate: str, **changed: Any) -> None:
-    given = {"by": ADA, "reference": "7", "model": candidate} | changed
-    with writing(site.engine) as conn:
-        models.activate(conn, candidate, models.Approval(**given), site.clock.now_ms())
+def activate(site: Site, candidate: str) -> int:
+    """A person's signature puts it in force; returns the change's number."""
+    number = Impact(site).activation(candidate)
+    sign_for(site, number)
+    return number
 
 
 def used(site: Site) -> list[str]:
@@ -63,7 +65,7 @@ def test_a_candidate_scores_nothing_until_a_person_activates_it_and_then_at_once
     prior = site.model.id
     candidate = propose(site)
     deliver(site, [wazuh("1")])
-    activate(site, candidate)
+    number = activate(site, candidate)
     deliver(site, [wazuh("2", at_ms=NOON_MS + 600_000)])
     restarted = open_site(data, clock=StepClock(NOON_MS + 900_000))
     try:
@@ -74,8 +76,10 @@ def test_a_candidate_scores_nothing_until_a_person_activates_it_and_then_at_once
     assert used(site) == [prior, candidate, candidate]
     first, second = fakes.entries(site.engine, Kind.MODEL_ACTIVATED)
     assert (first.actor.type, first.subject) == ("system", prior)
-    assert (second.actor, second.subject) == (ADA, candidate)
-    assert (second.body["was"], second.body["approval"]) == (prior, "7")
+    (approved,) = (one for one in fakes.entries(site.engine, Kind.CHANGE_APPROVED) if one.subject == str(number))
+    assert (second.actor, second.subject) == (approved.actor, candidate)
+    assert fakes.entries(site.engine)[int(second.body["approval"])] == approved
+    assert second.body["was"] == prior
     fakes.assert_rebuilds(site)
     fakes.verified(site)
 
@@ -111,8 +115,9 @@ def test_no_model_comes_into_force_without_a_persons_approval_of_this_very_one(
 ) -> None:
     candidate = propose(site)
     before = len(fakes.entries(site.engine))
-    with pytest.raises(error, match=words):
-        activate(site, candidate, **changed)
+    given = {"by": ADA, "reference": "7", "model": candidate} | changed
+    with pytest.raises(error, match=words), writing(site.engine) as conn:
+        models.activate(conn, candidate, models.Approval(**given), site.clock.now_ms())
     assert len(fakes.entries(site.engine)) == before
 
 

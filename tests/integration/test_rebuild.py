@@ -75,11 +75,11 @@ def lived_in(site: Site) -> Site:
     site.commands.import_inventory(Inventory((Asset("b"),)), "more.csv", "replace")
     deliver(site, [b'{"event_type":"flow","timestamp":"2026-11-01T10:00:00.0+0000"}'], "suricata")
     deliver(site, [wazuh("5", level=13, data={"dstuser": "cleo"})])
+    come_and_go(site)
     enrol_two(Impact(site))
     site.commands.revoke_lease(fakes.entries(site.engine, Kind.LEASE_ISSUED)[-1].subject, "drill", "ada")
     site.commands.stop_agent("enricher", "drill", "ada")
     deliver(site, [wazuh("6", host="c")])
-    come_and_go(site)
     ask(site, open_cases[1])
     return site
 
@@ -101,7 +101,8 @@ def ask(site: Site, case: str) -> None:
 
 
 def come_and_go(site: Site) -> None:
-    """Roles, passkeys and tokens: each given, and one of each taken away."""
+    """Roles (before anybody is enrolled, whose signature some would need), passkeys and tokens: each given, and one of each
+    taken away."""
     with writing(site.engine) as conn:
         ada = casework.person(conn, "ada")
         made = [passkeys.Made(bytes([n]) * 16, b"cose", n, "localhost", ("usb", "internal")) for n in (1, 2)]
@@ -273,7 +274,8 @@ def test_no_entry_names_a_person_in_clear(site: Site) -> None:
     fakes.assert_rebuilds(site)
 
 
-def test_erasing_a_person_leaves_the_log_whole(site: Site) -> None:
+def test_a_name_that_is_deleted_leaves_the_log_whole_and_does_not_pass_for_an_erasure(site: Site) -> None:
+    """How a person is erased, with the entry that says so: test_erase.py."""
     for raw, source, mapping in planted():
         deliver(site, [raw], source, mapping=mapping)
     fakes.verified(site)
@@ -283,8 +285,8 @@ def test_erasing_a_person_leaves_the_log_whole(site: Site) -> None:
     with reading(site.engine) as conn:
         result = replay(conn)
     (findings,) = [one for one in result.kinds if one.kind == Kind.FINDING_DECIDED.value]
-    assert (result.problems, set(findings.left)) == ((), {"the pseudonym of a person whom it names was erased"})
-    assert findings.same == findings.replayed > 0
+    assert ({problem.what for problem in result.problems}, findings.left) == ({"links"}, {})
+    assert findings.replayed > findings.same > 0
 
 
 def test_an_entry_taken_from_its_case_is_found(lived_in: Site) -> None:

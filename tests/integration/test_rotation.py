@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,15 @@ from countersign.ledger import handover
 from countersign.ledger.handover import Handover
 from countersign.ledger.note import VerifierKey, parse_vkey, sign_note
 from countersign.ledger.verify import verify
+from countersign.model.entries import Kind
+from countersign.model.standing import Standing
 from countersign.store import rotation
 from countersign.store.keys import KEY_FILE, NEXT_FILE, VKEY_FILE, load
 from countersign.store.ledger_rows import LedgerRows
 from countersign.store.sealer import Sealer
 from countersign.store.tiles import Disk, TileDir
+from countersign.watching import Verifier
+from tests import fakes
 
 
 def rotate(site: Site, tiles: TileDir | None = None) -> VerifierKey:
@@ -170,3 +175,52 @@ def test_by_commands(tmp_path: Path) -> None:
     for key in (old, shown["vkey"]):
         args = ["verify", "--json", "--key", key, "--since", str(older), "--data", str(data)]
         assert json.loads(run.invoke(app, args).stdout)["ok"]
+
+
+SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
+    "deleted": (lambda path: path.unlink(), "is missing"),
+    "emptied": (lambda path: path.write_bytes(b""), "it is not in handovers.json"),
+    "an empty list": (lambda path: path.write_bytes(b"[]"), "it is not in handovers.json"),
+    "one of two": (lambda path: path.write_bytes(handover.write(handover.read(path.read_bytes())[1:])), "it is not in"),
+    "cut": (lambda path: path.write_bytes(path.read_bytes()[:-40]), "cannot be read"),
+    "another proof": (
+        lambda path: path.write_bytes(
+            path.read_bytes().replace(b"\\u2014 ", b"\\u2014 x").replace("— ".encode(), "— x".encode())
+        ),
+        "no signature by a trusted key",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_handovers_that_are_gone_are_named_wherever_the_site_is_looked_at(tmp_path: Path, how: str) -> None:
+    data = tmp_path / "data"
+    site = open_site(data)
+    site.seal()
+    rotate(site)
+    rotate(site)
+    keys = lambda: [site.log_key.vkey]  # noqa: E731 - rotated
+    reads = Verifier(site.tiles, keys, site.engine, site.clock, 100, lambda _record: ())
+    reads.read_all()
+    assert (reads.state.state, reads.state.problems) == (Standing.VERIFIED, ())
+    path = data / "tlog" / "handovers.json"
+    before = path.read_bytes()
+    spoil, words = SPOILT[how]
+    spoil(path)
+    reads.read_all()
+    assert reads.state.state is Standing.BROKEN
+    said = [what for _, what in reads.state.problems]
+    assert all(words in what and "restore handovers.json" in what for what in said), said
+    (index, *_) = (at for at, _ in reads.state.problems)
+    assert fakes.entries(site.engine)[index].kind is Kind.LEDGER_REKEYED
+    run = CliRunner()
+    for command in (("doctor", "--json"), ("keys", "show", "--json"), ("verify", "--json")):
+        done = run.invoke(app, [*command, "--data", str(data)])
+        told = f"{done.stdout}{done.exception}"
+        assert (done.exit_code, words in told) == (1, True), (command, told)
+    path.write_bytes(before)
+    reads.read_all()
+    assert (reads.state.state, reads.state.problems) == (Standing.VERIFIED, ())
+    for command in (("doctor",), ("keys", "show"), ("verify",)):
+        assert run.invoke(app, [*command, "--data", str(data)]).exit_code == 0
+    site.close()

@@ -9,23 +9,28 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, update
 
+from countersign.approvals.record.judge import Approvals
 from countersign.bootstrap import Site
 from countersign.errors import EnvironmentFault
 from countersign.ledger.follow import Follower
 from countersign.ledger.note import Checkpoint
 from countersign.ledger.record import Row
 from countersign.ledger.tiles import entries_path, tile_path
+from countersign.model.entries import Actor
 from countersign.model.standing import Standing
-from countersign.store import rotation
+from countersign.store import accounts, act, rotation
 from countersign.store import tables as t
 from countersign.store.engine import writing
 from countersign.watching import Pace, Stopped, Verifier
 from tests.fakes import deliver, wazuh
 from tests.ledger_log import KEY, OTHER_KEY, MemoryLog, blobs
+from tests.passkey_signing import enrol
 
 
 def verifier(site: Site) -> Verifier:
-    return Verifier(site.tiles, lambda: [site.log_key.vkey], site.engine, site.clock, 100)
+    return Verifier(
+        site.tiles, lambda: [site.log_key.vkey], site.engine, site.clock, 100, lambda record: [Approvals(record.matter)]
+    )
 
 
 def grow(site: Site, first: int, number: int = 20) -> None:
@@ -61,6 +66,15 @@ def delete_row(site: Site) -> None:
         conn.execute(delete(t.entries).where(t.entries.c.idx == 9))
 
 
+def let_in(site: Site) -> None:
+    """Whoever holds the log's key lets somebody approve whom no approver signed for; the log is whole and signed."""
+    enrol(site, "ada")
+    with writing(site.engine) as conn:
+        eve = act.person(conn, "eve")
+        accounts.grant(conn, eve.id, ["approver"], Actor("system", "countersign"), site.clock.now_ms())
+    site.seal()
+
+
 DRILLS: dict[str, Callable[[Site], object]] = {
     "a byte of an entry": lambda site: flip(bundle(site), 400),
     "a byte of a tile": lambda site: flip(next((site.data / "tlog" / "tile" / "0").rglob("*.p/*"))),
@@ -69,6 +83,7 @@ DRILLS: dict[str, Callable[[Site], object]] = {
     "a row": change_row,
     "what stands beside a row": change_beside,
     "a row deleted": delete_row,
+    "somebody let in": let_in,
 }
 
 
@@ -83,6 +98,16 @@ def test_tampering_shows_with_the_next_reading(site: Site, drill: str) -> None:
     reads.read_all()
     assert reads.state.state is Standing.BROKEN
     assert reads.state.problems
+    if drill == "somebody let in":
+        assert "gives approver without an approved change" in reads.state.problems[0][1]
+
+
+def test_a_site_where_people_sign_and_actions_run_is_verified_as_it_is(site: Site) -> None:
+    for name in ("ada", "bea"):
+        enrol(site, name)
+    reads = verifier(site)
+    reads.read_all()
+    assert (reads.state.state, reads.state.problems) == (Standing.VERIFIED, ())
 
 
 def test_what_is_mended_is_verified_again(site: Site) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, func, select
 
+from countersign.model.standing import Standing, Verified
 from countersign.store import inbox, ledger, read
 from countersign.store import tables as t
 from countersign.store.sealing import SealState
+from countersign.store.witnesses import Heard
 
 _HELP = {
     "lines": "Raw messages received",
@@ -18,8 +20,8 @@ _HELP = {
 }
 
 
-def measures(conn: Connection, seal: SealState) -> str:
-    """OpenMetrics exposition. seal: how the ledger's sealing stands."""
+def measures(conn: Connection, seal: SealState, heard: Heard, verified: Verified) -> str:
+    """OpenMetrics exposition. seal, heard, verified: how the ledger is sealed, what witnesses say, what was read of it."""
     values = {row.name: row.value for row in conn.execute(select(t.counters))}
     lines: list[str] = []
     for name, about in _HELP.items():
@@ -28,10 +30,14 @@ def measures(conn: Connection, seal: SealState) -> str:
     lines += ["# TYPE countersign_cases gauge", "# HELP countersign_cases Cases by status."]
     statement = select(t.cases.c.status, func.count()).group_by(t.cases.c.status).order_by(t.cases.c.status)
     lines += [f'countersign_cases{{status="{status}"}} {n}' for status, n in conn.execute(statement)]
+    broken = int(verified.state is Standing.BROKEN)
     for name, value, about in (
         ("inbox_waiting", inbox.waiting(conn), "Alerts accepted and not yet processed"),
         ("ledger_entries", ledger.size(conn), "Entries committed"),
-        ("ledger_unsealed", max(0, seal.size - seal.sealed), "Entries that no checkpoint covers yet"),
+        ("ledger_unsealed", seal.waiting if seal.known else "NaN", "Entries that no checkpoint covers yet"),
+        ("ledger_does_not_verify", broken, "1 while the reading in the background finds something wrong"),
+        ("witness_alarms", len(heard.alarms), "Witnesses that say that the log was rolled back or forked"),
+        ("witness_refusals", len(heard.refusals), "Witnesses that do not cosign, for another reason"),
         ("ledger_sealed_in_time", int(seal.in_time), "0 while nothing closes and no action starts for want of a seal"),
     ):
         lines += [f"# TYPE countersign_{name} gauge", f"# HELP countersign_{name} {about}.", f"countersign_{name} {value}"]

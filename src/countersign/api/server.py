@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -27,17 +27,19 @@ from countersign.api.v1 import create_api
 from countersign.bootstrap import Site
 from countersign.errors import CountersignError, UsageError
 from countersign.ledger.handover import FILE as HANDOVERS
-from countersign.model.standing import Verified
+from countersign.ledger.note import VerifierKey
+from countersign.model.standing import Standing, Verified
 from countersign.reporting.make import Wanted, archive
 from countersign.sources import SOURCES
 from countersign.sources.reader import split_body
 from countersign.stamping import Stamper
 from countersign.store import ledger
 from countersign.store.engine import reading
-from countersign.store.sealing import HELD
+from countersign.store.sealing import HELD, SealState
 from countersign.store.tiles import CHECKPOINT, COSIGNED
+from countersign.store.witnesses import Heard
 from countersign.telling import Telling
-from countersign.watching import Verifier
+from countersign.watching import Judges, Verifier
 from countersign.web.app import create_console
 from countersign.web.approvals import Approvals
 from countersign.web.directory import Directory
@@ -137,8 +139,16 @@ class Log(StaticFiles):
         return response
 
 
-def create_app(site: Site, sessions: Sessions, *, worker: bool = True, approvals: Approvals | None = None) -> Starlette:
-    """The whole service over one site. ``approvals``: handed through to the console, which alone has people before it."""
+def create_app(
+    site: Site,
+    sessions: Sessions,
+    *,
+    worker: bool = True,
+    approvals: Approvals | None = None,
+    judges: Judges = lambda _record: (),
+) -> Starlette:
+    """The whole service over one site. ``approvals``: handed through to the console, which alone has people before it.
+    ``judges``: of what the reading in the background finds, handed in since no door but the command line knows approvals."""
     working = Worker(site)
     intake = Intake(
         engine=site.engine,
@@ -151,21 +161,26 @@ def create_app(site: Site, sessions: Sessions, *, worker: bool = True, approvals
     )
     directory = Directory(site.config.oidc) if site.config.oidc.issuer else None
     ways = Ways(site.config.server.url, directory.name if directory else "")
-    seal = site.published
     percent = site.config.ledger.verify_percent
-    verifier = Verifier(site.tiles, lambda: [site.log_key.vkey], site.engine, site.clock, percent) if percent else None
+
+    def keys() -> list[VerifierKey]:
+        return [site.log_key.vkey]  # it may be rotated
+
+    verifier = Verifier(site.tiles, keys, site.engine, site.clock, percent, judges) if percent else None
+
+    def verified() -> Verified:
+        return verifier.state if verifier else Verified()
+
     console = create_console(
         site,
         sessions=sessions,
         clock=site.clock,
-        checkpoint=seal,
+        checkpoint=site.sealer.checkpoint,
         ways=ways,
         directory=directory,
         approvals=approvals,
         packs=lambda case: archive(site, Wanted(case=case)),
-        record=Record(
-            site.tiles, lambda: [site.log_key.vkey], site.sealing.look, lambda: verifier.state if verifier else Verified()
-        ),
+        record=Record(site.tiles, keys, site.sealing.look, site.heard, verified),
     )
     tlog = site.data / "tlog"
     with suppress(OSError):  # something else stands there: the ledger says that it cannot be sealed, and alerts are taken in
@@ -188,8 +203,8 @@ def create_app(site: Site, sessions: Sessions, *, worker: bool = True, approvals
 
     routes = [
         *intake.routes(),
-        Route("/readyz", _ready(site)),
-        Route("/metrics", _measures(site)),
+        Route("/readyz", _ready(site, verified)),
+        Route("/metrics", _measures(site, verified)),
         Mount("/tlog", Log(directory=tlog, check_dir=False)),
         Mount("/api/v1", create_api(site.engine, sessions, site.clock, ways)),
         Mount("/", console),
@@ -201,25 +216,36 @@ def _broken(_request: Request, _error: Exception) -> Response:
     return problem(500, "The service met an error of its own", "nothing was accepted; try again")
 
 
-def _ready(site: Site) -> Callable[[Request], Response]:
+def _ready(site: Site, verified: Callable[[], Verified]) -> Callable[[Request], Response]:
     def ready(_request: Request) -> Response:
         try:
             with reading(site.engine) as conn:
-                state = site.sealing.look(conn)
+                seal, heard = site.sealing.look(conn), site.heard(conn)
         except CountersignError as error:
             return problem(503, "Database does not answer", error.todo)
-        if state.in_time:
-            return PlainTextResponse("ready\n")
-        waits = f"{state.size - state.sealed} entries wait for their seal"
-        return PlainTextResponse(f"ready to take alerts; the ledger is not sealed in time ({waits}): {HELD}\n")
+        wrong = list(_wrong(seal, heard, verified()))
+        return PlainTextResponse("; ".join([f"ready{' to take alerts' if wrong else ''}", *wrong]) + "\n")
 
     return ready
 
 
-def _measures(site: Site) -> Callable[[Request], Response]:
+def _wrong(seal: SealState, heard: Heard, read: Verified) -> Iterator[str]:
+    """What does not work although alerts are taken in; details are for those who may sign in."""
+    if not seal.in_time:
+        waits = f"{seal.waiting} entries wait for their seal" if seal.known else "since when cannot be told"
+        yield f"the ledger is not sealed in time ({waits}): {HELD}"
+    if read.state is Standing.BROKEN:
+        yield "the ledger does not verify: keep a copy of everything and run `countersign verify`"
+    if heard.alarms:
+        yield f"a witness says that this log was rolled back or forked: {heard.follows}; see `countersign ledger status`"
+    if heard.refusals:
+        yield f"{len(heard.refusals)} witnesses do not cosign: see `countersign ledger status`"
+
+
+def _measures(site: Site, verified: Callable[[], Verified]) -> Callable[[Request], Response]:
     def answer(_request: Request) -> Response:
         with reading(site.engine) as conn:
-            body = measures(conn, site.sealing.look(conn))
+            body = measures(conn, site.sealing.look(conn), site.heard(conn), verified())
         return Response(body, media_type="application/openmetrics-text; version=1.0.0; charset=utf-8")
 
     return answer

@@ -12,7 +12,7 @@ import typer
 
 from countersign.approving import Approving, by_name
 from countersign.cli import signing
-from countersign.cli.common import DataOption, JsonOption, emit, note, opened, table
+from countersign.cli.common import DataOption, JsonOption, emit, note, opened, table, warn_of_ledger
 from countersign.errors import ConflictError, UsageError
 from countersign.impact import Impact
 from countersign.model.matters import Sheet
@@ -51,6 +51,7 @@ def approvals(data: DataOption = None, json: JsonOption = False) -> None:
         approving = Approving(site)
         waits = approving.waiting()
         sheets = [approving.sheet(one.number) for one in waits] if json else []
+        warn_of_ledger(site)
     if json:
         emit([_document(sheet) for sheet in sheets])
         return

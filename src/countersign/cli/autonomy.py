@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from countersign.autonomy.scopes import DEFAULT_SCOPES
-from countersign.cli.common import DataOption, JsonOption, emit, note, opened, table, warn_unsealed
+from countersign.cli.common import DataOption, JsonOption, emit, note, opened, table, warn_of_ledger
 from countersign.errors import UsageError
 from countersign.store import read_closes, switches
 from countersign.store.engine import reading
@@ -33,7 +33,7 @@ def status(data: DataOption = None, json: JsonOption = False) -> None:
 
     with opened(data) as site:
         rows = standing(site)
-        warn_unsealed(site)
+        warn_of_ledger(site)
     if json:
         emit([msgspec.to_builtins(row) for row in rows])
         return

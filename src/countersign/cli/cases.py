@@ -11,7 +11,7 @@ from countersign.actions import standing, switched_on
 from countersign.actions.suggest import Suggestion, suggest
 from countersign.authority.agents import Operation
 from countersign.authority.grant import case as resource
-from countersign.cli.common import DataOption, JsonOption, emit, note, opened, table, warn_unsealed
+from countersign.cli.common import DataOption, JsonOption, emit, note, opened, table, warn_of_ledger
 from countersign.correlate.ocsf_export import Incident, detection_finding, incident_finding
 from countersign.investigate.summary import summarise
 from countersign.model.cases import CaseStatus, Disposition
@@ -41,7 +41,7 @@ def queue(
     with opened(data) as site:
         with reading(site.engine) as conn:
             page = read.queue(conn, tab=tab, query=search, limit=limit)
-        warn_unsealed(site)
+        warn_of_ledger(site)
     if json:
         emit(page)
         return

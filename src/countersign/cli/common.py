@@ -77,13 +77,19 @@ def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
         yield lambda done, size: bar.update(task, completed=done, total=size)
 
 
-def warn_unsealed(site: Site) -> None:
-    """Say so when the ledger is not sealed in time: what is overdue is sealed first, where that can be done."""
-    from countersign.store.sealing import HELD, said  # noqa: PLC0415 - keeps `--help` quick
+def warn_of_ledger(site: Site) -> None:
+    """Say so when the ledger is not sealed in time (what is overdue is sealed first, where that can be done), or a witness
+    refuses it."""
+    from countersign.store.engine import reading  # noqa: PLC0415 - keeps `--help` quick
+    from countersign.store.sealing import HELD, said  # noqa: PLC0415
 
     state = site.sealing.keep()
     if not state.in_time:
         note(f"{said(state, site.clock.now_ms())}; {HELD}")
+    with reading(site.engine) as conn:
+        heard = site.heard(conn)
+    for line in heard.lines:
+        note(line)
 
 
 def emit(document: Any) -> None:  # noqa: ANN401 - any JSON value

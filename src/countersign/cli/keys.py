@@ -24,17 +24,25 @@ def show(data: DataOption = None, json: JsonOption = False) -> None:
     """Print the verifier key in force, and every handover from one key to the next."""
     from countersign.ledger import handover  # noqa: PLC0415 - keeps `--help` quick
     from countersign.store import rotation  # noqa: PLC0415
+    from countersign.store.engine import reading  # noqa: PLC0415
 
     with opened(data) as site:
-        passed = [handover.check(one) for one in rotation.published(site.tiles)]
         vkey = str(site.log_key.vkey)
+        with reading(site.engine) as conn:
+            missing = rotation.missing(conn, site.tiles, [site.log_key.vkey])
+        passed = [] if missing else [handover.check(one) for one in rotation.published(site.tiles)]
     rows = [(str(one.was), str(one.key), one.size) for one in passed]
     if json:
-        emit({"vkey": vkey, "handovers": [dict(zip(("was", "vkey", "size"), row, strict=True)) for row in rows]})
-        return
-    table(("key in force",), [(vkey,)])
-    if rows:
-        table(("from", "to", "under the checkpoint of"), rows)
+        handovers = [dict(zip(("was", "vkey", "size"), row, strict=True)) for row in rows]
+        emit({"vkey": vkey, "handovers": handovers, "problems": missing})
+    else:
+        table(("key in force",), [(vkey,)])
+        if rows:
+            table(("from", "to", "under the checkpoint of"), rows)
+    for line in missing:
+        note(line)
+    if missing:
+        raise typer.Exit(1)
 
 
 def rotate(reason: Reason, data: DataOption = None) -> None:

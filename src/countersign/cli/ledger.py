@@ -16,11 +16,12 @@ from msgspec.structs import replace
 from countersign import config
 from countersign.approvals.record.judge import Approvals
 from countersign.cli.common import DataOption, JsonOption, emit, progress, table
-from countersign.errors import UsageError
+from countersign.errors import UsageError, VerificationError
 from countersign.ledger import handover
 from countersign.ledger import stamps as stamping
 from countersign.ledger.cosignature import parse_witness_key
 from countersign.ledger.findings import Problem
+from countersign.ledger.judging import Judge
 from countersign.ledger.note import VerifierKey, parse_vkey
 from countersign.ledger.proof import format_proof, make_proof
 from countersign.ledger.quorum import Wanted, with_quorum
@@ -68,9 +69,9 @@ def verify(
     log = opener()
     spread = processes(opener, jobs) if jobs > 1 else None
     older = _read(since, "an older checkpoint") if since is not None else None
-    trust = handover.follow(keys, rotation.published(log))
+    trust = handover.follow(keys, _handovers(log))
     with closing(record) if isinstance(record, LedgerRows) else nullcontext(), progress("entries") as told:
-        judges = [Approvals(record.matter if record is not None else None)]
+        judges: list[Judge] = [Approvals(record.matter if record is not None else None), rotation.judge(log, trust.current)]
         report = verify_log(log, trust.older, record=record, since=older, progress=told, judges=judges, spread=spread)
     if report.ok and (wrong := handover.refused(log.checkpoint() or b"", trust)):
         report = replace(report, ok=False, problems=(Problem(None, wrong),))
@@ -84,6 +85,14 @@ def verify(
         _show(report)
     if not report.ok:
         raise typer.Exit(1)
+
+
+def _handovers(log: TileDir | TileUrl) -> list[handover.Handover]:
+    """Those that are published; a list that cannot be read leads nowhere, and is named by its judge."""
+    try:
+        return rotation.published(log)
+    except VerificationError:
+        return []
 
 
 def _with_alarms(report: Report, record: RecordReader | None, wanted: Wanted) -> Report:

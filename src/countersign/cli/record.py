@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from countersign.cli.common import DataOption, JsonOption, emit, opened, progress, recorded, table
 from countersign.evaluate.replay import Result
 from countersign.evaluate.replay import replay as run_replay
-from countersign.store import ledger
+from countersign.store import key_table, ledger
 from countersign.store import rebuild as rebuilding
 from countersign.store.engine import reading, writing
 
@@ -30,24 +30,29 @@ def rebuild(
     data: DataOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Recreate queue, cases and measures from the ledger and the evidence; exit 1 when they came out different."""
+    """Recreate queue, cases and measures from the ledger and the evidence; exit 1 when they came out different, or the key
+    table does not know whom an entry names."""
     with _engine(data, check=check) as engine, writing(engine) as conn:
         trial = conn.begin_nested()
         ledger.lock_head(conn)  # from here on nobody else writes, so before and after can be compared
         before = rebuilding.digests(conn)
         size = rebuilding.rebuild(conn)
         after = rebuilding.digests(conn)
+        problems = key_table.problems(conn)
         if check:
             trial.rollback()
         else:
             trial.commit()
     differing = sorted(name for name in before if before[name] != after[name])
+    ok = not (differing or problems)
     if json:
-        emit({"ok": not differing, "entries": size, "tables": len(after), "differing": differing})
+        emit({"ok": ok, "entries": size, "tables": len(after), "differing": differing, "problems": problems})
     else:
         rows = [(name, "different" if name in differing else "same", digest[:16]) for name, digest in after.items()]
         table(("table", "rows", "digest"), rows)
-    if differing:
+        if problems:
+            table(("entry", "problem: no rebuild mends it, restore it from a backup"), [(p.index, p.what) for p in problems])
+    if not ok:
         raise typer.Exit(1)
 
 

@@ -46,6 +46,7 @@ def run(site: Site, host: str, port: int, *, worker: bool = True, browser: bool 
     import uvicorn  # noqa: PLC0415 - only this command needs a server
 
     from countersign.api.server import create_app  # noqa: PLC0415
+    from countersign.approvals.record.judge import Approvals  # noqa: PLC0415
     from countersign.approving import Approving  # noqa: PLC0415
     from countersign.running import Performer, Runner  # noqa: PLC0415
     from countersign.web.session import Sessions  # noqa: PLC0415
@@ -56,7 +57,9 @@ def run(site: Site, host: str, port: int, *, worker: bool = True, browser: bool 
     performer = Performer(Runner(site)) if worker else None
     if performer is not None:
         approving.approved = performer.wake
-    service = create_app(site, sessions, worker=worker, approvals=approving)
+    service = create_app(
+        site, sessions, worker=worker, approvals=approving, judges=lambda record: [Approvals(record.matter)]
+    )
     # Open event streams would otherwise hold up the end for as long as a browser keeps them.
     config = uvicorn.Config(service, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)

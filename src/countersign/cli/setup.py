@@ -53,14 +53,16 @@ def token(
 
 def doctor(data: DataOption = None, json: JsonOption = False) -> None:
     """Say whether the site is well: database, keys, inbox, ledger."""
-    from countersign.store.sealing import said  # noqa: PLC0415 - keeps `--help` quick
-    from countersign.witnessing import in_words, status  # noqa: PLC0415
+    from countersign.store import rotation  # noqa: PLC0415 - keeps `--help` quick
+    from countersign.store.sealing import said  # noqa: PLC0415
+    from countersign.witnessing import in_words  # noqa: PLC0415
 
     with opened(data) as site:
         state = site.sealing.keep()  # what is overdue is sealed first, where that can be done
         with reading(site.engine) as conn:
             size, waiting = ledger.size(conn), inbox.waiting(conn)
-            stopped = agents.stopped(conn)
+            stopped, heard = agents.stopped(conn), site.heard(conn)
+            cut_off = rotation.missing(conn, site.tiles, [site.log_key.vkey])
         sealed = site.sealer.checkpoint()
         facts: dict[str, str | int] = {
             "data": str(site.data),
@@ -70,18 +72,18 @@ def doctor(data: DataOption = None, json: JsonOption = False) -> None:
             "entries": size,
             "sealed": sealed.size if sealed else 0,
             "sealed in time": "yes" if state.in_time else said(state, site.clock.now_ms()),
-            "witnesses": in_words(site),
+            "handovers of its key": "; ".join(cut_off) or "published",
+            "witnesses": "; ".join(heard.lines) or in_words(site),
             "waiting": waiting,
             "stopped agents": ", ".join(stopped) or "none",
             "model": site.model.id,
             "writable": int(os.access(_existing(site.data), os.W_OK)),
         }
-        alarmed = any(one.alarm for one in status(site).witnesses)
     if json:
         emit(facts)
     else:
         table(("what", "is"), list(facts.items()))
-    if not (state.in_time and facts["writable"]) or alarmed:
+    if not (state.in_time and facts["writable"]) or heard.alarms or cut_off:
         raise typer.Exit(1)
 
 

@@ -1,8 +1,8 @@
 """Tampering drills: a record is changed at random on a copy, and those who should notice look at it.
 
 Three look, each with what it really has: ``verify`` reads log and database and knows nothing of before; the holder of an
-older checkpoint reads the published log alone; the witness is shown the new checkpoint with a proof that it extends the last
-one it signed. A drill is detected when one of them refuses.
+older checkpoint reads the published log alone; the witness, the one that ships, is asked to cosign the checkpoint with a
+proof that it extends the last one it signed. A drill is detected when one of them refuses.
 """
 
 from __future__ import annotations
@@ -17,24 +17,32 @@ from typing import Any
 
 import msgspec
 
+from countersign.approvals.record.judge import Approvals
 from countersign.bootstrap import open_site
-from countersign.errors import CountersignError
+from countersign.errors import CountersignError, VerificationError
 from countersign.evaluate import drill_site
-from countersign.evaluate.drill_copy import Copy, Original, original, plain_engine
+from countersign.evaluate.drill_copy import LOG, Copy, Original, original, plain_engine
 from countersign.evaluate.drill_kinds import DRILLS, Drill
-from countersign.ledger.merkle import consistency_proof, verify_consistency
-from countersign.ledger.note import VerifierKey, open_checkpoint
+from countersign.ledger.judging import Judge
+from countersign.ledger.merkle import consistency_proof
+from countersign.ledger.note import VerifierKey, parse_checkpoint, split_note
 from countersign.ledger.verify import verify
+from countersign.ledger.witness import Request, WitnessRefusal
+from countersign.store import rotation
 from countersign.store.ledger_rows import LedgerRows
+from countersign.store.tiles import TileDir
+from countersign.witness.book import BOOK_FILE, Book, create
 
+NAME = "witness.drill/w"
 Detector = Callable[[Copy], str]
 """Looks at a tampered copy; what it found wrong, "" when it saw nothing."""
 
 
 def by_verify(copy: Copy) -> str:
-    """``countersign verify`` at the site."""
+    """``countersign verify`` at the site: with the judges that it has."""
     record = LedgerRows(plain_engine(copy.database))
-    return _first(verify(copy.log, [_key(copy.original)], record=record))
+    judges: list[Judge] = [Approvals(record.matter), rotation.judge(copy.log, [_key(copy.original)])]
+    return _first(verify(copy.log, [_key(copy.original)], record=record, judges=judges))
 
 
 class Holder:
@@ -49,22 +57,42 @@ class Holder:
 
 
 class Witness:
-    """What a witness holds, size and root that it signed last, and what it does with a new checkpoint: C2SP tlog-witness."""
+    """A real witness (``countersign.witness``, C2SP tlog-witness) that has cosigned the checkpoint of the original: it is
+    asked for the next cosignature as a site asks. Where the log can ask nothing, it has nothing to notice."""
 
     def __init__(self, held: Original) -> None:
-        self._held = held.checkpoint
+        home = Path(tempfile.mkdtemp(prefix="witness-", dir=held.folder.parent))
+        create(home, NAME)
+        self._file = home / BOOK_FILE
+        self._book = Book(home, lambda: time.time_ns() // 1_000_000_000)
+        self._book.trust(_key(held))
+        self._size = 0
+        if refused := self._ask(TileDir(held.folder / LOG)):
+            raise VerificationError(f"the witness does not cosign what was not touched: {refused}")
+        self._size = held.checkpoint.size
+        self._kept = self._file.read_bytes()
 
     def __call__(self, copy: Copy) -> str:
         """Why it does not sign."""
-        held = self._held
         try:
-            shown = open_checkpoint(copy.log.checkpoint() or b"", [_key(copy.original)])
-            if shown.size < held.size:
-                return f"{shown.size} entries, {held.size} were signed"
-            proof = consistency_proof(held.size, shown.size, copy.log)
-            verify_consistency(held.size, shown.size, held.root, shown.root, proof)
-        except CountersignError as error:
-            return str(error)
+            return self._ask(copy.log)
+        finally:
+            self._file.write_bytes(self._kept)  # each drill meets it as the original left it
+
+    def _ask(self, log: TileDir) -> str:
+        signed = log.checkpoint()
+        if signed is None:
+            return ""
+        try:
+            size = parse_checkpoint(split_note(signed)[0]).size
+            old = min(self._size, size)
+            proof = tuple(consistency_proof(old, size, log))
+        except CountersignError:
+            return ""
+        try:
+            self._book.add_checkpoint(Request(old, proof, signed).body)
+        except WitnessRefusal as refusal:
+            return f"answers {refusal.status}: {refusal.what}"
         return ""
 
 

@@ -23,7 +23,7 @@ from countersign.evaluate.replay_findings import Findings, pseudonyms
 from countersign.evaluate.replay_past import FAULTS, Past, worded
 from countersign.ledger.canonical import decode
 from countersign.model.entries import Entry, Kind
-from countersign.store import ledger
+from countersign.store import key_table, ledger
 from countersign.store import tables as t
 from countersign.store.engine import make_engine, reading
 
@@ -126,7 +126,7 @@ def _part(given: tuple[str, str, int, int]) -> tuple[list[Tally], list[Problem]]
 def _others(conn: Connection, counts: Counts, wanted: _Wanted | None) -> None:
     """Entries but decisions, in their order, with the closes that move a scope between them."""
     past, course = Past(conn), Course(conn)
-    again = Again(past, pseudonyms(conn))
+    again = Again(past, pseudonyms(conn), key_table.erased(conn))
     for index, data in _rows(conn, 0, ledger.size(conn), decided=False):
         entry = _read(counts, index, data)
         if entry is None:

@@ -6,7 +6,7 @@ body (reasons, signatures, times) is what was given, not what was decided.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -32,11 +32,12 @@ _Body = dict[str, Any]
 
 
 class Again:
-    """One pass over a ledger. pseudonyms: of entity keys, as far as they were not erased."""
+    """One pass over a ledger. pseudonyms: of entity keys, as far as they were not erased. gone: those that were."""
 
-    def __init__(self, past: Past, pseudonyms: Mapping[str, str]) -> None:
+    def __init__(self, past: Past, pseudonyms: Mapping[str, str], gone: Collection[str] = ()) -> None:
         self._past = past
         self._pseudonyms = pseudonyms
+        self._gone = gone
         self._commitments: dict[str, str] = {}
         self._make: Mapping[Kind, Callable[[int, Entry], _Body]] = {
             Kind.CHANGE_PROPOSED: self._change_proposed,
@@ -91,7 +92,7 @@ class Again:
             "digest": digest(proposal),
             "action": proposal.action,
             "case": proposal.case,
-            "targets": [self._named(one) for one in proposal.targets],
+            "targets": [self._named(one, entry) for one in proposal.targets],
             "people": proposal.people,
             "denials": proposal.denials,
             "expires": proposal.expires_ms,
@@ -230,14 +231,14 @@ class Again:
     def _known(self) -> Inventory:
         return self._past.inventory
 
-    def _named(self, target: Target) -> str:
-        """As an entry may name it: hosts in clear, accounts by pseudonym."""
+    def _named(self, target: Target, entry: Entry) -> str:
+        """As an entry may name it: hosts in clear, accounts by pseudonym; "" where there is none that was not erased."""
         if target.kind is not TargetKind.IDENTITY:
             return f"host:{target.name}"
         hidden = self._pseudonyms.get(f"{EntityType.USER.value}:{target.name}")
-        if hidden is None:
+        if hidden is None and any(one in self._gone for one in entry.body["targets"]):
             raise Unrecorded("the pseudonym of an account was erased")
-        return hidden
+        return hidden or ""
 
 
 def _review(entry: Entry, *, approve: bool) -> Review:

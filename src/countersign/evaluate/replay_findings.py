@@ -20,7 +20,7 @@ from countersign.model.entries import Entry, Kind
 from countersign.model.records import FindingRecord, Records
 from countersign.policy.facts import GateInput, request
 from countersign.policy.gate import Gate, default_gate
-from countersign.store import erased, evidence
+from countersign.store import erased, evidence, key_table
 from countersign.store import tables as t
 from countersign.triage.model import Model, probability_ppm
 from countersign.triage.text import artefacts
@@ -71,6 +71,7 @@ class Findings:
         self._learned = {entry.subject: entry for entry in readable(conn, Kind.MODEL_ACTIVATED)}
         self._seeds = seeds(conn)
         self._pseudonyms = pseudonyms(conn)
+        self._gone = key_table.erased(conn)
 
     def differs(self, entry: Entry) -> str:
         """What differs between the entry and its recomputation, "" when nothing does. Raises CountersignError, or
@@ -84,7 +85,7 @@ class Findings:
         fields = [name for name in entry.body if entry.body[name] != body.get(name)]
         if erased.names_erased(self._conn, **entry.body["record"]):
             raise Unrecorded("a person was erased from its record")
-        if fields == ["links"] and self._erased(record):
+        if fields == ["links"] and self._erased(entry, body):
             raise Unrecorded("the pseudonym of a person whom it names was erased")
         return ", ".join(fields) or "body"
 
@@ -148,9 +149,11 @@ class Findings:
                 raise Unrecorded("its record is not in the evidence store") from None
         return _record.decode(self._blob[1].records[int(where["place"])])
 
-    def _erased(self, record: FindingRecord) -> bool:
-        """Whether somebody whom the record names has no pseudonym any more."""
-        return any(key.partition("@")[0] not in self._pseudonyms for key in bodies.personal_keys(record))
+    def _erased(self, entry: Entry, again: Mapping[str, Any]) -> bool:
+        """Whether the links differ in nothing but pseudonyms that an erasure took."""
+        pairs = list(zip(entry.body["links"], again["links"], strict=False))
+        same = len(pairs) == len(entry.body["links"]) == len(again["links"])
+        return same and all(one == two or (list(one[:2]) == list(two[:2]) and one[2] in self._gone) for one, two in pairs)
 
     def _model(self, ident: str) -> Model:
         if ident not in self._models:

@@ -12,13 +12,15 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from countersign.errors import UsageError, VerificationError
-from countersign.ledger.canonical import decode
+from countersign.ledger.canonical import decode, encode
+from countersign.ledger.judging import Opinion, Told
 from countersign.ledger.note import VerifierKey, open_checkpoint, parse_vkey
 from countersign.ledger.proof import parse_proof, verify_proof
 from countersign.model.entries import Kind
 
 FILE = "handovers.json"
 """Name of the published list, beside the checkpoint."""
+TODO = f"restore {FILE} from a backup or from any copy of the published log"
 _decode = msgspec.json.Decoder(list[dict[str, str]]).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -86,7 +88,7 @@ def named(entry: bytes) -> tuple[VerifierKey, VerifierKey]:
 def follow(keys: Sequence[VerifierKey], handovers: Iterable[Handover]) -> Trust:
     """Go along the handovers that start or end at a trusted key. Raises VerificationError where one does not hold, or where
     two start at the same key: then somebody else holds it too."""
-    passed = [check(one) for one in {one.entry: one for one in handovers}.values()]
+    passed = [_passed(one) for one in {one.entry: one for one in handovers}.values()]
     after = {str(one.was): one for one in passed}
     if len(after) != len(passed):
         raise VerificationError("two handovers start at the same key: one of them is a forgery")
@@ -103,6 +105,14 @@ def follow(keys: Sequence[VerifierKey], handovers: Iterable[Handover]) -> Trust:
     return Trust(tuple(current), tuple(chain), size)
 
 
+def _passed(made: Handover) -> Passed:
+    """Raises VerificationError that names the list."""
+    try:
+        return check(made)
+    except VerificationError as error:
+        raise VerificationError(f"a handover does not hold: {error.what}", where=FILE, todo=TODO) from error
+
+
 def refused(signed: bytes, trust: Trust) -> str:
     """Why a checkpoint is not to be trusted although some key of the chain signed it: it is of after a handover and not by
     the new key. "" when it is."""
@@ -112,4 +122,47 @@ def refused(signed: bytes, trust: Trust) -> str:
             open_checkpoint(signed, trust.current)
     except VerificationError as error:
         return f"checkpoint: {error}"
+    return ""
+
+
+class Published:
+    """``ledger.judging.Judge``: every change of the log's key that is in force must be published, or whoever holds an older
+    key is cut off without knowing why. data: ``handovers.json`` as it is, None when it is not there. keys: that sign now."""
+
+    kinds = frozenset({Kind.LEDGER_REKEYED.value})
+
+    def __init__(self, data: bytes | None, keys: Sequence[VerifierKey]) -> None:
+        self._keys = frozenset(str(key) for key in keys)
+        self._fault = f"{FILE} is missing" if data is None else f"it is not in {FILE}"
+        self._found: dict[bytes, list[Handover]] = {}
+        self._checked = 0
+        try:
+            for one in read(data or b"[]"):
+                self._found.setdefault(one.entry, []).append(one)
+        except VerificationError as error:
+            self._fault = f"{FILE}: {error.what}"
+
+    def problems(self, told: Told) -> Iterable[str]:
+        """Why a change of keys is not published as it should be; one that is not in force yet need not be."""
+        if told.entry.kind is not Kind.LEDGER_REKEYED or not told.whole:
+            return ()
+        made = self._found.get(encode(told.entry), [])
+        if not made and str(told.entry.body.get("was")) in self._keys:
+            return ()
+        self._checked += 1
+        what = f"handover from {told.entry.body.get('was')} cannot be followed: "
+        if not made:
+            return (f"{what}{self._fault}; {TODO}",)
+        return tuple(f"{what}{fault}; {TODO}" for fault in map(_fault, made) if fault)
+
+    def finish(self) -> Opinion:
+        """How many were looked at, where there are any."""
+        return Opinion({"handovers": self._checked} if self._checked else {})
+
+
+def _fault(made: Handover) -> str:
+    try:
+        check(made)
+    except VerificationError as error:
+        return error.what
     return ""

@@ -30,6 +30,7 @@ from countersign.store import (
     closing,
     erased,
     evidence,
+    evidence_kind,
     leases,
     ledger,
     passkeys,
@@ -59,6 +60,7 @@ def digests(conn: Connection) -> dict[str, str]:
     """SHA-256 over the rows of each projection, in key order: equal digests are equal tables."""
     return {str(table.name): _digest(conn, table) for table in t.PROJECTIONS} | {
         case_column.NAME: case_column.digest(conn),
+        evidence_kind.NAME: evidence_kind.digest(conn),
         "ledger_head: next case": hashlib.sha256(str(ledger.lock_head(conn)[1]).encode()).hexdigest(),
     }
 
@@ -76,10 +78,12 @@ def rebuild(conn: Connection, tick: Callable[[int], None] | None = None) -> int:
     for table in t.PROJECTIONS:
         conn.execute(delete(table))
     erased.restore(conn)
-    last, highest, cases = 0, ledger.FIRST_CASE - 1, case_column.CaseColumn()
+    last, highest = 0, ledger.FIRST_CASE - 1
+    beside = (case_column.CaseColumn(), evidence_kind.EvidenceKind())
     for _, group in groupby(ledger.stream(conn), key=_step):
         numbered = list(group)
-        cases.write(conn, numbered)
+        for column in beside:
+            column.write(conn, numbered)
         _APPLY.get(numbered[0][1].kind, _nothing)(conn, numbered)
         last = numbered[-1][0] + 1
         if numbered[0][1].kind is Kind.FINDING_DECIDED:

@@ -6,17 +6,19 @@ and is taken up again by the next rotation, or, once the new key is in force, by
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from msgspec.structs import replace
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, select
 
 from countersign.errors import EnvironmentFault
 from countersign.ledger import handover
 from countersign.ledger.canonical import decode
 from countersign.ledger.cosignature import with_signatures
 from countersign.ledger.handover import Handover
+from countersign.ledger.judging import Told
 from countersign.ledger.note import Signature, VerifierKey, split_note
 from countersign.ledger.proof import format_proof, make_proof
 from countersign.model.entries import Entry, Kind
@@ -99,6 +101,18 @@ class Beside(Protocol):
     def beside(self, name: str) -> bytes | None:
         """What is published beside the tiles under this name."""
         ...
+
+
+def judge(tiles: Beside, keys: Sequence[VerifierKey]) -> handover.Published:
+    """Who judges whether every change of keys is published beside these tiles. keys: that sign now."""
+    return handover.Published(tiles.beside(handover.FILE), keys)
+
+
+def missing(conn: Connection, tiles: Beside, keys: Sequence[VerifierKey]) -> list[str]:
+    """The same over the entries that the database holds; what is wrong."""
+    judging = judge(tiles, keys)
+    rekeyed = ledger.stream_kind(conn, Kind.LEDGER_REKEYED)
+    return [f"entry {index}: {what}" for index, entry in rekeyed for what in judging.problems(Told(index, entry))]
 
 
 def published(tiles: Beside) -> list[Handover]:

@@ -30,13 +30,20 @@ SHARE = 5
 class SealState(msgspec.Struct, frozen=True):
     """in_time: committed entries are sealed within the limit; False as well where that cannot be told. size, sealed: entries
     committed and covered. oldest_ms: time of the oldest entry that is not covered, 0 when all are. problem: why, as far as
-    this process knows."""
+    this process knows. known: False where no checkpoint can be read and this process has seen none, so that nothing says
+    how much waits, nor for how long: ``sealed`` and ``oldest_ms`` are 0 then."""
 
     in_time: bool
     size: int
     sealed: int
     oldest_ms: int
     problem: str = ""
+    known: bool = True
+
+    @property
+    def waiting(self) -> int:
+        """Entries that no checkpoint covers; at most so many where it is not known."""
+        return max(0, self.size - self.sealed)
 
 
 class Sealing:
@@ -58,27 +65,38 @@ class Sealing:
         self._seal = seal
         self._problem = ""
         self._not_before = 0.0
-        self._last = 0  # entries that a checkpoint was seen to cover, should it become unreadable
+        self._last: int | None = None  # entries that a checkpoint was seen to cover, should it become unreadable
         self._lock = Lock()
 
     def look(self, conn: Connection) -> SealState:
         """How it stands; raises nothing of its own."""
         size = ledger.size(conn)
         try:
-            head = self._covered()
+            head, unread = self._covered(), ""
         except CountersignError as error:
-            return SealState(False, size, 0, 0, str(error))
-        sealed = self._last if head is None else head.size
-        self._last = sealed
+            head, unread = None, str(error)
+        if head is not None:
+            self._last = head.size
+        if self._last is None and size:
+            return self._unknown(conn, size, unread)
+        sealed = self._last or 0
         if sealed >= size:
-            lost = f"the checkpoint covers {sealed:,} entries, the database holds {size:,}" if sealed > size else ""
+            lost = f"the checkpoint covers {sealed:,} entries, the database holds {size:,}" if sealed > size else unread
             return SealState(not lost, size, sealed, 0, lost)
-        oldest = conn.execute(select(t.entries.c.time_ms).where(t.entries.c.idx == sealed)).scalar()
+        oldest = _time(conn, sealed)
         if oldest is None:
             return SealState(False, size, sealed, 0, f"entry {sealed:,} is missing from the database")
-        late = self._clock.now_ms() - oldest > self.limit_ms
-        why = self._problem or ("" if head else "the log has no checkpoint")
-        return SealState(not late, size, sealed, int(oldest), why if late else "")
+        late = bool(unread) or self._clock.now_ms() - oldest > self.limit_ms
+        why = self._problem or unread or ("" if head else "the log has no checkpoint")
+        return SealState(not late, size, sealed, oldest, why if late else "")
+
+    def _unknown(self, conn: Connection, size: int, unread: str) -> SealState:
+        """No checkpoint was ever seen: a log that is just begun, or one that is gone. The age of the first entry tells."""
+        first = _time(conn, 0)
+        if not unread and first is not None and self._clock.now_ms() - first <= self.limit_ms:
+            return SealState(True, size, 0, first)
+        why = self._problem or unread or "there is no checkpoint that could be read"
+        return SealState(False, size, 0, 0, why, known=False)
 
     def in_time(self, conn: Connection) -> bool:
         """What the gate is told."""
@@ -120,9 +138,17 @@ def said(state: SealState, now_ms: int) -> str:
     """One line for a person, "" while everything is sealed in time."""
     if state.in_time:
         return ""
-    since = f"for {max(0, now_ms - state.oldest_ms) // 1000:,} s " if state.oldest_ms else ""
     why = f": {state.problem}" if state.problem else ""
-    return f"the ledger has not been sealed {since}({state.size - state.sealed:,} entries wait){why}"
+    if not state.known:
+        return f"the ledger is not sealed, since when and how much of its {state.size:,} entries cannot be told{why}"
+    since = f"for {max(0, now_ms - state.oldest_ms) // 1000:,} s " if state.oldest_ms else ""
+    return f"the ledger has not been sealed {since}({state.waiting:,} entries wait){why}"
+
+
+def _time(conn: Connection, index: int) -> int | None:
+    """When an entry was written, None when it is not there."""
+    found = conn.execute(select(t.entries.c.time_ms).where(t.entries.c.idx == index)).scalar()
+    return None if found is None else int(found)
 
 
 HELD = "nothing is closed and no action starts until it is"

@@ -19,6 +19,8 @@ FIRST_DELAY_MS = 1_000
 DELAY_MAX_MS = 30_000
 """The pause after a try that failed begins with the first and doubles up to the second."""
 WORDS_MAX = 500
+TRIES_TOLD = 3
+"""A witness is told of that did not cosign so many times in a row: what passes by itself within seconds is no news."""
 
 
 class Named(NamedTuple):
@@ -59,6 +61,34 @@ class State(msgspec.Struct, frozen=True):
         )
 
 
+class Heard(msgspec.Struct, frozen=True):
+    """What people must hear of the witnesses. alarms: that one says that this log was rolled back or forked; refusals: that
+    one has not cosigned for some time, and why. quorum: as configured."""
+
+    alarms: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()
+    quorum: int = 0
+
+    @property
+    def follows(self) -> str:
+        """What an alarm leads to."""
+        if self.quorum:
+            return "no action starts until the witness cosigns again"
+        return "actions start all the same, since ledger.quorum is 0"
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """One line each for a person, with what to do; none while all is well."""
+        alarms = (f"WITNESS ALARM: {one}; {self.follows}. {TODO}" for one in self.alarms)
+        need = f"; no action starts while fewer than {self.quorum} cosign" if self.quorum else ""
+        refusals = (f"witness {one}{need}: see `countersign ledger status`" for one in self.refusals)
+        return (*alarms, *refusals)
+
+
+TODO = "Keep a copy of everything, go on with the log that the witness knows, and see `countersign ledger status`"
+"""What to do about an alarm."""
+
+
 def configured(ledger: Ledger, log_key: bytes) -> tuple[Named, ...]:
     """The witnesses of a configuration. log_key: public key of the log, which cannot witness itself. Raises ConfigError."""
     found = tuple(Named(one.name, one.url, _key(place, one.vkey)) for place, one in enumerate(ledger.witnesses))
@@ -83,6 +113,13 @@ def states(conn: Connection, chosen: Sequence[Named]) -> tuple[State, ...]:
     """How it went with each, in their order."""
     rows = {row.vkey: State(*tuple(row)) for row in conn.execute(select(t.witnesses))}
     return tuple(rows.get(str(one.key), State(str(one.key))) for one in chosen)
+
+
+def heard(conn: Connection, chosen: Sequence[Named], quorum: int) -> Heard:
+    """What people must hear of these witnesses."""
+    found = list(zip(chosen, states(conn, chosen), strict=True)) if chosen else []
+    refusals = (f"{one.name} {s.error}" for one, s in found if s.error and not s.alarm and s.tries >= TRIES_TOLD)
+    return Heard(tuple(s.alarm for _, s in found if s.alarm), tuple(refusals), quorum)
 
 
 def keep(conn: Connection, found: Sequence[State]) -> None:

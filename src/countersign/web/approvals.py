@@ -110,7 +110,7 @@ class ApprovalPages:
     def _list(self) -> dict[str, Any]:
         waiting, ended, troubles = self.approvals.waiting(), self.approvals.ended(), self.approvals.troubles()
         newest = max((line.entry for line in (*waiting, *ended)), default=-1)
-        mark = f"{newest}.{len(waiting)}.{sum(line.approvals for line in waiting)}.{len(troubles)}.{int(self.pages.late())}"
+        mark = f"{newest}.{len(waiting)}.{sum(line.approvals for line in waiting)}.{len(troubles)}.{self.pages.warned()}"
         return {"waiting": waiting, "ended": ended, "troubles": troubles, "mark": mark}
 
     def one(self, request: Request, person: Person) -> Response:

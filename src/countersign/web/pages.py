@@ -283,16 +283,16 @@ class Pages:
     def _pulse(self) -> str:
         with reading(self.engine) as conn:
             now = ledger_state(conn, self.checkpoint)
-            late = not self.record.seals(conn).in_time if self.record else False
+        warned = self.warned()
         read_on = self.record.verified().mark if self.record else ""
-        return f"{now.size} {now.sealed} {now.state} {int(late)} {read_on}"
+        return f"{now.size} {now.sealed} {now.state} {warned} {read_on}"
 
-    def late(self) -> bool:
-        """The ledger is not sealed in time."""
+    def warned(self) -> str:
+        """Changes when the ledger is not sealed in time any more, or witnesses say something else."""
         if self.record is None:
-            return False
+            return ""
         with reading(self.engine) as conn:
-            return not self.record.seals(conn).in_time
+            return f"{int(self.record.seals(conn).in_time)}.{len(self.record.heard(conn).lines)}"
 
     def standing(self, conn: Connection) -> Status:
         """The header's facts."""

@@ -15,19 +15,20 @@ from countersign.ledger.record import LogReader
 from countersign.model.standing import Standing, Verified
 from countersign.store import agents, inbox, read, read_waiting
 from countersign.store.sealing import SealState
+from countersign.store.witnesses import Heard
 
 CheckpointReader = Callable[[], Checkpoint | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The log as the console shows it. keys: that sign now. seals: whether entries
-    are sealed in time. verified: what the reading in the
-    background has found."""
+    """The log as the console shows it. keys: that sign now. seals: whether entries are sealed in time. heard: what people
+    must hear of the witnesses. verified: what the reading in the background has found."""
 
     log: LogReader
     keys: Callable[[], Sequence[VerifierKey]]
     seals: Callable[[Connection], SealState]
+    heard: Callable[[Connection], Heard]
     verified: Callable[[], Verified]
 
 
@@ -44,8 +45,8 @@ class LedgerState(msgspec.Struct, frozen=True):
 
 class Status(msgspec.Struct, frozen=True):
     """The header's facts, and what may not go unseen. late: the ledger is not sealed in time, and nothing is closed or
-    started. approvals: actions and changes that wait for people. stopped: agents
-    that are; held: alerts that wait because of it."""
+    started. heard: of the witnesses. approvals: actions and changes that wait for people. stopped: agents that are; held:
+    alerts that wait because of it."""
 
     autonomy: read.Autonomy
     ledger: LedgerState
@@ -53,11 +54,12 @@ class Status(msgspec.Struct, frozen=True):
     stopped: tuple[str, ...] = ()
     held: int = 0
     late: SealState | None = None
+    heard: Heard = Heard()
     verified: Verified = Verified()
 
     @property
     def broken(self) -> bool:
-        """The ledger does not verify, by its checkpoint or by what was read."""
+        """The ledger does not verify, by its checkpoint or by what was read. A witness's alarm is another thing."""
         return self.ledger.state == "broken" or self.verified.state is Standing.BROKEN
 
 
@@ -76,6 +78,7 @@ def status(conn: Connection, checkpoint: CheckpointReader | None, now_ms: int, r
         stopped=stopped,
         held=inbox.waiting(conn) if stopped else 0,
         late=seal if seal and not seal.in_time else None,
+        heard=record.heard(conn) if record else Heard(),
         verified=record.verified() if record else Verified(),
     )
 

@@ -17,7 +17,7 @@ from countersign.witnessing import Witnesses, status
 from tests import fakes
 from tests.fakes import StepClock
 from tests.unit.test_cosignature import by_layout
-from tests.witnesses import Liar, Pair, later, lying, more
+from tests.witnesses import SAID, Liar, Pair, later, lying, more
 
 pytestmark = pytest.mark.xdist_group("witnesses")  # they share two servers
 
@@ -81,24 +81,6 @@ def test_an_outage_is_shown_is_retried_with_pauses_and_loses_nothing(site: Site,
     pair.up(1)
     asking.ask()
     assert (status(site).why, status(site).covered) == ("", found.sealed)
-
-
-LINE = "— witness.test/w1 ".encode()
-SAID: dict[str, tuple[tuple[int, str, bytes], str, bool]] = {
-    "nothing": ((200, "text/plain", b""), "signature", False),
-    "a page": ((200, "text/html", b"<p>hello</p>\n"), "signature line", False),
-    "a stranger's line": ((200, "text/plain", "— x.test/w AAAAAAAA\n".encode()), "check the configured vkey", False),
-    "without end": ((200, "text/plain", b"x" * 200_000), "does not end", False),
-    "moved": ((302, "text/plain", b""), "answered 302", False),
-    "unknown": ((404, "text/plain", b""), "does not know this log", False),
-    "key": ((403, "text/plain", b""), "does not trust this log's key", False),
-    "broken": ((500, "text/plain", b""), "answered 500", False),
-    "size by another type": ((409, "text/plain", b"1\n"), "answered 409", False),
-    "a size that is none": ((409, "text/x.tlog.size", b"-1\n"), "answered 409", False),
-    "less than it cosigned": ((409, "text/x.tlog.size", b"1\n"), "has forgotten that it cosigned", False),
-    "more than there is": ((409, "text/x.tlog.size", b"100000\n"), "refused (409)", True),
-    "a fork": ((422, "text/plain", b""), "refused (422)", True),
-}
 
 
 def test_whatever_a_witness_answers_is_said_and_counts_for_nothing(

@@ -8,16 +8,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from starlette.testclient import TestClient
 
-from countersign.api.server import create_app
-from countersign.bootstrap import open_site
 from countersign.config import FILE
-from countersign.errors import VerificationError
 from countersign.store.keys import LogKey
-from countersign.web.session import COOKIE, Sessions
 from countersign.witness.book import Book
-from countersign.witnessing import Witnesses
 from tests import fakes
 from tests.witnesses import Pair, command, cosign, grow, origin
 
@@ -69,25 +63,6 @@ def test_the_commands_say_it(sqlite_pair: Pair) -> None:
     assert "log.test/added" in command("witness", "logs", "--data", home)[1]
     code, _, said = command("witness", "serve", "--data", data)
     assert (code, "data directory of a site" in said) == (2, True)
-
-
-def test_the_console_says_so_and_it_ends_when_the_right_log_is_back(sqlite_pair: Pair) -> None:
-    data = sqlite_pair.data
-    grow(data, 1)
-    shutil.copytree(data, data.with_name("old"))
-    grow(data, 1)
-    assert cosign(data).why == ""
-    site = open_site(data.with_name("old"))
-    Witnesses(site).ask()
-    with pytest.raises(VerificationError, match="rolled back"):
-        site.published()
-    with TestClient(create_app(site, Sessions(site.session_key), worker=False)) as client:
-        cookie = Sessions(site.session_key, site.engine).cookie("ada", site.clock.now_ms())
-        assert "rolled back" in client.get("/", headers={"cookie": f"{COOKIE}={cookie}"}).text
-    site.close()
-    right = open_site(data)
-    assert right.published() is not None
-    right.close()
 
 
 def test_a_witness_that_others_wrote_cosigns_and_refuses(sqlite_pair: Pair, tmp_path: Path) -> None:
