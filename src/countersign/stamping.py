@@ -33,10 +33,11 @@ def stamp(site: Site) -> Stamp | None:
     site.seal()
     signed = site.tiles.checkpoint() or b""
     size = open_checkpoint(signed, [site.log_key.vkey]).size
-    if any(one.name == str(size) for one in stamps.read(site.tiles)):
+    stamps.enlist(site.tiles)
+    if size in stamps.sizes(site.tiles):
         return None
     asked = ask(signed)
-    made = Stamp(str(size), signed, _post(settings.url, asked))
+    made = Stamp(size, signed, _post(settings.url, asked))
     check(made.signed, made.token, stamps.roots(settings.ca), asked.nonce)
     stamps.write(site.tiles, made)
     return made

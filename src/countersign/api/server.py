@@ -35,6 +35,7 @@ from countersign.stamping import Stamper
 from countersign.store import ledger
 from countersign.store.engine import reading
 from countersign.store.sealing import HELD
+from countersign.store.stamps import FILE as STAMPS
 from countersign.store.tiles import CHECKPOINT, COSIGNED
 from countersign.telling import Telling
 from countersign.watching import Verifier
@@ -129,7 +130,7 @@ class Log(StaticFiles):
         name = Path(str(args[0])).name
         if name in (CHECKPOINT, COSIGNED):
             response.headers["content-type"] = "text/plain; charset=utf-8"
-        if name in (CHECKPOINT, COSIGNED, HANDOVERS):
+        if name in (CHECKPOINT, COSIGNED, HANDOVERS, STAMPS):
             response.headers["cache-control"] = "no-store"
         else:
             response.headers["cache-control"] = "public, max-age=31536000, immutable"

@@ -58,4 +58,4 @@ def stamp(data: DataOption = None) -> None:
     if made is None:
         note("the newest checkpoint is stamped already")
     else:
-        typer.echo(str(folder / f"{made.name}.tsr"))
+        typer.echo(str(folder / f"{made.size}.tsr"))

@@ -5,8 +5,9 @@ What is stamped is the signed note itself, so that ``openssl ts -verify`` needs 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC
+from functools import lru_cache
 
 import msgspec
 from cryptography.x509 import Certificate
@@ -24,12 +25,13 @@ from countersign.ledger.findings import Problem
 from countersign.ledger.merkle import Tree
 from countersign.ledger.note import Checkpoint, VerifierKey, open_checkpoint
 from countersign.ledger.record import LogReader
+from countersign.ledger.tiles import HASH_BYTES, TileAt, width_at
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """A signed checkpoint and the DER of the authority's answer over it. name: how its files are called."""
+    """A signed checkpoint and the authority's answer over it. size: of the checkpoint, as its files are called."""
 
-    name: str
+    size: int
     signed: bytes
     token: bytes
 
@@ -65,30 +67,59 @@ def _decode(token: bytes) -> TimeStampResponse:
         raise VerificationError("timestamp is not an RFC 3161 answer") from error
 
 
-def problems(
-    log: LogReader, stamps: Sequence[Stamp], keys: Sequence[VerifierKey], roots: Sequence[Certificate]
-) -> list[Problem]:
-    """What is wrong with the stamps of a log: one that does not hold, or whose checkpoint this log does not extend. Without
-    roots only the latter is looked at. The log's tiles must have been verified."""
-    found = []
+class Stamped(msgspec.Struct, frozen=True):
+    """What the stamps of a log say. covered: entries under the largest stamp in which nothing was found wrong."""
+
+    covered: int
+    problems: tuple[Problem, ...]
+
+
+def judge(
+    log: LogReader, stamps: Iterable[Stamp], keys: Sequence[VerifierKey], roots: Sequence[Certificate]
+) -> Stamped:
+    """Looks at the stamps of a log, whose tiles must have been verified: does each hold, and does this log extend its
+    checkpoint? Without roots only the latter is looked at. Raises VerificationError where the log has no checkpoint."""
+    newest = open_checkpoint(log.checkpoint() or b"", keys)
+    tiles = _Tiles(log, newest.size)
+    covered, found = 0, []
     for stamp in stamps:
         try:
-            checkpoint = open_checkpoint(stamp.signed, keys)
-            _extends(log, checkpoint, keys)
+            checkpoint = _opened(stamp, keys)
+            _extends(tiles, newest, checkpoint)
             if roots:
                 check(stamp.signed, stamp.token, roots)
+            covered = max(covered, checkpoint.size)
         except VerificationError as error:
-            found.append(Problem(None, f"stamp {stamp.name}: {error}"))
-    return found
+            found.append(Problem(None, f"stamp {stamp.size}: {error}"))
+    return Stamped(covered, tuple(found))
 
 
-def _extends(log: LogReader, older: Checkpoint, keys: Sequence[VerifierKey]) -> None:
-    newest = open_checkpoint(log.checkpoint() or b"", keys)
+def _opened(stamp: Stamp, keys: Sequence[VerifierKey]) -> Checkpoint:
+    if not stamp.signed or not stamp.token:
+        raise VerificationError("its checkpoint or the answer over it is not there")
+    checkpoint = open_checkpoint(stamp.signed, keys)
+    if checkpoint.size != stamp.size:
+        raise VerificationError(f"is over a checkpoint of {checkpoint.size} entries")
+    return checkpoint
+
+
+class _Tiles:
+    """Hash tiles of a log of ``size`` entries, each read once while it is wanted again and again."""
+
+    def __init__(self, log: LogReader, size: int) -> None:
+        self._size = size
+        self._read = lru_cache(maxsize=64)(log.tile)
+
+    def __call__(self, at: TileAt) -> bytes:
+        data = self._read(at.level, at.index, width_at(self._size, at.level, at.index))
+        return (data or b"")[: at.width * HASH_BYTES]
+
+
+def _extends(tiles: _Tiles, newest: Checkpoint, older: Checkpoint) -> None:
     if older.origin != newest.origin:
         raise VerificationError(f"is of log {older.origin}, this one is {newest.origin}")
     if older.size > newest.size:
         what = f"covers {older.size} entries, this log only {newest.size}: it was truncated or rolled back"
         raise VerificationError(what)
-    tree = Tree.load(older.size, lambda at: log.tile(at.level, at.index, at.width) or b"")
-    if tree.root() != older.root:
+    if Tree.load(older.size, tiles).root() != older.root:
         raise VerificationError(f"the first {older.size} entries are not those that were stamped")
