@@ -112,7 +112,8 @@ def _with_stamps(
     if said is None:
         return report
     checked = {"stamps" if roots else "stamps_without_ca": len(found), "entries_under_a_stamp": said.covered}
-    return replace(report, ok=not said.problems, checked=report.checked | checked, problems=(*report.problems, *said.problems))
+    problems = (*report.problems, *said.problems)
+    return replace(report, ok=not problems, checked=report.checked | checked, problems=problems)
 
 
 def proof(

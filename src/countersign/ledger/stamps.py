@@ -74,9 +74,7 @@ class Stamped(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...]
 
 
-def judge(
-    log: LogReader, stamps: Iterable[Stamp], keys: Sequence[VerifierKey], roots: Sequence[Certificate]
-) -> Stamped:
+def judge(log: LogReader, stamps: Iterable[Stamp], keys: Sequence[VerifierKey], roots: Sequence[Certificate]) -> Stamped:
     """Looks at the stamps of a log, whose tiles must have been verified: does each hold, and does this log extend its
     checkpoint? Without roots only the latter is looked at. Raises VerificationError where the log has no checkpoint."""
     newest = open_checkpoint(log.checkpoint() or b"", keys)
