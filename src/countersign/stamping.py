@@ -10,13 +10,13 @@ import httpx
 
 from countersign.bootstrap import Site
 from countersign.errors import EnvironmentFault, UsageError
+from countersign.ledger.answer import ANSWER_BYTES_MAX
 from countersign.ledger.note import open_checkpoint
 from countersign.ledger.stamps import Asked, Stamp, ask, check
 from countersign.rounds import Rounds
 from countersign.store import stamps
 
 TIMEOUT_S = 20.0
-ANSWER_BYTES_MAX = 256 * 1024
 _HEADERS = {"content-type": "application/timestamp-query", "accept": "application/timestamp-reply"}
 
 

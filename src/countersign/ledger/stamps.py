@@ -5,14 +5,18 @@ What is stamped is the signed note itself, so that ``openssl ts -verify`` needs 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import UTC
 from functools import lru_cache
+from typing import cast
 
 import msgspec
-from cryptography.x509 import Certificate
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import Certificate, load_der_x509_certificate
 from rfc3161_client import (
     HashAlgorithm,
+    SignerInfo,
     TimestampRequestBuilder,
     TimeStampResponse,
     VerifierBuilder,
@@ -21,6 +25,8 @@ from rfc3161_client import (
 from rfc3161_client import VerificationError as StampError
 
 from countersign.errors import VerificationError
+from countersign.ledger import answer
+from countersign.ledger.answer import Answer, CertificateId
 from countersign.ledger.findings import Problem
 from countersign.ledger.merkle import Tree
 from countersign.ledger.note import Checkpoint, VerifierKey, open_checkpoint
@@ -51,20 +57,50 @@ def ask(signed: bytes) -> Asked:
 
 def check(signed: bytes, token: bytes, roots: Sequence[Certificate], nonce: int | None = None) -> int:
     """When the authority saw this checkpoint, in milliseconds since the epoch. Raises VerificationError."""
-    answer = _decode(token)
-    builder = VerifierBuilder(roots=list(roots), nonce=nonce)
+    sent = answer.parse(token)
+    read = _Read(sent)
     try:
-        builder.build().verify_message(answer, signed)
+        VerifierBuilder(roots=list(roots), nonce=nonce).build().verify_message(cast("TimeStampResponse", read), signed)
+        _check_signer(sent, read, roots)
+        return int(read.tst_info.gen_time.astimezone(UTC).timestamp() * 1000)
     except (StampError, ValueError) as error:
         raise VerificationError(f"timestamp does not hold: {' '.join(str(error).split())[:200]}") from error
-    return int(answer.tst_info.gen_time.astimezone(UTC).timestamp() * 1000)
 
 
-def _decode(token: bytes) -> TimeStampResponse:
-    try:
-        return decode_timestamp_response(token)
-    except ValueError as error:
-        raise VerificationError("timestamp is not an RFC 3161 answer") from error
+class _Read:
+    """An answer as the library reads it, which checks the signature over the token as it was signed."""
+
+    def __init__(self, sent: Answer) -> None:
+        try:
+            read = decode_timestamp_response(sent.der)
+            self.status, self.signed_data, self.tst_info = read.status, read.signed_data, read.tst_info
+        except ValueError as error:
+            raise VerificationError("timestamp is not an RFC 3161 answer") from error
+        self._token = sent.token
+
+    def time_stamp_token(self) -> bytes:
+        return self._token
+
+
+def _check_signer(sent: Answer, read: _Read, roots: Sequence[Certificate]) -> None:
+    """The signature names the certificate that it is to be checked with, so that none can be put in its place (RFC 3161,
+    section 2.4.2). Raises ValueError."""
+    (info,) = read.signed_data.signer_infos
+    known = {one.public_bytes(Encoding.DER) for one in roots} | set(read.signed_data.certificates)
+    own = [one for one in known if _is_of(load_der_x509_certificate(one), info)]
+    if not sent.signers or len(own) != 1:
+        raise ValueError("its signature names no certificate of its own")
+    for first, *others in sent.signers:
+        if not _named(first, own) or not all(_named(one, known) for one in others):
+            raise ValueError("its signature names another certificate")
+
+
+def _is_of(certificate: Certificate, info: SignerInfo) -> bool:
+    return (certificate.issuer, certificate.serial_number) == (info.issuer, info.serial_number)
+
+
+def _named(by: CertificateId, certificates: Iterable[bytes]) -> bool:
+    return by.hashed != "" and any(hashlib.new(by.hashed, one).digest() == by.digest for one in certificates)
 
 
 class Stamped(msgspec.Struct, frozen=True):
