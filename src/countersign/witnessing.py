@@ -31,7 +31,7 @@ from countersign.ledger.witness import (
 )
 from countersign.model.notices import WITNESS_ALARM, WITNESS_WELL
 from countersign.rounds import Rounds
-from countersign.store import outbox, witnesses
+from countersign.store import keys, outbox, witnesses
 from countersign.store.engine import reading, writing
 from countersign.store.solo import alone
 from countersign.store.witnesses import Named, State
@@ -114,7 +114,7 @@ class Witnesses:
             return None
         try:
             check_quorum(signed, self._keys, self._site.config.ledger.quorum)
-            return self._open(signed)
+            return self._open(signed, keys.retired(self._site.data))  # it may be of before the log's key was rotated
         except VerificationError:
             return None
 
@@ -203,8 +203,8 @@ class Witnesses:
         what = f"{one.name} has cosigned {size:,} entries of this log, there are only {have:,}"
         return _Outcome(error="refused (409)", alarm=f"{what}: it was rolled back, or a copy of this site goes on elsewhere")
 
-    def _open(self, signed: bytes) -> Checkpoint:
-        return open_checkpoint(signed, [VerifierKey(self._site.log_key.name, self._site.log_key.public_key)])
+    def _open(self, signed: bytes, older: Sequence[VerifierKey] = ()) -> Checkpoint:
+        return open_checkpoint(signed, [self._site.log_key.vkey, *older])
 
     def _states(self) -> tuple[State, ...]:
         with reading(self._site.engine) as conn:

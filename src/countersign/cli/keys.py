@@ -15,6 +15,7 @@ def register(app: typer.Typer) -> None:
     """Add the command group."""
     group = typer.Typer(help="The key that signs the log.", no_args_is_help=True)
     group.command()(show)
+    group.command("next")(following)
     group.command()(rotate)
     app.add_typer(group, name="keys")
     app.command()(stamp)
@@ -35,6 +36,14 @@ def show(data: DataOption = None, json: JsonOption = False) -> None:
     table(("key in force",), [(vkey,)])
     if rows:
         table(("from", "to", "under the checkpoint of"), rows)
+
+
+def following(data: DataOption = None) -> None:
+    """Print the key that the next rotation puts in force, made now if it is not there, so that witnesses know it before."""
+    from countersign.store import keys  # noqa: PLC0415 - keeps `--help` quick
+
+    with opened(data) as site:
+        typer.echo(str(keys.next_key(site.data, site.log_key.name).vkey))
 
 
 def rotate(reason: Reason, data: DataOption = None) -> None:
