@@ -19,8 +19,10 @@ from countersign.cli.main import app
 from countersign.config import FILE
 from countersign.errors import CountersignError
 from countersign.ledger.merkle import consistency_proof
+from countersign.ledger.note import VerifierKey
 from countersign.ledger.witness import Request
 from countersign.model.entries import Kind
+from countersign.store import rotation
 from countersign.store.witnesses import DELAY_MAX_MS
 from countersign.witness.book import Book
 from countersign.witnessing import Standing, Witnesses, status
@@ -212,3 +214,8 @@ SAID: dict[str, tuple[tuple[int, str, bytes], str, bool]] = {
     "more than there is": ((409, "text/x.tlog.size", b"100000\n"), "refused (409)", True),
     "a fork": ((422, "text/plain", b""), "refused (422)", True),
 }
+
+
+def rotate(site: Site) -> VerifierKey:
+    """Put a new key in force."""
+    return rotation.rotate(site.data, site.engine, site.sealer, site.tiles, "ada", "yearly", site.clock.now_ms())

@@ -8,7 +8,6 @@ interrupted is probed, never done again.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ from countersign.errors import ConfigError, CountersignError, EnvironmentFault, 
 from countersign.ledger.note import Checkpoint
 from countersign.model.entries import Actor
 from countersign.model.responses import Effect, Seen
+from countersign.rounds import Rounds
 from countersign.store import performing
 from countersign.store.engine import reading, writing
 from countersign.store.performing import Prepared, Refused, Rules
@@ -323,36 +323,16 @@ class Runner:
         propose_undo(self._site, number, SYSTEM, "the time that it was approved for is over")
 
 
-class Performer(threading.Thread):
+class Performer(Rounds):
     """Runs a ``Runner`` beside a service, so that a target which does not answer holds no alert up."""
 
     def __init__(self, runner: Runner) -> None:
-        super().__init__(name="actions", daemon=True)
+        super().__init__("actions", IDLE_S)
         self._runner = runner
-        self._wake = threading.Event()
-        self._stopping = threading.Event()
 
-    def wake(self) -> None:
-        """Something was approved."""
-        self._wake.set()
-
-    def stop(self) -> None:
-        """End after the action in hand."""
-        self._stopping.set()
-        self._wake.set()
-        self.join()
-
-    def run(self) -> None:
-        """Loop; one bad moment does not end it."""
-        while not self._stopping.is_set():
-            try:
-                self._runner.step()
-            except CountersignError as error:
-                log.error("actions", error=str(error))
-            except Exception:
-                log.exception("actions")
-            self._wake.wait(IDLE_S)
-            self._wake.clear()
+    def once(self) -> None:
+        """Carry out whatever is due."""
+        self._runner.step()
 
 
 __all__ = ["Hands", "Performer", "Runner"]

@@ -6,20 +6,17 @@ logged and tried again with the next round.
 
 from __future__ import annotations
 
-import threading
-
 import httpx
-import structlog
 
 from countersign.bootstrap import Site
-from countersign.errors import CountersignError, EnvironmentFault, UsageError
+from countersign.errors import EnvironmentFault, UsageError
+from countersign.ledger.answer import ANSWER_BYTES_MAX
 from countersign.ledger.note import open_checkpoint
 from countersign.ledger.stamps import Asked, Stamp, ask, check
+from countersign.rounds import Rounds
 from countersign.store import stamps
 
-log = structlog.get_logger()
 TIMEOUT_S = 20.0
-ANSWER_BYTES_MAX = 256 * 1024
 _HEADERS = {"content-type": "application/timestamp-query", "accept": "application/timestamp-reply"}
 
 
@@ -33,10 +30,11 @@ def stamp(site: Site) -> Stamp | None:
     site.seal()
     signed = site.tiles.checkpoint() or b""
     size = open_checkpoint(signed, [site.log_key.vkey]).size
-    if any(one.name == str(size) for one in stamps.read(site.tiles)):
+    stamps.enlist(site.tiles)
+    if size in stamps.sizes(site.tiles):
         return None
     asked = ask(signed)
-    made = Stamp(str(size), signed, _post(settings.url, asked))
+    made = Stamp(size, signed, _post(settings.url, asked))
     check(made.signed, made.token, stamps.roots(settings.ca), asked.nonce)
     stamps.write(site.tiles, made)
     return made
@@ -61,27 +59,14 @@ def _post(url: str, asked: Asked) -> bytes:
         raise EnvironmentFault(what, where=url, todo="it is tried again") from error
 
 
-class Stamper(threading.Thread):
-    """Until stopped; idle where no authority is configured."""
+class Stamper(Rounds):
+    """Stamps beside a service; idle where no authority is configured."""
 
     def __init__(self, site: Site) -> None:
-        super().__init__(name="stamping", daemon=True)
+        super().__init__("stamping", site.config.ledger.timestamps.every_minutes * 60)
         self._site = site
-        self._stopping = threading.Event()
 
-    def stop(self) -> None:
-        """End after the stamp in hand."""
-        self._stopping.set()
-        self.join()
-
-    def run(self) -> None:
-        """Loop; an error is logged and tried again."""
-        settings = self._site.config.ledger.timestamps
-        while settings.url and not self._stopping.is_set():
-            try:
-                stamp(self._site)
-            except CountersignError as error:
-                log.error("stamping", error=str(error))
-            except Exception:
-                log.exception("stamping")
-            self._stopping.wait(settings.every_minutes * 60)
+    def once(self) -> None:
+        """Have the newest checkpoint stamped."""
+        if self._site.config.ledger.timestamps.url:
+            stamp(self._site)

@@ -1,20 +1,21 @@
-"""Works the outbox off: each message about what waits for people goes to every channel, at least once, after the commit.
+"""Works the outbox off: each message (what waits for people, what witnesses say) goes to every channel, at least once, after
+the commit.
 
 It runs in a thread of its own, so that a slow server holds up neither alerts nor approvals. What fails is logged, tried
 again with growing pauses, and stays to be seen on the approvals page."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 
 import structlog
 
 from countersign.bootstrap import Site
 from countersign.errors import ConfigError, CountersignError, EnvironmentFault
-from countersign.model.notices import Message, message
+from countersign.model.notices import WITNESS_ALARM, WITNESS_WELL, Message, message
 from countersign.notify import channels
 from countersign.ports import Notifier
+from countersign.rounds import Rounds
 from countersign.store import outbox
 from countersign.store.engine import reading, writing
 
@@ -22,30 +23,17 @@ log = structlog.get_logger()
 IDLE_S = 1.0
 
 
-class Telling(threading.Thread):
-    """Until stopped."""
+class Telling(Rounds):
+    """Sends what is due."""
 
     def __init__(self, site: Site) -> None:
-        super().__init__(name="telling", daemon=True)
+        super().__init__("telling", IDLE_S)
         self._site = site
-        self._stopping = threading.Event()
+        self._ways = configured(site)
 
-    def stop(self) -> None:
-        """End after the message in hand."""
-        self._stopping.set()
-        self.join()
-
-    def run(self) -> None:
-        """Loop; an error is logged and tried again."""
-        ways = configured(self._site)
-        while not self._stopping.is_set():
-            try:
-                work_off(self._site, ways)
-            except CountersignError as error:
-                log.error("notify", error=str(error))
-            except Exception:
-                log.exception("notify")
-            self._stopping.wait(IDLE_S)
+    def once(self) -> None:
+        """Work the outbox off."""
+        work_off(self._site, self._ways)
 
 
 class Broken:
@@ -98,6 +86,8 @@ def _send(site: Site, ways: Mapping[str, Notifier], notice: outbox.Notice) -> st
         return "this channel is not configured any more"
     base = site.config.server.url or f"http://localhost:{site.config.server.port}"
     ident = f"{notice.number}.{notice.event}"
+    if notice.event in (WITNESS_ALARM, WITNESS_WELL):  # may come again at the same size
+        ident += f".{notice.made_ms}"
     try:
         way.tell(message(ident, notice.event, notice.number, notice.what, notice.case, base))
     except CountersignError as error:

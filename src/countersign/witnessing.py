@@ -7,7 +7,6 @@ cosigns again, whatever the others say.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -30,7 +29,9 @@ from countersign.ledger.witness import (
     parse_lines,
     parse_size,
 )
-from countersign.store import witnesses
+from countersign.model.notices import WITNESS_ALARM, WITNESS_WELL
+from countersign.rounds import Rounds
+from countersign.store import keys, outbox, witnesses
 from countersign.store.engine import reading, writing
 from countersign.store.solo import alone
 from countersign.store.witnesses import Named, State
@@ -113,7 +114,7 @@ class Witnesses:
             return None
         try:
             check_quorum(signed, self._keys, self._site.config.ledger.quorum)
-            return self._open(signed)
+            return self._open(signed, keys.retired(self._site.data))  # it may be of before the log's key was rotated
         except VerificationError:
             return None
 
@@ -156,6 +157,8 @@ class Witnesses:
             found.append(state.cosigned(size, now_ms) if well else state.failed(outcome.error, outcome.alarm, now_ms))
         with writing(self._site.engine) as conn:
             witnesses.keep(conn, found)
+            for event, names in _turns(asked, found):
+                outbox.tell(conn, event, size, ", ".join(names), "", now_ms)
 
     def _asked(self, one: Named, state: State, signed: bytes, checkpoint: Checkpoint) -> _Outcome:
         try:
@@ -200,12 +203,20 @@ class Witnesses:
         what = f"{one.name} has cosigned {size:,} entries of this log, there are only {have:,}"
         return _Outcome(error="refused (409)", alarm=f"{what}: it was rolled back, or a copy of this site goes on elsewhere")
 
-    def _open(self, signed: bytes) -> Checkpoint:
-        return open_checkpoint(signed, [VerifierKey(self._site.log_key.name, self._site.log_key.public_key)])
+    def _open(self, signed: bytes, older: Sequence[VerifierKey] = ()) -> Checkpoint:
+        return open_checkpoint(signed, [self._site.log_key.vkey, *older])
 
     def _states(self) -> tuple[State, ...]:
         with reading(self._site.engine) as conn:
             return witnesses.states(conn, self._named)
+
+
+def _turns(asked: Sequence[tuple[Named, State]], found: Sequence[State]) -> list[tuple[str, list[str]]]:
+    """What people are told of: witnesses that began to raise the alarm, and those that take it back."""
+    pairs = list(zip(asked, found, strict=True))
+    raised = [one.name for (one, was), now in pairs if now.alarm and not was.alarm]
+    over = [one.name for (one, was), now in pairs if was.alarm and not now.alarm]
+    return [turn for turn in ((WITNESS_ALARM, raised), (WITNESS_WELL, over)) if turn[1]]
 
 
 def _named_size(answer: Answer) -> int | None:
@@ -283,31 +294,18 @@ def _seen(one: Named, state: State, sealed: int) -> Seen:
     )
 
 
-class Witnessing(threading.Thread):
-    """Asks beside a service, until stopped, so that a witness which does not answer holds no alert up."""
+class Witnessing(Rounds):
+    """Asks beside a service, so that a witness which does not answer holds no alert up."""
 
     def __init__(self, site: Site) -> None:
-        super().__init__(name="witnessing", daemon=True)
+        super().__init__("witnesses", EVERY_S)
         self._witnesses = Witnesses(site)
-        self._any = bool(site.witnesses)
-        self._stopping = threading.Event()
 
     def stop(self) -> None:
         """End after one last round, so that what is left behind is cosigned where that is possible."""
-        self._stopping.set()
-        self.join()
+        super().stop()
+        self.attempt()
 
-    def run(self) -> None:
-        """Loop; one bad moment does not end it."""
-        while self._any and not self._stopping.is_set():
-            self._ask()
-            self._stopping.wait(EVERY_S)
-        self._ask()
-
-    def _ask(self) -> None:
-        try:
-            self._witnesses.ask()
-        except CountersignError as error:
-            log.error("witnesses", error=str(error))
-        except Exception:
-            log.exception("witnesses")
+    def once(self) -> None:
+        """Ask those that are due."""
+        self._witnesses.ask()

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterator
 from email import message_from_bytes
 from email.policy import default
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -24,31 +23,10 @@ from countersign.store import outbox
 from countersign.store.engine import reading
 from countersign.telling import Telling, configured, work_off
 from tests import fakes, responding
+from tests.hearing import Web, heard
 from tests.passkey_signing import ORIGIN, enrol
 
 SECRET = "hush-7731"
-
-
-class Web:
-    """An HTTP server that keeps what it is posted, and answers as it is told."""
-
-    def __init__(self) -> None:
-        self.heard: list[tuple[str, dict[str, str], bytes]] = []
-        self.answers: list[int] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                outer.heard.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
-                self.send_response(outer.answers.pop(0) if outer.answers else 204)
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None:
-                """Quiet."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
 
 
 class Post(socketserver.StreamRequestHandler):
@@ -74,13 +52,8 @@ class Post(socketserver.StreamRequestHandler):
 
 @pytest.fixture
 def web() -> Iterator[Web]:
-    made = Web()
-    thread = threading.Thread(target=made.server.serve_forever, daemon=True)
-    thread.start()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
-    thread.join()
+    with heard() as made:
+        yield made
 
 
 @pytest.fixture
@@ -190,9 +163,10 @@ def test_the_worker_tells_by_itself(told: Site, web: Web, smtp: Any) -> None:
     telling = Telling(told)
     telling.start()
     propose(told)
+    assert web.hears(2)
     waiting = threading.Event()
     for _ in range(400):
-        if len(web.heard) == 2 and smtp.mails:
+        if smtp.mails:
             break
         waiting.wait(0.05)
     telling.stop()

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from countersign.bootstrap import open_site
 from countersign.cli.main import app
+from tests.integration.test_verify_published import served
 from tests.timestamping import Authority, authority
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
@@ -105,6 +106,59 @@ def test_an_answer_that_does_not_hold_is_not_kept(data: Path, tsa: Authority) ->
     assert len(list((data / "tlog" / "stamps").iterdir())) == 2
     assert run("stamp", "--data", data)[0] == 0
     assert verified(data, tsa.ca)[0]
+
+
+def published(url: str, data: Path, *more: str | Path) -> tuple[bool, dict[str, int], list[str]]:
+    """What a stranger finds who has the address, the key and the authority's root."""
+    words = ["verify", "--json", "--url", url, "--key", data / "log.vkey", *more]
+    said = json.loads(RUN.invoke(app, [str(word) for word in words]).stdout)
+    return said["ok"], said["checked"], [problem["what"] for problem in said["problems"]]
+
+
+def test_a_stranger_finds_and_checks_the_stamps_over_http(data: Path, tsa: Authority, tmp_path: Path) -> None:
+    with served(data / "tlog") as url:
+        grow(data)
+        assert "stamps" not in published(url, data, "--ca", tsa.ca)[1]
+        for _ in range(2):
+            assert run("stamp", "--data", data)[0] == 0
+            grow(data)
+        sizes = json.loads((data / "tlog" / "stamps.json").read_text())
+        ok, checked, _ = published(url, data, "--ca", tsa.ca)
+        assert (ok, checked["stamps"], checked["entries_under_a_stamp"]) == (True, 2, max(sizes))
+        assert published(url, data)[1]["stamps_without_ca"] == 2
+        with authority(tmp_path / "other") as other:
+            problems = published(url, data, "--ca", other.ca)[2]
+        assert [what.partition(":")[0] for what in problems] == [f"stamp {size}" for size in sizes]
+
+
+def test_what_is_wrong_with_published_stamps_is_named(data: Path, tsa: Authority) -> None:
+    grow(data)
+    assert run("stamp", "--data", data)[0] == 0
+    (size,) = json.loads((data / "tlog" / "stamps.json").read_text())
+    folder, answer = data / "tlog" / "stamps", f"/stamps/{size}.tsr"
+    for listed, words in ((b"[1", "cannot be read"), (b"[-1]", "cannot be read"), (b"[%d, 99]" % size, "is not there")):
+        (data / "tlog" / "stamps.json").write_bytes(listed)
+        with served(data / "tlog") as url:
+            ok, _, problems = published(url, data, "--ca", tsa.ca)
+        assert not ok
+        assert words in problems[0]
+    with served(data / "tlog", lambda path, honest: (200, b"x" * 40_000_000, {}) if path == answer else honest) as url:
+        assert "over the limit" in published(url, data)[2][0]
+    (data / "tlog" / "stamps.json").write_bytes(b"[%d]" % size)
+    (folder / f"{size}.note").rename(folder / f"{size - 1}.note")
+    (folder / f"{size}.tsr").rename(folder / f"{size - 1}.tsr")
+    problems = verified(data, tsa.ca)[2]
+    assert f"is over a checkpoint of {size} entries" in problems[0]
+    assert "is not there" in problems[1], "it stands in the list"
+
+
+def test_a_site_that_has_stamps_already_lists_them_with_the_next_round(data: Path, tsa: Authority) -> None:
+    grow(data)
+    assert run("stamp", "--data", data)[0] == 0
+    (data / "tlog" / "stamps.json").unlink()
+    assert verified(data, tsa.ca)[1]["stamps"] == 1
+    assert run("stamp", "--data", data)[0] == 0
+    assert len(json.loads((data / "tlog" / "stamps.json").read_text())) == tsa.asked == 1
 
 
 def test_an_authority_that_is_not_there_or_not_configured_is_said_so(data: Path, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ The worker thread works the inbox off and seals; intake wakes it after each comm
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -30,12 +29,14 @@ from countersign.ledger.handover import FILE as HANDOVERS
 from countersign.ledger.note import VerifierKey
 from countersign.model.standing import Standing, Verified
 from countersign.reporting.make import Wanted, archive
+from countersign.rounds import Rounds
 from countersign.sources import SOURCES
 from countersign.sources.reader import split_body
 from countersign.stamping import Stamper
 from countersign.store import ledger
 from countersign.store.engine import reading
 from countersign.store.sealing import HELD, SealState
+from countersign.store.stamps import FILE as STAMPS
 from countersign.store.tiles import CHECKPOINT, COSIGNED
 from countersign.store.witnesses import Heard
 from countersign.telling import Telling
@@ -52,50 +53,33 @@ log = structlog.get_logger()
 IDLE_S = 0.5
 
 
-class Worker(threading.Thread):
+class Worker(Rounds):
     """Works the inbox off and seals, until stopped."""
 
     def __init__(self, site: Site) -> None:
-        super().__init__(name="worker", daemon=True)
+        super().__init__("worker", IDLE_S)
         self._site = site
         self._beside = (Telling(site), Stamper(site))
         self._witnessing = Witnessing(site)
-        self._wake = threading.Event()
-        self._stopping = threading.Event()
+        self._sealed = -1
         self._sealed_at = 0.0
 
-    def wake(self) -> None:
-        """Something was accepted."""
-        self._wake.set()
-
-    def stop(self) -> None:
-        """End after the batch in hand."""
-        self._stopping.set()
-        self._wake.set()
-        self.join()
-
     def run(self) -> None:
-        """Loop; an error is logged and tried again, so that one bad moment does not end the service."""
-        sealed = -1
-        for thread in self._beside:
+        """Loop, and the threads beside it."""
+        for thread in (*self._beside, self._witnessing):
             thread.start()
-        self._witnessing.start()
-        while not self._stopping.is_set():
-            try:
-                self._site.hot_path.drain(lambda _report: self._seal_if_due())
-                self._site.hot_path.sweep()
-                self._site.tidy()
-                sealed = self._seal_new(sealed)
-            except CountersignError as error:
-                log.error("worker", error=str(error))
-            except Exception:
-                log.exception("worker")
-            self._wake.wait(IDLE_S)
-            self._wake.clear()
+        super().run()
         for thread in self._beside:
             thread.stop()
         self._seal()
         self._witnessing.stop()
+
+    def once(self) -> None:
+        """What is in the inbox."""
+        self._site.hot_path.drain(lambda _report: self._seal_if_due())
+        self._site.hot_path.sweep()
+        self._site.tidy()
+        self._sealed = self._seal_new(self._sealed)
 
     def _seal_if_due(self) -> None:
         """A long run of batches is sealed as it goes."""
@@ -131,7 +115,7 @@ class Log(StaticFiles):
         name = Path(str(args[0])).name
         if name in (CHECKPOINT, COSIGNED):
             response.headers["content-type"] = "text/plain; charset=utf-8"
-        if name in (CHECKPOINT, COSIGNED, HANDOVERS):
+        if name in (CHECKPOINT, COSIGNED, HANDOVERS, STAMPS):
             response.headers["cache-control"] = "no-store"
         else:
             response.headers["cache-control"] = "public, max-age=31536000, immutable"

@@ -15,6 +15,7 @@ def register(app: typer.Typer) -> None:
     """Add the command group."""
     group = typer.Typer(help="The key that signs the log.", no_args_is_help=True)
     group.command()(show)
+    group.command("next")(following)
     group.command()(rotate)
     app.add_typer(group, name="keys")
     app.command()(stamp)
@@ -45,6 +46,14 @@ def show(data: DataOption = None, json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
+def following(data: DataOption = None) -> None:
+    """Print the key that the next rotation puts in force, made now if it is not there, so that witnesses know it before."""
+    from countersign.store import keys  # noqa: PLC0415 - keeps `--help` quick
+
+    with opened(data) as site:
+        typer.echo(str(keys.next_key(site.data, site.log_key.name).vkey))
+
+
 def rotate(reason: Reason, data: DataOption = None) -> None:
     """Put a new key in force: the old one signs for it, and its secret half is deleted. Running services follow at once."""
     from countersign.store import rotation  # noqa: PLC0415 - keeps `--help` quick
@@ -66,4 +75,4 @@ def stamp(data: DataOption = None) -> None:
     if made is None:
         note("the newest checkpoint is stamped already")
     else:
-        typer.echo(str(folder / f"{made.name}.tsr"))
+        typer.echo(str(folder / f"{made.size}.tsr"))

@@ -108,12 +108,18 @@ def _with_stamps(
     report: Report, log: TileDir | TileUrl, keys: Sequence[VerifierKey], roots: Sequence[Certificate]
 ) -> Report:
     """The report with what the timestamps beside the log say; they mean something only where the log itself holds."""
-    found = stamps.read(log) if isinstance(log, TileDir) else []  # whoever reads from afar cannot list them
-    if not found or not report.ok:
+    if not report.ok:
         return report
-    wrong = stamping.problems(log, found, keys, roots)
-    checked = report.checked | {"stamps" if roots else "stamps_without_ca": len(found)}
-    return replace(report, ok=not wrong, checked=checked, problems=(*report.problems, *wrong))
+    try:
+        found = stamps.sizes(log)
+        said = stamping.judge(log, (stamps.read(log, size) for size in found), keys, roots) if found else None
+    except VerificationError as error:
+        return replace(report, ok=False, problems=(*report.problems, Problem(None, str(error))))
+    if said is None:
+        return report
+    checked = {"stamps" if roots else "stamps_without_ca": len(found), "entries_under_a_stamp": said.covered}
+    problems = (*report.problems, *said.problems)
+    return replace(report, ok=not problems, checked=report.checked | checked, problems=problems)
 
 
 def proof(

@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Cosign other people's logs.", no_args_is_help=True)
     group.command()(init)
     group.command("add-log")(add_log)
+    group.command("drop-key")(drop_key)
     group.command()(key)
     group.command()(logs)
     group.command()(show)
@@ -54,6 +55,17 @@ def add_log(
     parsed = parse_vkey(vkey.strip())
     _book(data).trust(parsed, origin)
     note(f"{origin or parsed.name} is cosigned from now on")
+
+
+def drop_key(
+    vkey: Annotated[str, typer.Argument(help="Key of a log that signs no more, as it was given to add-log.")],
+    data: WitnessOption = None,
+) -> None:
+    """Cosign nothing any more that only this key of a log signed; what was cosigned stays known."""
+    parsed = parse_vkey(vkey.strip())
+    if not _book(data).distrust(parsed):
+        raise NotFoundError("no log is trusted by this key", where=str(parsed), todo="see `countersign witness logs --json`")
+    note(f"{parsed.name}: this key is not trusted any more")
 
 
 def key(data: WitnessOption = None) -> None:

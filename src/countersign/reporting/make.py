@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from countersign import __version__
@@ -21,7 +22,9 @@ from countersign.reporting.pack import Pinned
 from countersign.reporting.reading import PeriodRecord, Pieces, names
 from countersign.reporting.says import Names
 from countersign.reporting.soc2 import SOC2
+from countersign.reporting.stamped import stamped
 from countersign.reporting.view import view
+from countersign.store import stamps
 from countersign.store.engine import reading
 from countersign.web import words
 
@@ -75,22 +78,26 @@ def make_pack(site: Site, wanted: Wanted) -> Pack:
     site.seal()
     log = Pinned(site.tiles, site.log_key.vkey)
     cited = [found.entries[index] for index in found.report.cited()]
-    shown = view(found.report, found.entries, found.pieces, found.withheld, log.head, str(log.key))
+    seen = stamped(site.tiles, log, found.report.cited(), stamps.roots(site.config.ledger.timestamps.ca))
+    report = replace(found.report, facts=(*found.report.facts, *seen.facts))
+    withheld = (*found.withheld, *seen.withheld)
+    shown = view(report, found.entries, found.pieces, withheld, log.head, str(log.key))
     files = {
         "report.html": html.render(shown),
-        "report.json": pack.described(found.report),
+        "report.json": pack.described(report),
         "checkpoint": log.checkpoint(),
         "log.vkey": f"{log.key}\n".encode(),
         **pack.proved(log, cited),
         **pack.beside(found.pieces),
         **found.messages,
+        **seen.files,
         **pack.manual(),
     }
     if handovers := site.tiles.beside(handover.FILE):
         files[handover.FILE] = handovers
     if wanted.pdf:
         files["report.pdf"] = typeset.render(shown, site.clock.now_ms())
-    return Pack(found.report.name, pack.summed(files), found.report, log.head.size, len(cited), found.withheld)
+    return Pack(report.name, pack.summed(files), report, log.head.size, len(cited), withheld)
 
 
 def archive(site: Site, wanted: Wanted) -> tuple[str, bytes]:

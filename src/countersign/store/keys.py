@@ -16,7 +16,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from countersign.errors import ConfigError, EnvironmentFault
-from countersign.ledger.note import ALGORITHM_ED25519, VerifierKey, is_key_name
+from countersign.ledger.note import ALGORITHM_ED25519, VerifierKey, is_key_name, parse_vkey
 
 KEY_FILE = "keys/log.key"
 NEXT_FILE = "keys/log.next"
@@ -169,7 +169,7 @@ def publish(data: Path, key: LogKey) -> None:
     """Write ``log.vkey`` when it is missing or names a key that was rotated out; another one that differs is an error."""
     path, line = data / VKEY_FILE, f"{key.vkey}\n"
     published = path.read_text(encoding="utf-8") if path.exists() else ""
-    if not published or published in retired(data):
+    if not published or published in {f"{one}\n" for one in retired(data)}:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         temporary.write_text(line, encoding="utf-8")
         temporary.replace(path)
@@ -178,9 +178,9 @@ def publish(data: Path, key: LogKey) -> None:
         raise ConfigError("published key is not that of this log", where=str(path), todo=f"it should read {key.vkey}")
 
 
-def retired(data: Path) -> set[str]:
-    """Lines of the verifier keys that were rotated out."""
-    return {path.read_text(encoding="utf-8") for path in sorted((data / RETIRED).glob("*.vkey"))}
+def retired(data: Path) -> list[VerifierKey]:
+    """The verifier keys that were rotated out."""
+    return [parse_vkey(path.read_text(encoding="utf-8").strip()) for path in sorted((data / RETIRED).glob("*.vkey"))]
 
 
 def retire(data: Path, key: LogKey) -> None:

@@ -24,8 +24,9 @@ KEPT_MS = 7 * 86_400_000
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """One message for one channel. event: ``waits``, ``approved``, ``denied``, ``expired``, ``outdated``. number: of the
-    proposal or change. what: the action, or the kind of change. case: "" of a change."""
+    """One message for one channel. event: ``waits``, ``approved``, ``denied``, ``expired``, ``outdated``, or
+    ``witness_alarm``, ``witness_well``. number: of the proposal or change; of a witness, how many entries the log has. what:
+    the action, the kind of change, or which witnesses. case: "" of a change and of a witness."""
 
     id: int
     channel: str

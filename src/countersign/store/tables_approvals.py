@@ -43,9 +43,9 @@ notices = Table(  # an outbox: written with what it tells of, worked off after t
     Column("id", Rowid, primary_key=True, autoincrement=True),
     Column("channel", String, nullable=False),  # "" until it is known which channels there are
     Column("event", String, nullable=False),  # waits | approved | denied | expired | outdated
-    Column("number", BigInteger, nullable=False),  # of the proposal or change
-    Column("what", String, nullable=False),  # action, or kind of change
-    Column("case_id", String, nullable=False),  # "" of a change
+    Column("number", BigInteger, nullable=False),  # of the proposal or change; of a witness: size of the log
+    Column("what", String, nullable=False),  # action, kind of change, or witnesses
+    Column("case_id", String, nullable=False),  # "" of a change and of a witness
     Column("made_ms", BigInteger, nullable=False),
     Column("state", String, nullable=False),  # waits | sent | failed
     Column("tries", Integer, nullable=False),

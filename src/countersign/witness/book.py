@@ -87,6 +87,11 @@ class Book:
         with self._writing() as db:
             db.execute("INSERT OR IGNORE INTO logs VALUES (?, ?)", (origin or vkey.name, str(vkey)))
 
+    def distrust(self, vkey: VerifierKey) -> bool:
+        """Cosign nothing more that this key alone signed; False when it was not trusted. What was cosigned stays known."""
+        with self._writing() as db:
+            return db.execute("DELETE FROM logs WHERE vkey = ?", (str(vkey),)).rowcount > 0
+
     def known(self) -> tuple[Known, ...]:
         """Every log that is trusted."""
         with self._opened() as db:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import html
+import json
 import shutil
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
-from countersign.api.server import create_app
+from countersign.api.server import Worker, create_app
 from countersign.approving import Approving
 from countersign.bootstrap import Site, open_site
 from countersign.config import FILE
 from countersign.store.witnesses import TRIES_TOLD
+from countersign.telling import configured, work_off
 from countersign.web.session import COOKIE, Sessions
-from countersign.witnessing import Witnesses
+from countersign.witnessing import Witnesses, status
 from tests.fakes import StepClock
+from tests.hearing import Web, heard
 from tests.witnesses import SAID, Liar, Pair, command, cosign, grow, lying, more
 
 pytestmark = pytest.mark.xdist_group("witnesses")  # they share two servers
@@ -76,3 +81,59 @@ def test_a_witness_that_does_not_cosign_is_told_when_it_lasts(sqlite_pair: Pair,
             for door, text in told.items():
                 assert (SAID["key"][1] in html.unescape(text)) is (tries == TRIES_TOLD), (door, tries)
     site.close()
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    with heard() as made:
+        yield made
+
+
+def told(data: Path, web: Web) -> None:
+    """Have a site send its messages there."""
+    (data / "hook").write_text(f"{web.url}/hook\n")
+    with (data / FILE).open("a", encoding="utf-8") as file:
+        file.write(f'\n[notify.webhook]\nurl = "file:{data / "hook"}"\n')
+
+
+def test_people_are_told_of_an_alarm_once_and_when_it_is_over(pair: Pair, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    told(pair.data, web)
+    site = open_site(pair.data, clock=StepClock())
+    size, honest = site.sealer.seal().size, site.witnesses
+    monkeypatch.setattr(Liar, "answer", SAID["a fork"][0])
+    with lying() as url:
+        for url_2 in (honest[1].url, url, url):  # the second one joins in later
+            site.witnesses = (honest[0]._replace(url=url), honest[1]._replace(url=url_2))
+            Witnesses(site).ask(at_once=True)
+    for _ in range(2):
+        site.witnesses = honest
+        Witnesses(site).ask(at_once=True)
+    work_off(site, configured(site))
+    site.close()
+    said = [json.loads(body) for _, _, body in web.heard]
+    assert [(one["event"], one["what"], one["number"], one["case"]) for one in said] == [
+        ("witness_alarm", "w1", size, ""),
+        ("witness_alarm", "w2", size, ""),
+        ("witness_well", "w1, w2", size, ""),
+    ]
+    assert len({one["id"] for one in said}) == 3
+    assert "refuses this log" in said[0]["text"]
+    assert said[0]["link"].endswith("/ledger")
+
+
+def test_a_service_over_a_restored_backup_tells_people_by_itself(sqlite_pair: Pair, web: Web) -> None:
+    data, old = sqlite_pair.data, sqlite_pair.data.with_name("old")
+    grow(data, 1)
+    told(data, web)
+    shutil.copytree(data, old)
+    grow(data, 1)
+    assert cosign(data).why == ""
+    site = open_site(old)
+    working = Worker(site)
+    working.start()
+    assert web.hears(1)
+    working.stop()
+    assert status(site).why
+    site.close()
+    (said,) = [json.loads(body) for _, _, body in web.heard]
+    assert (said["event"], said["what"]) == ("witness_alarm", "w1, w2")

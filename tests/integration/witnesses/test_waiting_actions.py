@@ -20,7 +20,7 @@ from countersign.witnessing import status
 from tests import fakes, marking
 from tests.fakes import StepClock
 from tests.integration.test_proposals import ADA, Room
-from tests.witnesses import Liar, Pair, kinds, later, lying
+from tests.witnesses import Liar, Pair, kinds, later, lying, rotate
 
 pytestmark = pytest.mark.xdist_group("witnesses")  # they share two servers
 
@@ -120,3 +120,16 @@ def test_while_a_witness_raises_the_alarm_nothing_runs_whatever_the_others_say(
 
 def replace_quorum(site: Site, quorum: int) -> Any:
     return replace(site.config, ledger=replace(site.config.ledger, quorum=quorum))
+
+
+def test_an_action_that_waits_goes_on_across_a_rotation(room: Room, pair: Pair, folder: Path) -> None:
+    pair.down(1)
+    number, runner = approved(room), Runner(room.site)
+    assert runner.step() == 0
+    rotate(room.site)
+    later(room.site)
+    assert (runner.step(), effects(folder)) == (0, 0)
+    pair.up(1)
+    later(room.site)
+    assert runner.step() == 1
+    assert (room.state(number), effects(folder)) == (Status.PROBED_OK.value, 1)
