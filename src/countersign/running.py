@@ -121,6 +121,7 @@ class Runner:
         """Why nothing is started at present, "" when something could be."""
         self.troubles: dict[int, CountersignError] = {}
         self._before: dict[int, str] = {}
+        self._still: Callable[[], None] = lambda: None
 
     def step(self) -> int:
         """Go through everything once; returns how many actions were taken further. Whatever fails by itself is logged and
@@ -134,6 +135,7 @@ class Runner:
         with alone(self._site.engine, self._site.data, "actions") as mine:
             if not mine:
                 return 0
+            self._still = mine.still
             with reading(self._site.engine) as conn:
                 found = performing.waiting(conn, self.hands.on)
                 late = performing.due(conn, self._site.clock.now_ms())
@@ -230,6 +232,7 @@ class Runner:
         if self._site.config.ledger.quorum:
             checkpoint = self._cosigned(number, ready)
             times.lap("quorum")
+        self._still()
         with writing(self._site.engine) as conn:
             now_ms = self._site.clock.now_ms()
             intent = performing.intent(conn, number)
@@ -344,15 +347,25 @@ class Performer(threading.Thread):
 
     def run(self) -> None:
         """Loop; one bad moment does not end it."""
+        told = ""
         while not self._stopping.is_set():
-            try:
-                self._runner.step()
-            except CountersignError as error:
-                log.error("actions", error=str(error))
-            except Exception:
-                log.exception("actions")
+            told = self._step(told)
             self._wake.wait(IDLE_S)
             self._wake.clear()
+
+    def _step(self, told: str) -> str:
+        """Why nothing could be done at all, "" when it could; logged unless it is what was told before."""
+        try:
+            self._runner.step()
+        except CountersignError as error:  # a database that is down is not told again with every step
+            if str(error) != told:
+                log.error("actions", error=str(error))
+            return str(error)
+        except Exception as error:
+            if repr(error) != told:
+                log.exception("actions")
+            return repr(error)
+        return ""
 
 
 __all__ = ["Hands", "Performer", "Runner"]
