@@ -17,6 +17,7 @@ from countersign.errors import ConfigError, NotFoundError, TargetFault
 from countersign.impact import Impact
 from countersign.model.entries import Entry, Kind
 from countersign.model.inventory import Criticality
+from countersign.model.responses import Effect
 from countersign.running import Runner
 from countersign.store import ledger, performing, read_policy
 from countersign.store import tables as t
@@ -235,7 +236,7 @@ def test_what_was_switched_off_while_it_waited_for_its_seal_is_not_done(room: Ro
     with writing(room.site.engine) as conn:
         ready = performing.look_over(conn, number, rules, room.site.clock.now_ms())
         assert isinstance(ready, performing.Prepared)
-        performing.intend(conn, ready, room.site.leases, room.site.clock.now_ms())
+        performing.intend(conn, ready, room.site.leases, Effect.ABSENT, room.site.clock.now_ms())
     switched(room.site, folder, run=False)
     Runner(room.site).step()
     assert (room.state(number), effects(folder)) == (Status.PERSON.value, 0)
@@ -249,7 +250,7 @@ def test_what_a_crash_interrupted_is_probed_and_not_done_again(room: Room, folde
     with writing(room.site.engine) as conn:
         ready = performing.look_over(conn, number, rules, room.site.clock.now_ms())
         assert isinstance(ready, performing.Prepared)
-        performing.intend(conn, ready, room.site.leases, room.site.clock.now_ms())
+        performing.intend(conn, ready, room.site.leases, Effect.ABSENT, room.site.clock.now_ms())
     size = room.site.sealer.seal().size
     with writing(room.site.engine) as conn:
         performing.start(conn, ready, room.site.leases, size, room.site.clock.now_ms())
