@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 
 from countersign.actions.suggest import Suggestion, suggest
+from countersign.approvals.record.judge import Approvals
 from countersign.authority.agents import Operation
 from countersign.authority.grant import Grant, Part, alone, case
 from countersign.authority.terms import Use
@@ -150,6 +151,14 @@ def assert_rebuilds(site: Site) -> None:
         conn.get_transaction().rollback()  # type: ignore[union-attr]
     differing = [name for name in before if before[name] != after[name]]
     assert not differing, f"a rebuild gives other rows in {', '.join(differing)}"
+
+
+def judged(site: Site) -> Report:
+    """Seal; what ``countersign verify`` finds then, with what rests on approvals judged. People must have been let in
+    by people (``passkey_signing.enrol`` gives nobody but the first a role that counts)."""
+    site.seal()
+    record = LedgerRows(site.engine)
+    return verify(site.tiles, [site.log_key.vkey], record=record, judges=[Approvals(record.matter)])
 
 
 def verified(site: Site) -> Report:

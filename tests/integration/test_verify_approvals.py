@@ -24,19 +24,23 @@ __all__ = ["folder"]
 ADA, BEA = "Ada Lovelace", "Bea Miles"
 
 
-@pytest.fixture
-def room(site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Room:
+def let_in(site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch, criticality: Criticality = Criticality.HIGH) -> Room:
     """Ada is first; Bea was let in by Ada's signature, as at a real site."""
 
     def one(of: Site, name: str, *, roles: tuple[str, ...] = ("approver",)) -> Authenticator:
         return enrol(of, name, roles=roles if name == ADA else ("analyst",))
 
     monkeypatch.setattr("tests.integration.test_proposals.enrol", one)
-    made = Room(switched(site, folder), Criticality.CRITICAL)
+    made = Room(switched(site, folder), criticality)
     number = Impact(site).grant(BEA, "approver")
     assert number is not None
     assert made.approve(number, ADA) == "approved and made"
     return made
+
+
+@pytest.fixture
+def room(site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Room:
+    return let_in(site, folder, monkeypatch, Criticality.CRITICAL)
 
 
 def report(site: Site, *, beside: bool = True) -> Report:

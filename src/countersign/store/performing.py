@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, select
 
+from countersign.approvals.proposal import elsewhere
 from countersign.approvals.quorum import HUMAN, Review, Standing, tally
 from countersign.approvals.status import Event, Status
 from countersign.authority.agents import Operation
@@ -87,6 +88,7 @@ def look_over(conn: Connection, number: int, rules: Rules, now_ms: int) -> Prepa
     behind the one by which it was approved."""
     try:
         held = proposals.held(conn, number)
+        _here(conn, held)
         _in_time(conn, held, now_ms)
         reviews = approvals(conn, held, now_ms)
     except _No as no:
@@ -137,6 +139,11 @@ def last_look(conn: Connection) -> None:
 class _No(Exception):
     def __init__(self, event: Event, why: str) -> None:
         self.refused = Refused(event, why)
+
+
+def _here(conn: Connection, held: Held) -> None:
+    if why := elsewhere(held.proposal.site, ledger.origin(conn)):
+        raise _No(Event.FAILED, why)
 
 
 def _in_time(conn: Connection, held: Held, now_ms: int) -> None:
