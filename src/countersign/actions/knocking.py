@@ -24,8 +24,8 @@ SILENT = (errno.EAGAIN, errno.ETIMEDOUT)
 
 
 def knock(addresses: Sequence[str], port: int) -> dict[str, int]:
-    """By address, what ``connect`` ended with: 0 or an errno. One answer of the host is enough; a fault on the way there counts
-    more than silence, which is what is left when nothing came back for any try."""
+    """By address, what ``connect`` ended with: 0 or an errno. One answer of the host is enough; a fault on the way counts
+    more than silence, which is left when nothing came back for any try."""
     codes: dict[str, list[int]] = {address: [] for address in addresses}
     answered = {address: threading.Event() for address in addresses}
 
