@@ -120,6 +120,8 @@ class Runner:
         self.hands = Hands(site)
         self.held = ""
         """Why nothing is started at present, "" when something could be."""
+        self.elsewhere = False
+        """Whether another process had the actions of this site in hand at the last step."""
         self.troubles: dict[int, CountersignError] = {}
         self._before: dict[int, str] = {}
         self._still: Callable[[], None] = lambda: None
@@ -134,6 +136,7 @@ class Runner:
         self._hold()
         taken = 0
         with alone(self._site.engine, self._site.data, "actions") as mine:
+            self.elsewhere = not mine
             if not mine:
                 return 0
             self._still = mine.still
