@@ -210,6 +210,28 @@ def test_what_a_crash_interrupted_is_probed_whatever_happened_to_its_approval(
     sound(room.site)
 
 
+@pytest.mark.parametrize(("table", "state"), [({"run": False}, Status.PROBED_OK), (None, Status.PROBED_BAD)])
+def test_what_a_crash_interrupted_is_not_forgotten_under_another_configuration(
+    room: Room, folder: Path, monkeypatch: pytest.MonkeyPatch, table: dict[str, object] | None, state: Status
+) -> None:
+    """Switched off, it is probed all the same. Where nothing says any more how, a person looks."""
+    number = approved(room)
+
+    def killed() -> None:
+        (folder / "dc-01.isolated").touch()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        doing(patch, killed)
+        with pytest.raises(KeyboardInterrupt):
+            Runner(room.site).step()
+    tables = {} if table is None else {"isolate_host": table | {"folder": str(folder)}}
+    room.site.config = replace(room.site.config, actions=tables)
+    Runner(room.site).step()
+    assert (room.state(number), effects(folder)) == (state.value, 0)
+    sound(room.site)
+
+
 # --- undo -------------------------------------------------------------------------------------------------------------
 
 
