@@ -8,9 +8,10 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -188,6 +189,29 @@ def mit_kdc(folder: Path) -> Iterator[Kdc]:
     finally:
         process.terminate()
         process.wait(timeout=20)
+
+
+@contextmanager
+def dripping(head: bytes) -> Iterator[int]:
+    """A server that answers for as long as anybody listens, a byte at a time. head: says how much is to come."""
+    stopped = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with suppress(OSError):
+                link, _ = server.accept()
+                with link:
+                    link.sendall(head)
+                    while not stopped.wait(0.02):
+                        link.sendall(b"x")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            stopped.set()
+            thread.join()
 
 
 def _overlay(policy: bool, use_lockout: bool) -> str:

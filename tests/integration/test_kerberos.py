@@ -3,10 +3,7 @@ and that of Samba, which does not; and that the probe makes of each what it says
 
 from __future__ import annotations
 
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -14,7 +11,7 @@ from countersign.actions import kerberos, ldap_active_directory
 from countersign.actions.kerberos import Answer
 from countersign.errors import TargetFault
 from countersign.model.responses import Effect
-from tests.directories import PERSON, Kdc, Place, mit_kdc, samba
+from tests.directories import PERSON, Kdc, Place, dripping, mit_kdc, samba
 from tests.integration.test_disable_account import driven
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("directories")]
@@ -96,31 +93,8 @@ def test_the_way_of_a_windows_domain_is_gone_with_a_real_directory_and_a_real_kd
     assert one.probe().effect is Effect.ABSENT
 
 
-@contextmanager
-def dripping() -> Iterator[int]:
-    """A server that answers for as long as anybody listens, a byte at a time."""
-    stopped = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            with suppress(OSError):
-                link, _ = server.accept()
-                with link:
-                    link.sendall((60_000).to_bytes(4, "big"))
-                    while not stopped.wait(0.02):
-                        link.sendall(b"x")
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield server.getsockname()[1]
-        finally:
-            stopped.set()
-            thread.join()
-
-
 def test_a_server_that_drips_is_left_in_time() -> None:
     """It would go on for twenty minutes, and hold every other action up."""
-    with dripping() as port, pytest.raises(TargetFault) as caught:
+    with dripping((60_000).to_bytes(4, "big")) as port, pytest.raises(TargetFault) as caught:
         kerberos.ask("127.0.0.1", port, REALM, PERSON, 0.5)
     assert caught.value.kind == TargetFault.TIMEOUT
