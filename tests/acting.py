@@ -51,9 +51,9 @@ def scene(action: ActionPlan, case: str = "C-1001") -> Scene:
     return Scene(case, RECORDS[action.takes], parameters, INVENTORY, 3, 5, ("dc-01",))
 
 
-def suggestion(action: ActionPlan, case: str) -> Suggestion:
-    """The action as a person would find it suggested for a case."""
-    stage = scene(action, case)
+def suggestion(action: ActionPlan, case: str, stage: Scene | None = None) -> Suggestion:
+    """The action as a person would find it suggested for a case. stage: from what, else from the records here."""
+    stage = stage or scene(action, case)
     planned, targets = action.plan(stage), tuple(map(target_of, stage.records))
     draft = Proposal(action.name, stage.parameters, targets, case, planned.plan, planned.undo, planned.blast_radius)
     return Suggestion(action.title, action.verb, action.impactful, (), (), people_needed(targets), digest(draft), draft)

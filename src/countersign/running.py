@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from sqlalchemy import Connection
 
 from countersign.actions import ACTIONS, switched_on
 from countersign.actions.hand import BaseHand, Cover
@@ -30,7 +31,7 @@ from countersign.ledger.note import Checkpoint
 from countersign.model.entries import Actor
 from countersign.model.responses import Effect, Seen
 from countersign.rounds import Rounds
-from countersign.store import performing
+from countersign.store import performing, undoing
 from countersign.store.engine import reading, writing
 from countersign.store.performing import Prepared, Refused, Rules
 from countersign.store.sealing import said
@@ -119,8 +120,11 @@ class Runner:
         self.hands = Hands(site)
         self.held = ""
         """Why nothing is started at present, "" when something could be."""
+        self.elsewhere = False
+        """Whether another process had the actions of this site in hand at the last step."""
         self.troubles: dict[int, CountersignError] = {}
         self._before: dict[int, str] = {}
+        self._still: Callable[[], None] = lambda: None
 
     def step(self) -> int:
         """Go through everything once; returns how many actions were taken further. Whatever fails by itself is logged and
@@ -132,11 +136,13 @@ class Runner:
         self._hold()
         taken = 0
         with alone(self._site.engine, self._site.data, "actions") as mine:
+            self.elsewhere = not mine
             if not mine:
                 return 0
+            self._still = mine.still
             with reading(self._site.engine) as conn:
                 found = performing.waiting(conn, self.hands.on)
-                late = performing.due(conn, self._site.clock.now_ms())
+                late = undoing.due(conn, self._site.clock.now_ms())
             for number, state, action in found:
                 if self.held and state is not Status.RUNNING:
                     continue
@@ -154,7 +160,7 @@ class Runner:
 
     def _due(self) -> bool:
         with reading(self._site.engine) as conn:
-            return bool(performing.waiting(conn, self.hands.on) or performing.due(conn, self._site.clock.now_ms()))
+            return bool(performing.waiting(conn, self.hands.on) or undoing.due(conn, self._site.clock.now_ms()))
 
     def _guarded(self, number: int, act: Callable[[], object]) -> int:
         try:
@@ -191,24 +197,24 @@ class Runner:
         ready = self._looked_over(number, action)
         if ready is None:
             return
-        if fault := self._checked(ready, action):
-            self._leave(number, Refused(Event.FAILED, fault[0]), fault[1])
+        before = self._checked(ready, action)
+        if isinstance(before, tuple):
+            self._leave(number, Refused(Event.FAILED, before[0]), before[1])
             return
         times.lap("check")
         with writing(self._site.engine) as conn:
-            now_ms = self._site.clock.now_ms()
-            again = performing.look_over(conn, number, self._rules(action), now_ms)
+            again, now_ms = self._last_look(conn, number, action)
             if isinstance(again, Prepared):
-                performing.intend(conn, again, self._site.leases, now_ms)
+                performing.intend(conn, again, self._site.leases, before, now_ms)
         if isinstance(again, Refused):
             self._leave(number, again, "refused")
         else:
             self._begin(number, action, times)
 
-    def _checked(self, ready: Prepared, action: str) -> tuple[str, str] | None:
-        """(words, fault) of why it cannot be done now, None when it can. Whatever went wrong, nothing was touched."""
+    def _checked(self, ready: Prepared, action: str) -> tuple[str, str] | Effect:
+        """What is so before, or (words, fault) of why it cannot be done now. Whatever went wrong, nothing was touched."""
         try:
-            self.hands.of(action).check(ready.order, self._cover(ready))
+            return self.hands.of(action).check(ready.order, self._cover(ready)).effect
         except TargetFault as error:
             return str(error), error.kind
         except (LeaseRefused, ConfigError) as error:
@@ -218,7 +224,6 @@ class Runner:
         except BaseException as error:
             log.exception("action", number=ready.held.id)
             return f"the check failed ({type(error).__name__})", type(error).__name__
-        return None
 
     def _begin(self, number: int, action: str, times: _Times) -> None:
         """The intent is committed. Seal it, look everything over once more, and only then touch the target."""
@@ -230,12 +235,12 @@ class Runner:
         if self._site.config.ledger.quorum:
             checkpoint = self._cosigned(number, ready)
             times.lap("quorum")
+        self._still()
         with writing(self._site.engine) as conn:
-            now_ms = self._site.clock.now_ms()
+            again, now_ms = self._last_look(conn, number, action)
             intent = performing.intent(conn, number)
             if checkpoint.size <= intent:
                 raise EnvironmentFault("the intent is not sealed", where=f"action {number}", todo="see `countersign verify`")
-            again = performing.look_over(conn, number, self._rules(action), now_ms)
             if isinstance(again, Prepared):
                 performing.start(conn, again, self._site.leases, checkpoint.size, now_ms)
         if isinstance(again, Refused):
@@ -275,8 +280,8 @@ class Runner:
 
     def _probe(self, number: int, action: str, times: _Times, fault: str, ready: Prepared | None = None) -> None:
         times.lap("do")
-        if ready is None:
-            ready = self._looked_over(number, action, leave=False)
+        with reading(self._site.engine) as conn:
+            ready = performing.probing(conn, number, ready, self._rules(action), self._site.clock.now_ms())
         seen = self._seen(ready, action) if ready else Seen(Effect.UNKNOWN, "it could not be probed: look at the target")
         times.lap("probe")
         with writing(self._site.engine) as conn:
@@ -295,15 +300,21 @@ class Runner:
             log.exception("action", number=ready.held.id)
             return Seen(Effect.UNKNOWN, f"the probe failed ({type(error).__name__})")
 
-    def _looked_over(self, number: int, action: str, *, leave: bool = True) -> Prepared | None:
+    def _looked_over(self, number: int, action: str) -> Prepared | None:
         with reading(self._site.engine) as conn:
             self._site.follow(conn)
             found = performing.look_over(conn, number, self._rules(action), self._site.clock.now_ms())
         if isinstance(found, Prepared):
             return found
-        if leave:
-            self._leave(number, found, "refused")
+        self._leave(number, found, "refused")
         return None
+
+    def _last_look(self, conn: Connection, number: int, action: str) -> tuple[Prepared | Refused, int]:
+        """By whatever is in force in the moment in which it is written that it goes on; with the time of that."""
+        performing.last_look(conn)
+        self._site.follow(conn)
+        now_ms = self._site.clock.now_ms()
+        return performing.look_over(conn, number, self._rules(action), now_ms), now_ms
 
     def _leave(self, number: int, refused: Refused, fault: str) -> None:
         with writing(self._site.engine) as conn:

@@ -126,10 +126,10 @@ def _sealed(site: Site, number: int) -> tuple[list[int], list[Any]]:
     return intents[: len(started)], started
 
 
-def set_up(folder: Path) -> Stage:
+def set_up(folder: Path, database: str = "") -> Stage:
     """Everything in a new folder; the registry is left as it is."""
     folder.mkdir()
-    site = open_site(fakes.data_directory(folder / "data"), clock=fakes.StepClock())
+    site = open_site(fakes.data_directory(folder / "data", database), clock=fakes.StepClock())
     site.config = replace(site.config, actions=acting.tables(ACTIONS))
     case = responding.case(site)
     site.commands.import_inventory(acting.INVENTORY, "test")

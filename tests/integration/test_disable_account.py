@@ -14,7 +14,7 @@ from countersign.actions.hand import BaseHand
 from countersign.errors import ConfigError, TargetFault
 from countersign.model.inventory import Identity
 from countersign.model.responses import Effect
-from tests.directories import PERSON, SECRETS, Place, openldap, samba
+from tests.directories import PERSON, SECRETS, Place, dripping, openldap, samba
 from tests.namespaces import Driven, fault, order
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("directories")]
@@ -105,6 +105,15 @@ def test_each_trouble_has_its_kind_and_changes_nothing(ldap: Place) -> None:
     reader = {"bind_dn": "cn=reader,dc=kestrel,dc=example"}
     assert fault(driven(ldap, **reader)).kind in {TargetFault.DENIED, TargetFault.MISSING}
     assert ldap.lets_in()
+
+
+@pytest.mark.parametrize("step", ["check", "do", "probe"])
+def test_a_directory_that_drips_is_left_in_time(step: str) -> None:
+    """A byte now and then, for as long as anybody listens."""
+    with dripping(b"\x30\x83\x00\xff\x00") as port:
+        table = {"url": f"ldap://127.0.0.1:{port}", "base": "dc=x", "bind_dn": "cn=x", "password": "env:SERVICE"}
+        one = driven(Place("", {"run": True, "kind": "openldap"}, ""), **table)
+        assert fault(one, step).kind == TargetFault.TIMEOUT
 
 
 def test_a_directory_that_stops_answering_ends_in_time(ldap: Place) -> None:

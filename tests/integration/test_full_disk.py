@@ -62,8 +62,8 @@ def empty(folder: Path) -> None:
 
 
 @contextmanager
-def stage_in(folder: Path, marks: Path) -> Iterator[Stage]:
-    made = set_up(folder)
+def stage_in(folder: Path, marks: Path, database: str = "") -> Iterator[Stage]:
+    made = set_up(folder, database)
     made.folder = marks
     marks.mkdir()
     with pytest.MonkeyPatch.context() as patch:
@@ -132,7 +132,7 @@ def test_the_disk_is_full_from_some_moment_on(
     mount, stage = disk
     number = stage.approve(stage.propose(ACTION))
     if step:
-        stage.run(step, _once(lambda: fill(mount)))
+        stage.run(step, once(lambda: fill(mount)))
     else:
         fill(mount)
     stuck(stage, number, waits, done)
@@ -144,7 +144,7 @@ def test_the_disk_is_full_from_some_moment_on(
     assert (stage.state(number), stage.effects(number), stage.way(number)) == (ends.value, 1, WAY)
 
 
-def _once(act: Callable[[], None]) -> Callable[[Order], None]:
+def once(act: Callable[[], None]) -> Callable[[Order], None]:
     """The disk is full after the first time already."""
     left = [act]
 
@@ -179,7 +179,7 @@ def test_the_log_s_disk_fills_up_while_it_is_being_done(log_disk: tuple[Path, St
     """What was found is in the database and is sealed later; nothing waits for the log but what has not begun."""
     tlog, stage = log_disk
     number = stage.approve(stage.propose(ACTION))
-    stage.run("after", _once(lambda: fill(tlog)))
+    stage.run("after", once(lambda: fill(tlog)))
     assert (stage.state(number), stage.effects(number)) == (Status.PROBED_OK.value, 1)
     empty(tlog)
     stage.run()

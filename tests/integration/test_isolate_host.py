@@ -110,6 +110,30 @@ def test_there_and_back(place: Place, way: Any) -> None:
     assert place.web == "200"
 
 
+def chained(namespace: str, table: str, hook: str, rule: str) -> None:
+    head = f"table inet {table} {{\nchain one {{\ntype filter hook {hook} priority 0;"
+    sh("ip", "netns", "exec", namespace, NFT, "-f", "-", stdin=f"{head}\n{rule}\n}}\n}}\n")
+
+
+def test_packets_that_are_lost_do_not_pass_for_a_host_that_is_cut_off(place: Place) -> None:
+    """The host's kernel drops the first two of what knocks (60 bytes each), and takes the third."""
+    chained(place.host, "lossy", "input", f"tcp dport {HTTP} quota 130 bytes counter drop")
+    seen = place.isolate(**by_netns(place)).probe()
+    assert seen.effect is Effect.ABSENT, seen
+    listed = sh("ip", "netns", "exec", place.host, NFT, "list", "table", "inet", "lossy")
+    assert "counter packets 2 " in listed
+
+
+@pytest.mark.parametrize("code", ["admin-prohibited", "host-unreachable", "net-prohibited"])
+def test_a_refusal_from_the_way_there_says_nothing_about_the_host(place: Place, code: str) -> None:
+    """A router or firewall in between answers; whether the host is cut off is not known."""
+    chained(place.outsider, "way", "output", f"tcp dport {HTTP} reject with icmp type {code}")
+    try:
+        assert place.isolate(**by_netns(place)).probe().effect is Effect.UNKNOWN
+    finally:
+        sh("ip", "netns", "exec", place.outsider, NFT, "flush", "ruleset")
+
+
 @WAYS
 def test_released_as_an_action_of_its_own(place: Place, way: Any) -> None:
     place.isolate(**way(place)).do()

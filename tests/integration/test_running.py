@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from countersign.actions import ACTIONS
 from countersign.approvals.status import Status
@@ -16,10 +17,12 @@ from countersign.errors import ConfigError, NotFoundError, TargetFault
 from countersign.impact import Impact
 from countersign.model.entries import Entry, Kind
 from countersign.model.inventory import Criticality
+from countersign.model.responses import Effect
 from countersign.running import Runner
 from countersign.store import ledger, performing, read_policy
 from countersign.store import tables as t
-from countersign.store.engine import reading, writing
+from countersign.store.engine import opened, reading, writing
+from countersign.store.solo import alone
 from tests import fakes, marking, responding
 from tests.integration.test_proposals import ADA, BEA, Room
 
@@ -233,7 +236,7 @@ def test_what_was_switched_off_while_it_waited_for_its_seal_is_not_done(room: Ro
     with writing(room.site.engine) as conn:
         ready = performing.look_over(conn, number, rules, room.site.clock.now_ms())
         assert isinstance(ready, performing.Prepared)
-        performing.intend(conn, ready, room.site.leases, room.site.clock.now_ms())
+        performing.intend(conn, ready, room.site.leases, Effect.ABSENT, room.site.clock.now_ms())
     switched(room.site, folder, run=False)
     Runner(room.site).step()
     assert (room.state(number), effects(folder)) == (Status.PERSON.value, 0)
@@ -247,7 +250,7 @@ def test_what_a_crash_interrupted_is_probed_and_not_done_again(room: Room, folde
     with writing(room.site.engine) as conn:
         ready = performing.look_over(conn, number, rules, room.site.clock.now_ms())
         assert isinstance(ready, performing.Prepared)
-        performing.intend(conn, ready, room.site.leases, room.site.clock.now_ms())
+        performing.intend(conn, ready, room.site.leases, Effect.ABSENT, room.site.clock.now_ms())
     size = room.site.sealer.seal().size
     with writing(room.site.engine) as conn:
         performing.start(conn, ready, room.site.leases, size, room.site.clock.now_ms())
@@ -302,11 +305,41 @@ def test_settings_that_do_not_fit_are_named(site: Site, folder: Path) -> None:
 
 
 def test_two_runners_do_not_run_at_once(room: Room, folder: Path) -> None:
-    from countersign.store.solo import alone  # noqa: PLC0415
-
     number = approved(room)
     with alone(room.site.engine, room.site.data, "actions") as mine:
         assert mine
-        assert Runner(room.site).step() == 0
+        second = Runner(room.site)
+        assert (second.step(), second.elsewhere) == (0, True)
+        told = fakes.run("actions", "run", "--data", room.site.data)
+        assert told.returncode == 0
     assert room.state(number) == Status.APPROVED.value
     assert Runner(room.site).step() == 1
+
+
+@pytest.mark.postgres
+def test_a_runner_that_lost_its_lock_begins_nothing(room: Room, folder: Path) -> None:
+    """The database hung up on the connection that held it, so another machine may have it; another process here has not."""
+    if room.site.engine.dialect.name != "postgresql":
+        pytest.skip("a file keeps the lock on SQLite, and nobody can take it away")
+    number = approved(room)
+    site = room.site
+    runner = Runner(site)
+
+    def hang_up(checkpoint: Callable[[], Any] = site.sealer.seal) -> Any:
+        with opened(site.engine) as conn:
+            held = text(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = "
+                "(SELECT oid FROM pg_database WHERE datname = current_database())"
+            )
+            assert conn.execute(held).rowcount == 1
+        with alone(site.engine, site.data, "actions") as second:
+            assert not second
+        return checkpoint()
+
+    site.sealer.seal = hang_up  # type: ignore[method-assign]  # the moment at which it happens
+    assert runner.step() == 0
+    assert "another process may have it" in str(runner.troubles[number])
+    assert (room.state(number), effects(folder)) == (Status.SEALED.value, 0)
+    del site.sealer.seal  # type: ignore[method-assign]
+    assert Runner(site).step() == 1
+    assert (room.state(number), effects(folder)) == (Status.PROBED_OK.value, 1)

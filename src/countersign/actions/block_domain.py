@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import time
 from typing import Any, Literal
 
 from countersign.actions import dns, exact
@@ -23,6 +24,8 @@ from countersign.model.responses import Effect, Order, Plan, Scene, Seen, Takes
 from countersign.ports import Reach
 
 NOWHERE = ("0.0.0.0", "::")  # noqa: S104 - not bound to, answered
+SETTLE_S = (0.05, 0.1, 0.2, 0.4)
+"""Pauses while a resolver takes a change in; what it answers after them is what the probe finds."""
 _NAME = r"([a-z0-9][a-z0-9.-]*)"
 
 
@@ -113,10 +116,19 @@ class DomainBlocking(BaseHand):
     def _do(self, order: Order) -> None:
         domain = exact.given_domain(order)
         at_each(order, lambda one: self._file(one).put(domain))
+        self._settle(order, domain, Effect.HOLDS)
 
     def _undo(self, order: Order) -> None:
         domain = exact.given_domain(order)
         at_each(order, lambda one: self._file(one).drop(domain))
+        self._settle(order, domain, Effect.ABSENT)
+
+    def _settle(self, order: Order, domain: str, wanted: Effect) -> None:
+        """A resolver that is told by a signal reads its file in its own time; the probe is not to be faster."""
+        for wait_s in SETTLE_S:
+            if self._seen(order, domain).effect is wanted:
+                return
+            time.sleep(wait_s)
 
     def _probe(self, order: Order) -> Seen:
         return self._seen(order, exact.given_domain(order))

@@ -106,7 +106,7 @@ class Isolation(BaseHand):
         if self._vantage is None:
             return Seen(Effect.UNKNOWN, f"nobody looked: {self._line.key('vantage')} is not set")
         port = self._settings.probe_port
-        answers = {one: self._vantage.connect(one, port) for one in exact.addresses(host)}
+        answers = self._vantage.connect_each(exact.addresses(host), port)
         reached = next((one for one, answer in answers.items() if answer in (Answer.OPEN, Answer.REFUSED)), "")
         if reached:  # a refusal is a packet that the host sent: it is not cut off
             return Seen(Effect.ABSENT, f"{reached} answers {self._vantage.name} at port {port} ({answers[reached].value})")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+import time
 from enum import StrEnum
 
 from countersign.actions.der import BITS, SEQUENCE, TEXT, TIME, elements, number, tlv
@@ -94,17 +95,23 @@ def _text(text: str) -> bytes:
 
 
 def _exchange(host: str, port: int, message: bytes, timeout_s: float) -> bytes:
+    """timeout_s: for all of it, however slowly the other side speaks."""
+    until = time.monotonic() + timeout_s
     with socket.create_connection((host, port), timeout_s) as link:
         link.sendall(len(message).to_bytes(4, "big") + message)
-        size = int.from_bytes(_receive(link, 4), "big")
+        size = int.from_bytes(_receive(link, 4, until), "big")
         if size > _MAX_BYTES:
             raise ValueError(f"{size} bytes")
-        return _receive(link, size)
+        return _receive(link, size, until)
 
 
-def _receive(link: socket.socket, size: int) -> bytes:
+def _receive(link: socket.socket, size: int, until: float) -> bytes:
     got = b""
     while len(got) < size:
+        left = until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        link.settimeout(left)
         part = link.recv(size - len(got))
         if not part:
             raise ValueError("it ends early")

@@ -7,7 +7,9 @@ that comes back must bear that very name, and what is changed is the entry that 
 from __future__ import annotations
 
 import math
+import socket
 import ssl
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -57,6 +59,10 @@ class Entry:
         return next(iter(self.values.get(attribute.lower(), ())), None)
 
 
+STEP_TIMES = 2
+"""A step signs in and asks or changes something: this many answers in the longest time that each may take."""
+
+
 class VerifiedTls(ldap3.Tls):  # type: ignore[misc]  # ldap3 has no types
     """TLS whose certificate and host name Python's own ssl checks, IP addresses too."""
 
@@ -92,16 +98,22 @@ class Directory:
 
     @contextmanager
     def connection(self, user: str | None = None, password: str | None = None) -> Iterator[Any]:
-        """Connected and encrypted, not signed in yet; whatever goes wrong inside is a TargetFault."""
+        """Connected and encrypted, not signed in yet; whatever goes wrong inside is a TargetFault. It lasts no longer than
+        ``STEP_TIMES`` answers may take: ldap3 wants each piece of an answer in time, and not the whole."""
         link = self._link(user, password)
+        late = threading.Event()
+        timer = threading.Timer(STEP_TIMES * self.timeout_s, _hang_up, (link, late))
+        timer.daemon = True
+        timer.start()
         try:
             link.open(read_server_info=False)
             if self.settings.starttls:
                 link.start_tls(read_server_info=False)
             yield link
         except LDAPExceptionError as error:
-            raise self._broken(error) from error
+            raise self._broken(LDAPExceptionError("timed out") if late.is_set() else error) from error
         finally:
+            timer.cancel()
             _close(link)
 
     def fault(self, result: dict[str, Any]) -> TargetFault:
@@ -211,6 +223,13 @@ def _texts(values: Sequence[bytes]) -> set[str]:
 
 def _values(raw: dict[str, list[bytes]]) -> dict[str, tuple[bytes, ...]]:
     return {name.lower(): tuple(values) for name, values in raw.items() if values}
+
+
+def _hang_up(link: Any, late: threading.Event) -> None:  # noqa: ANN401
+    """Whoever waits for an answer is told that there is none."""
+    late.set()
+    with suppress(OSError, AttributeError):  # not connected yet, or no more
+        link.socket.shutdown(socket.SHUT_RDWR)
 
 
 def _close(link: Any) -> None:  # noqa: ANN401

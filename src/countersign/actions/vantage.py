@@ -5,20 +5,18 @@ from __future__ import annotations
 import errno
 import socket
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
+import msgspec
+
+from countersign.actions import knocking
 from countersign.actions.shells import Namespace, Shell
 from countersign.errors import TargetFault
 
-TRIES = 2
-WAIT_S = 0.4
-"""Of each try. Two connections, so that one lost packet does not pass for a host that is cut off."""
-_CONNECT = (
-    "import socket,sys;a,p,w=sys.argv[1:];"
-    "s=socket.socket(socket.AF_INET6 if ':' in a else socket.AF_INET);"
-    "s.settimeout(float(w));print(s.connect_ex((a,int(p))))"
-)
+_KNOCK = Path(knocking.__file__).read_bytes()
 _ASK = (
     "import select,socket,sys;a,p,w,q=sys.argv[1:];"
     "s=socket.socket(socket.AF_INET6 if ':' in a else socket.AF_INET,socket.SOCK_DGRAM);"
@@ -43,9 +41,9 @@ _ANSWERS = {
     0: Answer.OPEN,
     errno.ECONNREFUSED: Answer.REFUSED,
     errno.ECONNRESET: Answer.REFUSED,
-    errno.EAGAIN: Answer.SILENT,
-    errno.ETIMEDOUT: Answer.SILENT,
+    **dict.fromkeys(knocking.SILENT, Answer.SILENT),
 }
+_codes = msgspec.json.Decoder(dict[str, int]).decode
 
 
 @dataclass(frozen=True)
@@ -57,12 +55,12 @@ class Vantage:
 
     def connect(self, address: str, port: int) -> Answer:
         """What becomes of a TCP connection. Raises TargetFault when the vantage itself cannot be asked."""
-        found = Answer.NO_WAY
-        for _ in range(TRIES):
-            found = _ANSWERS.get(self._try(address, port), Answer.NO_WAY)
-            if found is not Answer.SILENT:
-                break
-        return found
+        return self.connect_each((address,), port)[address]
+
+    def connect_each(self, addresses: Sequence[str], port: int) -> dict[str, Answer]:
+        """The same for some addresses at once."""
+        found = knocking.knock(addresses, port) if self.shell is None else self._knocked(addresses, port)
+        return {one: _ANSWERS.get(found[one], Answer.NO_WAY) for one in addresses}
 
     def ask(self, address: str, port: int, datagram: bytes) -> bytes:
         """What comes back for one datagram, b"" when nothing does. Raises TargetFault when the vantage cannot be asked."""
@@ -74,27 +72,27 @@ class Vantage:
         except ValueError:
             raise self._nonsense() from None
 
-    def _try(self, address: str, port: int) -> int:
-        if self.shell is None:
-            return _connect(address, port)
+    def _knocked(self, addresses: Sequence[str], port: int) -> dict[str, int]:
+        assert self.shell is not None  # noqa: S101 - its caller has seen to it
+        said = self.shell.must((self._python, "-I", "-S", "-", str(port), *addresses), _KNOCK)
         try:
-            return int(self._script(_CONNECT, address, str(port), str(WAIT_S)))
-        except ValueError:
+            found = _codes(said)
+        except msgspec.MsgspecError:
             raise self._nonsense() from None
+        if found.keys() != set(addresses):
+            raise self._nonsense()
+        return found
+
+    @property
+    def _python(self) -> str:
+        return sys.executable if isinstance(self.shell, Namespace) else "python3"
 
     def _script(self, script: str, *words: str) -> bytes:
-        assert self.shell is not None  # noqa: S101 - both callers have seen to it
-        python = sys.executable if isinstance(self.shell, Namespace) else "python3"
-        return self.shell.must((python, "-I", "-S", "-c", script, *words))
+        assert self.shell is not None  # noqa: S101 - its caller has seen to it
+        return self.shell.must((self._python, "-I", "-S", "-c", script, *words))
 
     def _nonsense(self) -> TargetFault:
         return TargetFault(TargetFault.REFUSED, "the vantage gives no answer", where=self.name, todo="look at it")
-
-
-def _connect(address: str, port: int) -> int:
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as one:
-        one.settimeout(WAIT_S)
-        return one.connect_ex((address, port))
 
 
 def _ask(address: str, port: int, datagram: bytes) -> bytes:

@@ -26,7 +26,7 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     change: what kind, ``noun.verb``. subject: of what (a scope, a person's pseudonym). was, to: the state it starts from and
     leads to; it holds only as long as ``was`` is true. evidence: figures (integers) and digests that it rests on.
     people: how many must approve. expires_ms: milliseconds since the epoch, 0 in a draft. nonce: ``NONCE_CHARS`` hex digits,
-    "" in a draft.
+    "" in a draft. site: as in a proposal.
     """
 
     change: Annotated[str, msgspec.Meta(pattern=r"^[a-z_]+\.[a-z_]+$")]
@@ -38,6 +38,7 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     people: Annotated[int, msgspec.Meta(ge=1, le=PEOPLE_MAX)] = 1
     expires_ms: Annotated[int, msgspec.Meta(ge=0, le=_YEAR_9999_MS)] = 0
     nonce: str = ""
+    site: str | msgspec.UnsetType = msgspec.UNSET
     v: Annotated[int, msgspec.Meta(ge=1, le=1)] = 1
 
     @property
@@ -77,6 +78,7 @@ def render(data: bytes) -> tuple[tuple[str, str], ...]:
         ("people needed", str(change.people)),
         ("expires", datetime.fromtimestamp(change.expires_ms / 1000, UTC).isoformat(timespec="seconds")),
         ("nonce", change.nonce),
+        *((("at site", change.site),) if isinstance(change.site, str) else ()),
         ("SHA-256", hashlib.sha256(data).hexdigest()),
     )
     return tuple((shown(label), shown(text)) for label, text in lines)

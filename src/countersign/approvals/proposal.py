@@ -61,7 +61,8 @@ class Proposal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One action on named targets. targets: inventory records by name. parameters: typed values such as an address.
     plan, undo: what would be done and taken back. blast_radius: whom it would hit. expires_ms: milliseconds since the
     epoch, 0 in a draft. nonce: ``NONCE_CHARS`` hex digits, "" in a draft. requester: who asks, nobody in a draft.
-    approve, deny: how many people it takes at least to approve it, and to end it."""
+    approve, deny: how many people it takes at least to approve it, and to end it. site: origin of the log that it is
+    proposed in, so that nobody's yes serves at another site; unset in a draft, and in what earlier versions proposed."""
 
     action: str
     parameters: dict[str, str | int]
@@ -75,6 +76,7 @@ class Proposal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     requester: Actor = NOBODY
     approve: Threshold = 1
     deny: Threshold = 1
+    site: str | msgspec.UnsetType = msgspec.UNSET
     v: int = 1
 
     @property
@@ -91,6 +93,13 @@ class Proposal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def denials(self) -> int:
         """How many end it."""
         return self.deny
+
+
+def elsewhere(site: str | msgspec.UnsetType, origin: str) -> str:
+    """Why what was proposed for ``site`` counts for nothing in the log of this origin; "" when it counts."""
+    if site is msgspec.UNSET:
+        return "it does not say for which site it was proposed"
+    return "" if site == origin else f"it was proposed at another site ({site})"
 
 
 def is_draft(expires_ms: int, nonce: str) -> bool:

@@ -33,6 +33,7 @@ def action(data: bytes) -> Lines:
         ("people needed", _needed(found)),
         ("expires", datetime.fromtimestamp(found.expires_ms / 1000, UTC).isoformat(timespec="seconds")),
         ("nonce", found.nonce),
+        *((("at site", found.site),) if isinstance(found.site, str) else ()),
         ("SHA-256", hashlib.sha256(data).hexdigest()),
     )
     return tuple((shown(label), shown(text)) for label, text in lines)

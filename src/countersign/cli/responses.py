@@ -93,7 +93,8 @@ def run(data: DataOption = None) -> None:
     with opened(data) as site:
         runner = Runner(site)
         taken = runner.step()
-    note(f"{taken} taken further" + (f"; no action starts: {runner.held}" if runner.held else ""))
+    why = f"; no action starts: {runner.held}" if runner.held else ""
+    note(f"{taken} taken further" + ("; another process has the actions in hand" if runner.elsewhere else why))
     for error in runner.troubles.values():
         raise error
 

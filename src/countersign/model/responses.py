@@ -97,6 +97,13 @@ def target_of(record: Asset | Identity) -> Target:
     return Target(TargetKind.IDENTITY, record.name, record.criticality, record.owner)
 
 
+def record_of(target: Target) -> Asset | Identity:
+    """A target as the record it was when it was approved; what nobody approved, such as its role, is left out."""
+    if target.kind is TargetKind.ASSET:
+        return Asset(target.name, "", target.owner, target.criticality, target.addresses)
+    return Identity(target.name, "", target.owner, target.criticality)
+
+
 def aim(parameters: Mapping[str, str | int]) -> str:
     """What of outside the site an action is about, an address or a domain; "" when it is about a record alone."""
     return str(parameters.get("address", parameters.get("domain", "")))

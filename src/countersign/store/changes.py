@@ -16,9 +16,9 @@ from sqlalchemy import Connection, select, update
 
 from countersign.approvals import signed
 from countersign.approvals.change import Change, read
-from countersign.approvals.proposal import EXPIRY_MS, NONCE_CHARS, canonical, digest
+from countersign.approvals.proposal import EXPIRY_MS, NONCE_CHARS, canonical, digest, elsewhere
 from countersign.approvals.quorum import Review, Standing
-from countersign.errors import ConflictError, NotFoundError, UsageError
+from countersign.errors import ConflictError, NotFoundError, UsageError, VerificationError
 from countersign.model.entries import Actor, Entry, Kind
 from countersign.policy.engine import PolicyEngine
 from countersign.store import casework, ledger, outbox, permits, signers, words
@@ -64,7 +64,7 @@ def propose(
     size, _ = ledger.lock_head(conn)
     if wanted.is_draft:
         wanted = replace(wanted, expires_ms=now_ms + EXPIRY_MS, nonce=secrets.token_hex(NONCE_CHARS // 2))
-    change = read(canonical(wanted))
+    change = read(canonical(replace(wanted, site=ledger.origin(conn))))
     if not now_ms < change.expires_ms <= now_ms + EXPIRY_MS_MAX:
         raise ConflictError("must expire within a week", where=change.change, todo="leave the expiry to the default")
     nonces = set(conn.execute(select(t.changes.c.nonce).where(t.changes.c.nonce == change.nonce)).scalars())
@@ -86,7 +86,7 @@ def pending(conn: Connection, now_ms: int) -> tuple[Pending, ...]:
 
 
 def waiting(conn: Connection, number: int, now_ms: int) -> Pending:
-    """A change that people can still answer. Raises NotFoundError or ConflictError."""
+    """A change that people can still answer. Raises NotFoundError, ConflictError, VerificationError."""
     row = conn.execute(_rows().where(t.changes.c.id == number)).one_or_none()
     if row is None:
         raise NotFoundError("no such change", where=str(number), todo="`countersign approvals` lists those that wait")
@@ -96,6 +96,8 @@ def waiting(conn: Connection, number: int, now_ms: int) -> Pending:
         raise ConflictError(
             f"change is {found.state} already", where=str(number), todo="have it proposed anew if it is wanted"
         )
+    if why := elsewhere(found.change.site, ledger.origin(conn)):
+        raise VerificationError(why, where=str(number), todo="have it proposed anew")
     if state == Standing.EXPIRED.value:
         raise ConflictError("change has expired", where=str(number), todo="have it proposed anew")
     return found

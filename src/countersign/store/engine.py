@@ -75,18 +75,21 @@ def _begin_sqlite(connection: Connection) -> None:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A snapshot for reading that never waits for the writer."""
-    with opened(engine) as connection:
-        snapshot = connection.execution_options(reading=True)
-        if engine.dialect.name == "postgresql":
-            snapshot = snapshot.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        with snapshot.begin():
-            yield snapshot
+    """A snapshot for reading that never waits for the writer. Raises EnvironmentFault when the database fails meanwhile."""
+    try:
+        with opened(engine) as connection:
+            snapshot = connection.execution_options(reading=True)
+            if engine.dialect.name == "postgresql":
+                snapshot = snapshot.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            with snapshot.begin():
+                yield snapshot
+    except OperationalError as error:
+        raise _fault(engine, error, "database cannot be read", "check disk, rights and server") from error
 
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """One write transaction: all of it commits, or nothing."""
+    """One write transaction: all of it commits, or nothing. Raises EnvironmentFault when the database does not take it."""
     try:
         with opened(engine) as connection, connection.begin():
             yield connection

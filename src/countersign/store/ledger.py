@@ -30,6 +30,14 @@ def lock_head(conn: Connection) -> tuple[int, int]:
     return row.size, row.next_case
 
 
+def origin(conn: Connection) -> str:
+    """Name of this log, as its first entry says: it stays when its key is rotated. Raises VerificationError."""
+    first = conn.execute(select(t.entries.c.bytes).where(t.entries.c.idx == 0)).scalar()
+    if first is None:
+        raise VerificationError("its first entry was deleted", where="entries", todo="restore it from a backup")
+    return str(decode(first).body["origin"])
+
+
 def taken_cases(conn: Connection, cases: Collection[str]) -> list[str]:
     """Those of these cases that entries are about already: a number is never given twice."""
     return sorted({row.case_id for row in _OF_CASES.rows(conn, cases)}) if cases else []

@@ -10,17 +10,18 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, select
 
+from countersign.approvals.proposal import elsewhere
 from countersign.approvals.quorum import HUMAN, Review, Standing, tally
 from countersign.approvals.status import Event, Status
 from countersign.authority.agents import Operation
 from countersign.authority.grant import Grant
-from countersign.errors import ConflictError, CountersignError, VerificationError
+from countersign.errors import CountersignError, EnvironmentFault, VerificationError
 from countersign.ledger.canonical import decode
 from countersign.model.entries import Actor, Entry, Kind
 from countersign.model.inventory import Inventory
-from countersign.model.responses import Effect, Order, Seen, TargetKind
+from countersign.model.responses import Effect, Order, Seen, TargetKind, record_of
 from countersign.policy import requests
 from countersign.policy.documents import document
 from countersign.policy.engine import PolicyEngine, Request
@@ -83,15 +84,20 @@ def waiting(conn: Connection, on: Collection[str]) -> list[tuple[int, Status, st
 
 
 def look_over(conn: Connection, number: int, rules: Rules, now_ms: int) -> Prepared | Refused:
-    """Everything that an action rests on, checked now; writes nothing."""
+    """Everything that an action rests on, checked now; writes nothing. Raises EnvironmentFault while this machine's clock is
+    behind the one by which it was approved."""
     try:
         held = proposals.held(conn, number)
+        _here(conn, held)
         _in_time(conn, held, now_ms)
         reviews = approvals(conn, held, now_ms)
     except _No as no:
         return no.refused
     except CountersignError as error:  # bytes that were erased or spoilt, or a signature that holds no more
         return Refused(Event.FAILED, f"the approval does not hold any more: {error.what}")
+    if any(one.at_ms > now_ms for one, _ in reviews):
+        todo = "it is tried again; keep the clocks of this site's machines together"
+        raise EnvironmentFault("the clock here is behind that of its approval", where=f"action {number}", todo=todo)
     if tally(held.proposal, held.proposal.requester, [one for one, _ in reviews], now_ms).standing is not Standing.APPROVED:
         return Refused(Event.FAILED, "not enough approvals hold any more")
     order = _order(held, inventory.load(conn))
@@ -101,9 +107,43 @@ def look_over(conn: Connection, number: int, rules: Rules, now_ms: int) -> Prepa
     return Prepared(held, order, granted, tuple(index for _, index in reviews), rules.impactful)
 
 
+def probing(conn: Connection, number: int, ready: Prepared | None, rules: Rules, now_ms: int) -> Prepared | None:
+    """An action that was begun, as it may be probed now: its target as it was approved, under the lease of its beginning
+    while that counts, else under another. To look takes no approval and changes nothing, so neither an expiry nor a change
+    of its target is in the way. None when the responder gets no lease, or what was approved cannot be read any more."""
+    if ready is not None and _counts(conn, ready.granted, rules.leases, now_ms):
+        return ready
+    try:
+        held = proposals.held(conn, number)
+    except CountersignError:
+        return None
+    targets, proposal = held.proposal.targets, held.proposal
+    order = Order(held.digest, number, proposal.action, proposal.case, tuple(map(record_of, targets)), proposal.parameters)
+    granted = rules.leases.run(conn, proposal.action, f"action-{number}", proposal.case, now_ms, _names(order))
+    return None if granted.refusals else Prepared(held, order, granted, (), rules.impactful)
+
+
+def _counts(conn: Connection, granted: Grant, leases: Leases, now_ms: int) -> bool:
+    """Whether its lease still does: neither at its end nor revoked, its agent not stopped."""
+    lease, known = granted.lease, leases.known(conn, now_ms)
+    gone = lease is None or lease.id in known.revoked.ids or AGENT in known.revoked.stopped or AGENT not in known.agents
+    return lease is not None and not gone and now_ms < lease.expires_ms
+
+
+def last_look(conn: Connection) -> None:
+    """Hold the ledger's head until commit: what would forbid an action is entered before it is looked over, or after it is
+    written that it goes on."""
+    ledger.lock_head(conn)
+
+
 class _No(Exception):
     def __init__(self, event: Event, why: str) -> None:
         self.refused = Refused(event, why)
+
+
+def _here(conn: Connection, held: Held) -> None:
+    if why := elsewhere(held.proposal.site, ledger.origin(conn)):
+        raise _No(Event.FAILED, why)
 
 
 def _in_time(conn: Connection, held: Held, now_ms: int) -> None:
@@ -175,8 +215,8 @@ def _forbidden(rules: Rules, held: Held, granted: Grant, reviews: Sequence[Revie
 # --- steps ------------------------------------------------------------------------------------------------------------
 
 
-def intend(conn: Connection, ready: Prepared, leases: Leases, now_ms: int) -> int:
-    """Write the intent down; returns its index. Nothing may be done before a checkpoint covers it."""
+def intend(conn: Connection, ready: Prepared, leases: Leases, before: Effect, now_ms: int) -> int:
+    """Write the intent down; returns its index. Nothing may be done before a checkpoint covers it. before: what was so."""
     proposal = ready.held.proposal
     body = {
         "digest": ready.held.digest,
@@ -184,6 +224,7 @@ def intend(conn: Connection, ready: Prepared, leases: Leases, now_ms: int) -> in
         "approvals": list(ready.given),
         "minutes": int(proposal.parameters.get("minutes", 0)),
         "impactful": int(ready.impactful),
+        "before": before.value,
     }
     return _enter(conn, ready, leases, Kind.ACTION_INTENDED, body, now_ms)
 
@@ -232,7 +273,7 @@ class Found(msgspec.Struct, frozen=True):
 
 def probed(conn: Connection, number: int, ready: Prepared | None, leases: Leases, found: Found, now_ms: int) -> Status:
     """What the probe found; whatever is not shown to hold is not effective, and a person is called. ready: under whose lease
-    it was probed, None when nobody could look."""
+    it was probed, None when nobody could look. A responder that was stopped meanwhile writes nothing; the site does."""
     size, _ = ledger.lock_head(conn)
     row = _proposal(conn, number)
     blob = evidence.pack("probe", {"detail": found.seen.detail})
@@ -240,7 +281,7 @@ def probed(conn: Connection, number: int, ready: Prepared | None, leases: Leases
     body = {"effect": found.seen.effect.value, "fault": found.fault, "blob": blob.digest, "ms": found.times}
     entries: list[tuple[Entry, str]] = []
     by = Actor("system", "actions")
-    if ready is not None and ready.granted.lease is not None:
+    if ready is not None and ready.granted.lease is not None and _counts(conn, ready.granted, leases, now_ms):
         by = Actor("agent", AGENT, ready.granted.lease.id)
         if ready.granted.lease.id not in _leases_of(conn, number):
             entries.append((_issued(ready, leases, number, now_ms), row.case_id))
@@ -321,45 +362,3 @@ def _row(conn: Connection, number: int) -> dict[str, Any]:
     if found is not None:
         return dict(found)
     return _BLANK | {"proposal_id": number, "action": _proposal(conn, number).action, "entry": 0}
-
-
-# --- undo -------------------------------------------------------------------------------------------------------------
-
-ENDED = frozenset({Status.DENIED, Status.EXPIRED, Status.OUTDATED, Status.PERSON, Status.PROBED_BAD})
-"""An undo that ended like this took nothing back."""
-
-
-def due(conn: Connection, now_ms: int) -> list[int]:
-    """Numbers of actions that hold longer than they should, and whose undo does not wait or run."""
-    q = t.performances.c
-    rows = conn.execute(select(t.performances).where(q.effect == Effect.HOLDS.value, q.minutes > 0)).all()
-    found = []
-    for row in rows:
-        since = max(row.probed_ms, row.undo_ms)
-        if since + row.minutes * 60_000 <= now_ms and (not row.undo or _state(conn, row.undo) in ENDED):
-            found.append(row.proposal_id)
-    return found
-
-
-def undoable(conn: Connection, number: int) -> Held:
-    """A proposal whose action holds and could be taken back now. Raises ConflictError, NotFoundError."""
-    held = proposals.held(conn, number)
-    row = conn.execute(select(t.performances).where(t.performances.c.proposal_id == number)).first()
-    if row is None or not row.started_ms:
-        raise ConflictError("nothing was done, so nothing can be undone", where=str(number))
-    if row.undo and _state(conn, row.undo) not in ENDED:
-        raise ConflictError("its undo was proposed already", where=str(number), todo=f"see proposal {row.undo}")
-    return held
-
-
-def apply_undo(conn: Connection, number: int, undo: int, at_ms: int) -> None:
-    """Rows of an action whose undo was proposed."""
-    state = _state(conn, number)
-    if state in (Status.PROBED_OK, Status.PROBED_BAD):
-        settling.advance(conn, number, Event.UNDO, undo)
-    q = t.performances
-    conn.execute(update(q).where(q.c.proposal_id == number).values(undo=undo, undo_ms=at_ms, entry=undo))
-
-
-def _state(conn: Connection, number: int) -> Status:
-    return Status(conn.execute(select(t.proposals.c.state).where(t.proposals.c.id == number)).scalar_one())

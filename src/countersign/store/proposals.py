@@ -14,10 +14,10 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, Row, select
 
 from countersign.approvals import signed
-from countersign.approvals.proposal import EXPIRY_MS, NONCE_CHARS, Proposal, canonical, digest, read, typed
+from countersign.approvals.proposal import EXPIRY_MS, NONCE_CHARS, Proposal, canonical, digest, elsewhere, read, typed
 from countersign.approvals.quorum import HUMAN, Review, Standing, tally
 from countersign.approvals.status import Event, Status
-from countersign.errors import ConflictError, NotFoundError
+from countersign.errors import ConflictError, NotFoundError, VerificationError
 from countersign.model.entities import EntityType
 from countersign.model.entries import Actor, Entry, Kind
 from countersign.model.responses import Target, TargetKind
@@ -62,7 +62,8 @@ def create(
     draft says, or when the same already waits; VerificationError when a parameter is free text."""
     size, _ = ledger.lock_head(conn)
     dated = {"expires_ms": now_ms + terms.expiry_ms, "nonce": secrets.token_hex(NONCE_CHARS // 2)}
-    wanted = replace(draft, requester=requester, approve=terms.approve, deny=terms.deny, **dated)
+    site = ledger.origin(conn)
+    wanted = replace(draft, requester=requester, approve=terms.approve, deny=terms.deny, site=site, **dated)
     data = canonical(wanted)
     proposal = typed(read(data))
     _unmoved(conn, proposal)
@@ -102,13 +103,16 @@ def held(conn: Connection, number: int) -> Held:
 
 
 def waiting(conn: Connection, number: int, now_ms: int) -> Held:
-    """A proposal that people can still answer. Raises NotFoundError, or ConflictError that says how it ended."""
+    """A proposal that people can still answer. Raises NotFoundError, ConflictError that says how it ended, and
+    VerificationError for another site's."""
     found = held(conn, number)
     if found.state is not Status.PROPOSED:
         what = NOT_RUN if found.state is Status.APPROVED else f"proposal is {found.state.value} already"
         raise ConflictError(what, where=str(number), todo="have it proposed anew if it is wanted")
     if now_ms >= found.proposal.expires_ms:
         raise ConflictError("proposal has expired", where=str(number), todo="have it proposed anew")
+    if why := elsewhere(found.proposal.site, ledger.origin(conn)):
+        raise VerificationError(why, where=str(number), todo="have it proposed anew")
     _unmoved(conn, found.proposal)
     return found
 

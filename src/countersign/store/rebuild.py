@@ -45,6 +45,7 @@ from countersign.store import (
     settling,
     switches,
     tokens,
+    undoing,
     working,
 )
 from countersign.store import inventory as inventory_store
@@ -259,7 +260,7 @@ def _proposals(conn: Connection, numbered: Sequence[_Numbered]) -> None:
         if entry.kind is Kind.PROPOSAL_CREATED:
             settling.apply_created(conn, entry.body, entry.actor, index)
             if "undoes" in entry.body:
-                performing.apply_undo(conn, int(entry.body["undoes"]), index, entry.time)
+                undoing.apply_undo(conn, int(entry.body["undoes"]), index, entry.time)
         elif entry.kind in {Kind.PROPOSAL_APPROVED, Kind.PROPOSAL_DENIED}:
             proposals.apply_answered(conn, entry, index)
         else:

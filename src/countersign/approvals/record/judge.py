@@ -43,6 +43,7 @@ class Approvals:
         rules |= dict.fromkeys(way.KINDS, self._way.problem)
         rules |= dict.fromkeys(effects.KINDS, lambda _, entry: effects.problem(self._made, entry))
         rules |= {
+            Kind.LEDGER_OPENED: self._opened,
             Kind.CHANGE_PROPOSED: self._matters.proposed,
             Kind.CHANGE_APPROVED: self._matters.approved,
             Kind.CHANGE_DENIED: self._matters.denied,
@@ -54,6 +55,11 @@ class Approvals:
         }
         self._rules: Mapping[Kind, Callable[[int, Entry], str]] = rules
         self.kinds = frozenset(kind.value for kind in rules)
+
+    def _opened(self, index: int, entry: Entry) -> str:
+        if index == 0:
+            self._matters.origin = str(entry.body["origin"])
+        return ""
 
     def problems(self, told: Told) -> Iterable[str]:
         """What is wrong with an entry."""

@@ -66,6 +66,8 @@ class Matters:
         self._made = made
         self._matter = matter
         self._nonces: set[str] = set()
+        self._sited = False
+        self.origin = ""
         self.asked: dict[int, Asked] = {}
         self.checked = dict.fromkeys(("approvals", "changes", "proposals", "denials"), 0)
         self.unread = 0
@@ -105,6 +107,8 @@ class Matters:
             if matter.is_draft or matter.nonce in self._nonces:
                 return "proposes a draft, or uses a nonce again"
             self._nonces.add(matter.nonce)
+            if why := self._elsewhere(matter):
+                return why
         if entry.time >= matter.expires_ms:
             return "proposes what has expired"
         action = entry.body.get("action", "change")
@@ -112,6 +116,14 @@ class Matters:
         self.asked[index] = Asked(index, matter, entry.body["digest"], requester, action, undoes=undoes)
         self._undone(undoes)
         return ""
+
+    def _elsewhere(self, matter: Change | Proposal) -> str:
+        """Earlier versions named no site; once a log names one, everything in it does."""
+        if matter.site is msgspec.UNSET and not self._sited:
+            return ""
+        self._sited = True
+        why = proposals.elsewhere(matter.site, self.origin)
+        return f"counts for nothing here: {why}" if why else ""
 
     def _undone(self, number: int) -> None:
         of = self.asked.get(number)
