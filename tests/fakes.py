@@ -31,6 +31,7 @@ from countersign.store import ledger, rebuild
 from countersign.store import tables as t
 from countersign.store.engine import reading, writing
 from countersign.store.ledger_rows import LedgerRows
+from tests import forking
 
 ROOT = Path(__file__).resolve().parents[1]
 NOON_MS = 1_790_000_100_000 - 1_790_000_100_000 % 300_000
@@ -173,9 +174,8 @@ def command(*args: str | Path) -> list[str]:
 
 def run(*args: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """Run a command to its end."""
-    return subprocess.run(
-        command(*args), env=environment(), input=stdin, capture_output=True, check=False, timeout=120, cwd="/"
-    )
+    order = forking.Order("countersign", tuple(map(str, args)), environment(), "/")
+    return forking.run(order, stdin, timeout_s=120)
 
 
 def run_json(*args: str | Path, stdin: bytes = b"") -> Any:
