@@ -22,7 +22,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -30,6 +29,12 @@ from typing import IO
 ROOT = Path(__file__).resolve().parents[1]
 REQUEST_BYTES_MAX = 100_000
 _LOCK = threading.Lock()
+
+
+def environment(**more: str) -> dict[str, str]:
+    """What a command needs, and nothing of the developer's own settings."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    return kept | {"PYTHONPATH": str(ROOT / "src"), "COLUMNS": "200", "USER": "tester"} | more
 
 
 @dataclass(frozen=True)
@@ -75,12 +80,12 @@ class Process:
 class Forker:
     """The process that forks; one per test session, ended with it."""
 
-    def __init__(self, env: Mapping[str, str]) -> None:
+    def __init__(self) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.forking", str(theirs.fileno())],
-                env=dict(env),
+                env=environment(),
                 cwd=ROOT,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -105,13 +110,18 @@ class Forker:
 _FORKERS: list[Forker] = []
 
 
-def forker(env: Mapping[str, str]) -> Forker:
-    """The one of this session, started on first use with this environment."""
+def _forker() -> Forker:
+    """The one of this session, started on first use."""
     with _LOCK:
         if not _FORKERS:
-            _FORKERS.append(Forker(env))
+            _FORKERS.append(Forker())
             atexit.register(_FORKERS[0].close)
     return _FORKERS[0]
+
+
+def start(order: Order, stdin: IO[bytes], stdout: IO[bytes], stderr: IO[bytes]) -> Process:
+    """Start a process on these streams."""
+    return _forker().start(order, stdin, stdout, stderr)
 
 
 def run(order: Order, stdin: bytes, timeout_s: float) -> subprocess.CompletedProcess[bytes]:
@@ -119,7 +129,7 @@ def run(order: Order, stdin: bytes, timeout_s: float) -> subprocess.CompletedPro
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         given.write(stdin)
         given.seek(0)
-        process = forker(order.env).start(order, given, out, err)
+        process = start(order, given, out, err)
         try:
             code = process.wait(timeout_s)
         except subprocess.TimeoutExpired:

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, select, update
 
+from countersign.authority.registered import Made
 from countersign.errors import ConflictError, NotFoundError
 from countersign.model.entries import Actor, Entry, Kind
 from countersign.store import ledger, words
 from countersign.store import tables_people as tp
 from countersign.store.sql import insert_new, upsert
-
-if TYPE_CHECKING:
-    from countersign.authority.passkey import Made
 
 PER_PERSON_MAX = 20
 NAME_CHARS_MAX = 60
