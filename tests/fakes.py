@@ -167,10 +167,10 @@ def command(*args: str | Path) -> list[str]:
     return [sys.executable, "-m", "countersign", *map(str, args)]
 
 
-def run(*args: str | Path, stdin: bytes = b"", **more: str) -> subprocess.CompletedProcess[bytes]:
+def run(*args: str | Path, stdin: bytes = b"", timeout_s: float = 120, **more: str) -> subprocess.CompletedProcess[bytes]:
     """Run a command to its end. more: what its environment holds besides."""
     order = forking.Order("countersign", tuple(map(str, args)), environment(**more), "/")
-    return forking.run(order, stdin, timeout_s=120)
+    return forking.run(order, stdin, timeout_s)
 
 
 def start(*args: str | Path, stdout: IO[bytes], stderr: IO[bytes], module: str = "countersign") -> forking.Process:
