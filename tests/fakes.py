@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sqlalchemy import Engine, func, select
 
@@ -32,6 +32,8 @@ from countersign.store import ledger, rebuild
 from countersign.store import tables as t
 from countersign.store.engine import reading, writing
 from countersign.store.ledger_rows import LedgerRows
+from tests import forking
+from tests.forking import environment
 
 ROOT = Path(__file__).resolve().parents[1]
 NOON_MS = 1_790_000_100_000 - 1_790_000_100_000 % 300_000
@@ -167,22 +169,22 @@ def verified(site: Site) -> Report:
     return report
 
 
-def environment(**more: str) -> dict[str, str]:
-    """What a command needs, and nothing of the developer's own settings."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
-    return kept | {"PYTHONPATH": str(ROOT / "src"), "COLUMNS": "200", "USER": "tester"} | more
-
-
 def command(*args: str | Path) -> list[str]:
     """``countersign ARGS`` as an argument list."""
     return [sys.executable, "-m", "countersign", *map(str, args)]
 
 
-def run(*args: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Run a command to its end."""
-    return subprocess.run(
-        command(*args), env=environment(), input=stdin, capture_output=True, check=False, timeout=120, cwd="/"
-    )
+def run(*args: str | Path, stdin: bytes = b"", timeout_s: float = 120, **more: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a command to its end. more: what its environment holds besides."""
+    order = forking.Order("countersign", tuple(map(str, args)), environment(**more), "/")
+    return forking.run(order, stdin, timeout_s)
+
+
+def start(*args: str | Path, stdout: IO[bytes], stderr: IO[bytes], module: str = "countersign") -> forking.Process:
+    """Start a command, or a module of the tests, that is killed or watched while it runs."""
+    order = forking.Order(module, tuple(map(str, args)), environment(), "/" if module == "countersign" else str(ROOT))
+    with open(os.devnull, "rb") as nothing:
+        return forking.start(order, nothing, stdout, stderr)
 
 
 def run_json(*args: str | Path, stdin: bytes = b"") -> Any:

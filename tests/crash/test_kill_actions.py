@@ -11,9 +11,9 @@ import os
 import random
 import secrets
 import subprocess
-import sys
-import threading
+import tempfile
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -78,22 +78,18 @@ def _alert(ident: str, host: str, technique: str, tactic: str) -> bytes:
 
 def carry_out(data: Path, kill_after_s: float | None) -> None:
     """Run the process; kill it so long after it began, if it has not ended by then."""
-    child = subprocess.Popen(
-        [sys.executable, "-m", "tests.crash.carry_out", str(data)],
-        env=fakes.environment(),
-        cwd=fakes.ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert child.stdout is not None
-    assert child.stdout.readline() == b"begins\n"
-    timer = threading.Timer(kill_after_s, child.kill) if kill_after_s is not None else None
-    if timer:
-        timer.start()
-    _, said = child.communicate()
-    if timer:
-        timer.cancel()
-    assert child.returncode in ((0, -9) if timer else (0,)), said.decode()
+    reading_end, writing_end = os.pipe()
+    with tempfile.TemporaryFile() as errors, open(reading_end, "rb") as told:
+        with open(writing_end, "wb") as telling:
+            child = fakes.start(data, stdout=telling, stderr=errors, module="tests.crash.carry_out")
+        assert told.readline() == b"begins\n"
+        if kill_after_s is not None:
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(kill_after_s)
+            child.kill()
+        code = child.wait()
+        errors.seek(0)
+        assert code in ((0, -9) if kill_after_s is not None else (0,)), errors.read().decode()
 
 
 def assert_sound(data: Path, folder: Path) -> None:

@@ -33,6 +33,7 @@ from countersign.store import evidence
 from countersign.store import tables as t
 from countersign.store.engine import make_engine, reading
 from tests import fakes
+from tests.forking import Process
 
 pytestmark = [pytest.mark.crash, pytest.mark.slow]
 
@@ -40,7 +41,7 @@ RUNS = int(os.environ.get("COUNTERSIGN_CRASH_RUNS", "8"))
 ALERTS = 3_000
 KILLS_MAX = 3
 BATCHES = ALERTS // CHUNK_ALERTS_MAX
-BATCH_S, STARTING_S, LOOK_S = 0.3, 1.2, 0.002
+BATCH_S, STARTING_S, LOOK_S = 0.3, 0.6, 0.002
 """About what a micro-batch and a start take, so that moments fall all over them; how often to look."""
 HOSTS = ("web-1", "web-2", "db-1", "mail-1", "ws-17")
 
@@ -85,12 +86,7 @@ def some_moment(draw: random.Random) -> Moment:
 def ingest_and_kill(file: Path, data: Path, moment: Moment) -> bool:
     """Start an ingest and kill it at its moment; True when it had not ended by then."""
     with tempfile.TemporaryFile() as said:
-        child = subprocess.Popen(
-            fakes.command("ingest", file, "--source", "wazuh", "--data", data),
-            env=fakes.environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=said,
-        )
+        child = fakes.start("ingest", file, "--source", "wazuh", "--data", data, stdout=said, stderr=said)
         engine = make_engine(load(data, {}).database)
         before = batches(engine)
         while not ended(child, LOOK_S) and batches(engine) - before < moment.batches:
@@ -105,7 +101,7 @@ def ingest_and_kill(file: Path, data: Path, moment: Moment) -> bool:
     return child.returncode != 0
 
 
-def ended(child: subprocess.Popen[bytes], within_s: float) -> bool:
+def ended(child: Process, within_s: float) -> bool:
     try:
         child.wait(within_s)
     except subprocess.TimeoutExpired:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import os
 import random
 import secrets
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -69,21 +67,18 @@ class Observer:
 
 def seal_and_kill(data: Path, seed: str, draw: random.Random) -> tuple[list[tuple[int, str]], bool]:
     """Let a process seal and kill it; (size, root) of what it told was sealed, and whether it was in the middle of it."""
-    command = [sys.executable, "-m", "tests.crash.seal_on", str(data), seed]
-    with tempfile.TemporaryFile() as errors:
-        child = subprocess.Popen(
-            command, env=fakes.environment(), cwd=fakes.ROOT, stdout=subprocess.PIPE, stderr=errors, bufsize=0
-        )
-        assert child.stdout is not None
+    reading_end, writing_end = os.pipe()
+    with tempfile.TemporaryFile() as errors, open(reading_end, "rb") as stdout:
+        with open(writing_end, "wb") as telling:
+            child = fakes.start(data, seed, stdout=telling, stderr=errors, module="tests.crash.seal_on")
         told, left = [], draw.randrange(SEALS_MAX)
-        while left >= 0 and (line := child.stdout.readline()):
+        while left >= 0 and (line := stdout.readline()):
             told.append(line)
             left -= line == b"seals\n"
         timer = threading.Timer(draw.uniform(0.0, SEAL_S), child.kill)
         timer.start()
-        told += child.stdout.read().splitlines(keepends=True)
+        told += stdout.read().splitlines(keepends=True)
         timer.join()
-        child.stdout.close()
         errors.seek(0)
         assert child.wait() == -9, errors.read().decode()
     acknowledged = [line.split() for line in told if line.startswith(b"sealed ") and line.endswith(b"\n")]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -72,8 +71,7 @@ def made(folder: Path, alerts: int, parts: int) -> Log:
                 }
                 lines.write(json.dumps(alert) + "\n")
         args = ("ingest", file, "--source", "generic", "--mapping", mapping, "--data", data)
-        command = fakes.command(*args)
-        done = subprocess.run(command, env=fakes.environment(), capture_output=True, check=False, timeout=900, cwd="/")
+        done = fakes.run(*args, timeout_s=900)
         assert done.returncode == 0, done.stderr.decode()
         older.append(folder / f"checkpoint-{part}")
         shutil.copy(data / "tlog" / "checkpoint", older[-1])

@@ -5,19 +5,18 @@ from __future__ import annotations
 import gzip
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 from sqlalchemy import delete
 
 from countersign.bootstrap import Site
 from countersign.store import tables as t
-from tests.fakes import deliver, wazuh
+from tests.fakes import deliver, run, wazuh
 
 
 def countersign(data: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "countersign", *words, "--data", str(data)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = run(*words, "--data", data)
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def test_a_cut_file_gives_what_could_be_read_and_the_others_are_read_too(tmp_path: Path) -> None:

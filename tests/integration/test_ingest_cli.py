@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import socket
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -123,14 +122,7 @@ def test_a_network_of_ait_ads_accounts_for_every_line(shared_data: Path, tmp_pat
 
 def refused(args: Sequence[str | Path], code: int, *words: str, environment: dict[str, str] | None = None) -> None:
     """The command ends with this code and exactly one line on stderr, which has these words."""
-    done = subprocess.run(
-        fakes.command(*args),
-        env=fakes.environment(**environment or {}),
-        capture_output=True,
-        check=False,
-        timeout=60,
-        cwd="/",
-    )
+    done = fakes.run(*args, **environment or {})
     said = done.stderr.decode()
     assert done.returncode == code, said
     assert said.startswith("countersign: "), said

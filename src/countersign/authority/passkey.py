@@ -22,6 +22,7 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
+from countersign.authority.registered import Made
 from countersign.errors import RefusedError
 
 CREDENTIAL_CHARS_MAX = 20_000
@@ -34,17 +35,6 @@ class Party(msgspec.Struct, frozen=True):
 
     rp_id: str
     origin: str
-
-
-class Made(msgspec.Struct, frozen=True):
-    """What a registration proved. public_key: COSE_Key bytes."""
-
-    credential_id: bytes
-    public_key: bytes
-    sign_count: int
-    rp_id: str
-    transports: Sequence[str] = ()
-    verified: bool = True
 
 
 class Answer(msgspec.Struct, frozen=True):

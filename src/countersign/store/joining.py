@@ -12,6 +12,7 @@ from sqlalchemy import Connection, delete, select
 
 from countersign.authority import passkey
 from countersign.authority.passkey import Answer, Party
+from countersign.authority.registered import Made
 from countersign.errors import RefusedError
 from countersign.model.entries import Actor
 from countersign.store import accounts, enrolments, passkeys, sessions
@@ -110,7 +111,7 @@ def sign_in(conn: Connection, party: Party, answer: Answer, now_ms: int, agent: 
     return _start(conn, held.person, held.credential, now_ms, agent)
 
 
-def _made(conn: Connection, party: Party, answer: Answer, person: str, now_ms: int) -> passkey.Made:
+def _made(conn: Connection, party: Party, answer: Answer, person: str, now_ms: int) -> Made:
     whose, _ = take(conn, REGISTER, answer.challenge, now_ms)
     if whose != person:
         raise RefusedError("this attempt was another person's", where="passkey", todo="start again")

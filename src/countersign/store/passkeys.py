@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, select, update
 
-from countersign.authority.passkey import Made
+from countersign.authority.registered import Made
 from countersign.errors import ConflictError, NotFoundError
 from countersign.model.entries import Actor, Entry, Kind
 from countersign.store import ledger, words
