@@ -107,8 +107,8 @@ class Judge:
             governed = batch.governed.get(scope.name)
             p1 = governed.p1_ppm(verdicts[i].pico) if governed else None
             counts = others.of(i, thin=thin(known[i]))
-            given = self._gate_input(placed, verdicts[i], novelties[i], around[i], silent[i], counts, batch, scope, p1)
-            given = msgspec.structs.replace(given, closed_this_hour=max(0, _used(closed, scope, batch) - placed.closed))
+            used = max(0, _used(closed, scope, batch) - placed.closed)
+            given = self._gate_input(placed, verdicts[i], novelties[i], around[i], silent[i], counts, batch, scope, p1, used)
             decision = self.gate(given)
             closed[scope.name] += decision.action is Action.CLOSE and not placed.closed
             judged.append(Judged(rows[i], rarities[i], verdicts[i], decision, _encode(given), trouble[i], p1))
@@ -156,6 +156,7 @@ class Judge:
         batch: Batch,
         scope: Scope,
         p1: int | None,
+        used: int,
     ) -> GateInput:
         governed = batch.governed.get(scope.name)
         return GateInput(
@@ -179,7 +180,7 @@ class Judge:
             case_threats=others[1],
             severity=placed.finding.severity,
             tactics=placed.finding.tactics,
-            closed_this_hour=0,
+            closed_this_hour=used,
             concerns=int(placed.left),
             ti_hits=around.ti_hits,
             sealed=batch.sealed,
