@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import select
 
 from countersign.autonomy.scopes import Stage
-from countersign.bootstrap import Site
+from countersign.bootstrap import Site, open_site
 from countersign.impact import Impact
 from countersign.model.inventory import Asset, Criticality, Inventory
 from countersign.store import tables as t
 from countersign.store.engine import reading
 from tests import passkey_signing
-from tests.fakes import NOON_MS, deliver, wazuh
+from tests.fakes import NOON_MS, StepClock, data_directory, deliver, wazuh
 
 HOSTS = 400
 SCOPE = "endpoint"
@@ -73,6 +76,25 @@ def live_through(site: Site, *, reviewed: int = 385) -> None:
     furnish(site)
     deliver(site, noise(range(reviewed)))
     dispose_all(site)
+
+
+@cache
+def lived() -> tuple[bytes, int]:
+    """The SQLite database of a site that lived through it, and its clock; built once per worker (group ``lived``)."""
+    clock = StepClock()
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "lived.sqlite"
+        site = open_site(data_directory(Path(folder) / "data", f"sqlite:///{file}"), clock=clock)
+        live_through(site)
+        site.close()
+        return file.read_bytes(), clock.at_ms
+
+
+def lived_site(folder: Path) -> Site:
+    """A site on a copy of it, ``site.sqlite`` in a folder, where its clock stood."""
+    content, at_ms = lived()
+    (folder / "site.sqlite").write_bytes(content)
+    return open_site(data_directory(folder / "data", f"sqlite:///{folder / 'site.sqlite'}"), clock=StepClock(at_ms))
 
 
 def dispose_all(site: Site) -> None:

@@ -22,6 +22,7 @@ from tests.fakes import StepClock, data_directory, deliver, entries
 
 SAME = {"sec-fetch-site": "same-origin"}
 HX = {**SAME, "hx-request": "true"}
+pytestmark = pytest.mark.xdist_group("lived")
 CLOSED = range(40, 46)
 
 
@@ -58,12 +59,11 @@ def empty(site: Site) -> Door:
 def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The database of a site with closes by the agent."""
     folder = tmp_path_factory.mktemp("lived")
-    site = open_site(data_directory(folder / "data", f"sqlite:///{folder / 'lived.sqlite'}"), clock=StepClock())
-    earned.live_through(site)
+    site = earned.lived_site(folder)
     earned.promote(site, Stage.SUPERVISED)
     deliver(site, earned.noise(CLOSED, at_ms=earned.NOON_MS + 2 * 3_600_000))
     site.close()
-    return folder / "lived.sqlite"
+    return folder / "site.sqlite"
 
 
 @pytest.fixture

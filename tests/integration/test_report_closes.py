@@ -9,22 +9,20 @@ from typing import Any
 import pytest
 
 from countersign.autonomy.scopes import Stage
-from countersign.bootstrap import Site, open_site
+from countersign.bootstrap import Site
 from countersign.model.entries import Kind
 from countersign.reporting.articles import NEWEST_MAX
 from countersign.reporting.make import Pack, Wanted, make_pack
 from tests import earned, fakes
 
 CLOSED = range(40, 46)
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("lived")]
 
 
 @pytest.fixture(scope="module")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("reported")
-    data = fakes.data_directory(folder / "data", f"sqlite:///{folder / 'site.sqlite'}")
-    site = open_site(data, clock=fakes.StepClock())
-    earned.live_through(site)
+    site = earned.lived_site(folder)
     earned.promote(site, Stage.SUPERVISED)
     fakes.deliver(site, earned.noise(CLOSED, at_ms=earned.NOON_MS + 2 * 3_600_000))
     yield site
