@@ -13,7 +13,7 @@ from typing import Literal
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from countersign.store.engine import make_engine
 from countersign.web import render
@@ -30,6 +30,9 @@ ARGS = [
     "--disable-sync",
     "--no-first-run",
 ]
+expect.set_options(
+    timeout=20_000
+)  # what is expected is waited for: on a busy machine longer than the five seconds of default
 
 
 @dataclass

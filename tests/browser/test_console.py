@@ -13,7 +13,8 @@ from tests.browser.conftest import Console
 
 pytestmark = pytest.mark.browser
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"], "resultTypes": ["violations"]}
-LIVE_MS = 2_000
+LIVE_MS = 15_000
+"""How long a live page may take on a busy machine; on an idle one it is well under two seconds."""
 
 
 def current(page: Page) -> str:
