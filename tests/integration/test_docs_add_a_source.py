@@ -43,8 +43,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     skipped = shutil.ignore_patterns("__pycache__", "vendor")
     for part in ("src", "docs/mappings", "tests/contract", "tests/vectors/sources"):
         shutil.copytree(ROOT / part, folder / part, ignore=skipped)
-    for part in ("pyproject.toml", "tests/__init__.py", "tests/conftest.py", "tests/fakes.py"):
-        shutil.copy(ROOT / part, folder / part)
+    for file in (ROOT / "pyproject.toml", *(ROOT / "tests").glob("*.py")):
+        shutil.copy(file, folder / file.relative_to(ROOT))
     (folder / "src/countersign/sources/canary.py").write_text(block("python"), "utf-8")
     registry = folder / "src/countersign/sources/__init__.py"
     text = registry.read_text("utf-8")

@@ -15,7 +15,8 @@ from countersign.reporting import pack as packing
 from countersign.reporting.make import Pack, Wanted, make_pack
 from countersign.stamping import stamp
 from tests import fakes, responding
-from tests.integration.test_report import followed, needs_tools, resum
+from tests.evidence_pack import followed, needs_tools
+from tests.integration.test_report_verified import resum
 from tests.timestamping import Authority, authority, certificates
 
 pytestmark = needs_tools
