@@ -168,8 +168,12 @@ class History:
         return len(known[1])
 
     def _alerts(self, key: str, window_ms: int) -> int:
-        cells = [self.activity.get((key, window_ms - back)) for back in _BACK]
-        return sum([cell.alerts for cell in cells if cell is not None])
+        total = 0
+        for back in _BACK:
+            cell = self.activity.get((key, window_ms - back))
+            if cell is not None:
+                total += cell.alerts
+        return total
 
     def _quiet_s(self, row: Firings, finding: Finding) -> int:
         """Seconds of quiet before the run that the finding begins or continues."""

@@ -45,7 +45,7 @@ class Identities:
             return found(self.name, entity, _facts(identity, basis), _summary(identity))
         if entity.type is EntityType.MAIL and self._outside(domain_of_mail(entity.value)):
             return not_found(self.name, entity, {ZONE: EXTERNAL}, "a mail address outside the site")
-        return not_found(self.name, entity, {ZONE: INTERNAL}, f"{entity.type.value} is not in the inventory")
+        return not_found(self.name, entity, {ZONE: INTERNAL}, f"{entity.type} is not in the inventory")
 
     def _find(self, value: str) -> tuple[Identity | None, str]:
         if identity := self._by_name.get(value):

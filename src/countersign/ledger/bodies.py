@@ -100,7 +100,7 @@ def finding_decided(
         "sources": _sources(record.evidence),
         "rarity": record.rarity,
         "model": verdict.model,
-        "label": verdict.label.value,
+        "label": str(verdict.label),
         "pico": verdict.pico,
         "intercept": verdict.intercept_pico,
         "p_ppm": [verdict.p0_ppm, verdict.p1_ppm],
@@ -115,8 +115,8 @@ def finding_decided(
         "scope": decision.scope,
         "stage": decision.stage,
         "conditions": decision.conditions,
-        "action": decision.action.value,
-        "advice": decision.advice.value,
+        "action": str(decision.action),
+        "advice": str(decision.advice),
         "why": decision.why,
     } | ({"draw": list(draw)} if draw else {})
 
@@ -146,4 +146,4 @@ _COLUMN = {LookupStatus.FOUND: 0, LookupStatus.NOT_FOUND: 1, LookupStatus.UNAVAI
 def _link(link: Link, pseudonyms: Mapping[str, str]) -> list[str]:
     """Without the anchor of a pattern link, which is the host (named above) or else a person."""
     entity = link.entity.partition("@")[0] if link.reason is LinkReason.SAME_PATTERN else link.entity
-    return [link.case, link.reason.value, pseudonyms.get(entity, entity)]
+    return [link.case, str(link.reason), pseudonyms.get(entity, entity)]

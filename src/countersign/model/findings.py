@@ -52,13 +52,17 @@ class Finding(msgspec.Struct, frozen=True, gc=False):
         return f"{self.source}/{self.rule}"
 
 
+_HOST, _IP, _TARGET = EntityType.HOST, EntityType.IP, Role.TARGET
+
+
 def main_host(entities: tuple[Entity, ...]) -> str:
     """The host (or, failing that, the target address) that an alert is about; "" when it names none."""
     best, rank = "", 9
     for entity in entities:
-        if entity.type is EntityType.HOST:
-            here = 0 if entity.role is Role.TARGET else 1
-        elif entity.type is EntityType.IP and entity.role is Role.TARGET:
+        kind = entity.type
+        if kind is _HOST:
+            here = 0 if entity.role is _TARGET else 1
+        elif kind is _IP and entity.role is _TARGET:
             here = 2
         else:
             continue

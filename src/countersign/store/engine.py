@@ -21,7 +21,7 @@ from countersign.errors import EnvironmentFault
 BUSY_MS = 60_000
 WAL_TRIES = 20
 _PRAGMAS = (
-    "page_size=8192",  # before the first table is made; entries and records are some kilobytes each
+    "page_size=16384",  # before the first table is made; entries and records are some kilobytes each
     "synchronous=FULL",
     f"busy_timeout={BUSY_MS}",
     "cache_size=-65536",
