@@ -22,7 +22,7 @@ test: $(DEV) ## run the whole test suite: SQLite and PostgreSQL, browser, crash
 	$(PYTEST) -n 2 --dist loadgroup
 
 check: $(DEV) lint ## the fast loop: linters, types, import contracts, quick tests
-	$(PYTEST) -n 2 -m "not slow and not browser and not postgres and not crash" tests/unit tests/property tests/vectors tests/contract
+	$(PYTEST) -n 2 --dist loadgroup -m "not slow and not browser and not postgres and not crash" tests/unit tests/property tests/vectors tests/contract
 
 lint: $(DEV) ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, create_engine, select
@@ -91,6 +92,7 @@ def test_a_working_set_knows_what_a_whole_history_knows(alerts: list[Alert], siz
             assert stored(conn, batch, known_too) == observed(whole, batch, known)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(LONG, SIZES, st.lists(st.sampled_from(["kept", "failed", "another"]), min_size=25, max_size=25))
 def test_counts_carried_over_are_those_of_the_database(alerts: list[Alert], size: int, ends: list[str]) -> None:

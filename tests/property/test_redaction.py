@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from countersign.errors import UsageError
@@ -90,6 +90,7 @@ def test_nothing_of_the_name_is_left_and_the_shape_stays(value: Any) -> None:
     assert REDACTOR.value(again) == again
 
 
+@example("\tdXNlcj16b3JhLnF1aWxsZmVhdGhlciZ4PTE= ")
 @given(VALUES.filter(lambda value: not isinstance(value, bytes)))
 def test_a_json_message_stays_json(value: Any) -> None:
     raw = json.dumps({"alert": _plain(value)}).encode()

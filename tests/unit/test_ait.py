@@ -122,6 +122,7 @@ def test_the_same_network_gives_the_same_run(week: tuple[Stream, Run], model: Mo
     assert (again.decided, again.closed, again.draws) == (week[1].decided, week[1].closed, week[1].draws)
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None)
 @given(hour=st.integers(2, 90), shuffled=st.integers(0, 2**32))
 def test_what_comes_later_changes_no_decision(week: tuple[Stream, Run], model: Model, hour: int, shuffled: int) -> None:

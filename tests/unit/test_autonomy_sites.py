@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
+import pytest
 from typer.testing import CliRunner
 
 from countersign.autonomy import alarm, change
@@ -39,6 +40,7 @@ def test_the_truth_of_a_site_is_what_a_large_sample_shows() -> None:
     assert abs(risk - (rng.random(len(z)) < site.risk(z))[below].mean()) < 0.002
 
 
+@pytest.mark.slow
 def test_streams_err_rarely_and_a_jump_is_noticed_soon() -> None:
     found = streams.measure(250, seed=5)
     for name in ("false_alarms", "false_alarms_sampled", "false_certificates", "false_certificates_sampled"):
@@ -54,6 +56,7 @@ def test_an_alarm_that_watches_a_real_excess_is_not_silent() -> None:
     assert (alarm.log_paths(x).max(axis=1) >= np.log(20)).mean() > 0.95
 
 
+@pytest.mark.slow
 def test_the_command_prints_what_was_measured_and_the_same_twice() -> None:
     first, second = (CliRunner().invoke(app, ["evaluate", "sites", "--sites", "20", "--json"]) for _ in range(2))
     found = msgspec.json.decode(first.stdout)

@@ -137,6 +137,7 @@ def test_addresses_are_read_as_the_standard_library_reads_them(ip: ipaddress.IPv
         assert any(ip in ipaddress.ip_network(n) for n in documentation if ipaddress.ip_network(n).version == ip.version)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.ip_addresses(v=4), st.integers(0, 32)), max_size=12), st.ip_addresses(v=4))
 def test_networks_match_like_the_standard_library(
     chosen: list[tuple[ipaddress.IPv4Address, int]], ip: ipaddress.IPv4Address

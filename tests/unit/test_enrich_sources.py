@@ -135,6 +135,7 @@ def test_every_list_named_is_in_the_package(lists: WarningLists) -> None:
     assert len(names) == len(set(names))
 
 
+@pytest.mark.slow
 def test_address_lists_agree_with_the_packages_own_search(lists: WarningLists) -> None:
     root = resources.files("pymispwarninglists") / "data" / "misp-warninglists" / "lists"
     raw = [json.loads((root / name / "list.json").read_text()) for name in ADDRESS_LISTS if "public-dns-v4" not in name]

@@ -159,6 +159,7 @@ def test_terms_that_nothing_was_added_to_keep_their_origin_and_reason() -> None:
 LABELS = st.lists(st.tuples(st.integers(1, 6), st.booleans()), min_size=60, max_size=160)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(LABELS, st.randoms(use_true_random=False))
 def test_folds_keep_time_and_cases_whole_and_lose_nothing(cases: list[tuple[int, bool]], draw: random.Random) -> None:

@@ -77,6 +77,7 @@ def test_nothing_or_a_broken_archive_is_one_line(tmp_path: Path) -> None:
         mail.evaluate(tmp_path)
 
 
+@pytest.mark.slow
 def test_every_real_mail_is_read(shared_data: Path) -> None:
     for one in mail.evaluate(shared_data / "mail")["corpora"]:
         assert one["read"] == one["mails"] > 500, one["unreadable"]

@@ -194,6 +194,7 @@ def test_intervals() -> None:
     assert np.isnan(estimate([]).mean)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_whatever_else_is_simulated(both_worlds: Result) -> None:
     alone = simulate(["well-staffed"], replications=3, seed=2)
     assert repr(alone.scenarios[0]) == repr(both_worlds.scenarios[1])

@@ -34,6 +34,7 @@ _RUNS = re.compile(rb"[a-z0-9]+")
 _QUOTED = re.compile(rb"=([0-9A-Fa-f]{2})()()()")
 _ESCAPE = re.compile(rb"%(?:25)?([0-9A-Fa-f]{2})|\\+u([0-9A-Fa-f]{4})|&#0*([0-9]{1,7});|&#[xX]0*([0-9A-Fa-f]{1,6});")
 _WIDE = r"\x00?"
+_WHITE = re.compile(r"\\[bfnrt]")
 _JSON_START = re.compile(r"\s*[{\[\"]")
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -118,9 +119,12 @@ class Redactor:
         return _encode_json(self._token)  # an escape within an escape: the message goes as a whole
 
     def _silent(self, data: bytes) -> bool:
-        """Whether no name is in the bytes, whatever they are; unescaped solidi so that Base64 in JSON is in one piece."""
+        """Whether no name is in the bytes, whatever they are; without JSON's escapes too, which may cut Base64 in pieces (a
+        solidus) or stick to it (the letter of a tab)."""
         text = _text(data)
-        return not self.hits(text) and ("\\/" not in text or not self.hits(text.replace("\\/", "/")))
+        if self.hits(text):
+            return False
+        return "\\" not in text or not self.hits(_WHITE.sub(" ", text.replace("\\/", "/")))
 
     def _json(self, text: str) -> str | None:
         try:
