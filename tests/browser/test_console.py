@@ -13,8 +13,7 @@ from tests.browser.conftest import Console
 
 pytestmark = pytest.mark.browser
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"], "resultTypes": ["violations"]}
-LIVE_MS = 15_000
-"""How long a live page may take on a busy machine; on an idle one it is well under two seconds."""
+LIVE_MS = 2_000
 
 
 def current(page: Page) -> str:

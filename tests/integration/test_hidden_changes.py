@@ -148,3 +148,9 @@ def test_a_key_table_that_leads_elsewhere_is_named(site: Site, how: str) -> None
     assert bool(found.problems) is replays_otherwise
     assert {problem.what for problem in found.problems} <= {"links"}
     assert found.left == 0, "it does not pass for an erasure"
+
+
+def test_an_erasure_of_somebody_whom_no_entry_named_is_no_change(site: Site) -> None:
+    deliver(site, [wazuh(ident="one", data={"srcip": "198.51.100.7", "dstuser": "quillfeather"})])
+    fakes.run_json("erase", "quillfeather", "--yes", "--reason", "asked", "--data", site.data)
+    assert fakes.run("rebuild", "--check", "--data", site.data).returncode == 0

@@ -64,7 +64,7 @@ def _of(entry: Entry) -> Iterator[str]:
     said: list[object] = [body.get("owner"), body.get("holder")]
     if entry.actor.type == _HUMAN:
         said.append(entry.actor.id)
-    if entry.kind.startswith(_ABOUT):
+    if entry.kind.startswith(_ABOUT) and entry.kind is not Kind.PERSON_ERASED:  # its subject leads nowhere, on purpose
         said.append(entry.subject)
     if entry.kind is Kind.FINDING_DECIDED:
         said += [link[-1] for link in body.get("links", ())]

@@ -92,7 +92,7 @@ def stream_kind(conn: Connection, kind: Kind, start: int = 0) -> Iterator[tuple[
 def pseudonyms(conn: Connection, values: Iterable[str]) -> dict[str, str]:
     """Pseudonym of each value (an entity key of a person, or ``person:NAME``); unknown ones are given one.
 
-    Pseudonyms are random, so nothing leads back from them but the key table: deleting its row is the erasure.
+    Pseudonyms are random, so nothing leads back from them but the key table: an erasure takes the row (``erasing``).
     """
     wanted = sorted(set(values))
     known: dict[str, str] = {}
