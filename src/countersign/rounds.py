@@ -48,7 +48,7 @@ class Rounds(threading.Thread):
         try:
             self.once()
         except CountersignError as error:
-            if self._is_news(repr(str(error))):
+            if self._is_news(str(error)):
                 log.error(self.name, error=str(error))
         except Exception as error:
             if self._is_news(repr(error)):

@@ -1,8 +1,8 @@
 """Asks the site's witnesses to cosign its checkpoints, after these are published: nothing waits for it but actions.
 
 One process asks at a time. What fails is tried again with growing pauses, is logged, and shows in `countersign ledger
-status`. A witness that remembers more of this log than there is, or another one, raises the alarm: no action runs until it
-cosigns again, whatever the others say.
+status`. A witness that remembers more of this log than there is, or another one, raises the alarm: with a quorum no action
+runs until it cosigns again, whatever the others say.
 """
 
 from __future__ import annotations

@@ -11,9 +11,10 @@ from countersign.actions import kerberos, ldap_active_directory
 from countersign.actions.kerberos import Answer
 from countersign.errors import TargetFault
 from countersign.model.responses import Effect
-from tests.directories import PERSON, Kdc, Place, dripping, mit_kdc, samba
-from tests.integration.test_disable_account import driven
+from tests.directories import PERSON, Kdc, Place, dripping, mit_kdc
+from tests.integration.test_disable_account import domain, driven
 
+__all__ = ["domain"]
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("directories")]
 REALM, LONG_AGO = "KESTREL.TEST", "2001-01-01"
 
@@ -22,12 +23,6 @@ REALM, LONG_AGO = "KESTREL.TEST", "2001-01-01"
 def kdc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kdc]:
     with mit_kdc(tmp_path_factory.mktemp("kdc")) as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def domain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with samba(tmp_path_factory.mktemp("ad")) as place:
-        yield place
 
 
 def asked(kdc: Kdc, name: str = PERSON) -> Answer:

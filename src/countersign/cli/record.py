@@ -36,9 +36,10 @@ def rebuild(
         trial = conn.begin_nested()
         ledger.lock_head(conn)  # from here on nobody else writes, so before and after can be compared
         before = rebuilding.digests(conn)
-        size = rebuilding.rebuild(conn)
+        named = key_table.KeyTable()
+        size = rebuilding.rebuild(conn, also=named.take)
         after = rebuilding.digests(conn)
-        problems = key_table.problems(conn)
+        problems = named.problems(conn)
         if check:
             trial.rollback()
         else:

@@ -95,7 +95,7 @@ def link_keys(finding: Finding, pattern: str, *, is_notable: bool) -> list[str]:
     """Every key under which this finding can be found, strongest first; bounded."""
     keys = [pattern_key(pattern, finding.anchor)]
     if is_notable:
-        ranked = sorted([(_ORDER[e.type], e.type + ":" + e.value) for e in linking(finding.entities)])
+        ranked = sorted([(_ORDER[e.type], e.key) for e in linking(finding.entities)])
         keys.extend(dict.fromkeys([key for _, key in ranked]))
     return keys[:KEYS_MAX]
 

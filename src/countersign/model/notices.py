@@ -17,8 +17,8 @@ _SAID = {
 }
 WITNESS_ALARM, WITNESS_WELL = "witness_alarm", "witness_well"
 _OF_LEDGER = {
-    WITNESS_ALARM: "refuses this log, of {size} entries: it was rolled back, forked or rewritten. No action runs until it"
-    " cosigns again",
+    WITNESS_ALARM: "refuses this log, of {size} entries: it was rolled back, forked or rewritten. `countersign doctor`"
+    " says what follows and what to do",
     WITNESS_WELL: "cosigns this log, of {size} entries, again",
 }
 

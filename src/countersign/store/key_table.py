@@ -8,7 +8,7 @@ row is about what the pseudonym says. Which person an alert named, ``replay`` ma
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection, select
 
@@ -24,38 +24,44 @@ _ABOUT = ("person.", "role.", "passkey.", "token.", "session.")
 _HUMAN = "human"
 
 
-def problems(conn: Connection) -> tuple[Problem, ...]:
-    """Pseudonyms that lead nowhere, or to something else than they say."""
-    rows = {row.pseudonym: row.value for row in conn.execute(select(t.pseudonyms.c.pseudonym, t.pseudonyms.c.value))}
-    first, gone = _named(conn)
-    missing = [
-        Problem(index, f"entry {index} names {name}, which the key table does not know, and no erasure says so")
-        for name, index in first.items()
-        if name not in rows and name not in gone
-    ]
-    wrong = [
-        Problem(first.get(name), f"the key table says that {name} is a {value.partition(':')[0]}")
-        for name, value in sorted(rows.items())
-        if name.partition("~")[0] != value.partition(":")[0]
-    ]
-    return (*missing, *wrong)
+class KeyTable:
+    """Whom entries name: one pass over the ledger, in order."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, int] = {}
+        self._gone: set[str] = set()
+
+    def take(self, numbered: Sequence[tuple[int, Entry]]) -> None:
+        """Look at entries."""
+        for index, entry in numbered:
+            for name in _of(entry):
+                self._first.setdefault(name, index)
+            self._gone.update(_erased(entry))
+
+    def problems(self, conn: Connection) -> tuple[Problem, ...]:
+        """Pseudonyms that lead nowhere, or to something else than they say."""
+        rows = {row.pseudonym: row.value for row in conn.execute(select(t.pseudonyms.c.pseudonym, t.pseudonyms.c.value))}
+        missing = [
+            Problem(index, f"entry {index} names {name}, which the key table does not know, and no erasure says so")
+            for name, index in self._first.items()
+            if name not in rows and name not in self._gone
+        ]
+        wrong = [
+            Problem(self._first.get(name), f"the key table says that {name} is a {value.partition(':')[0]}")
+            for name, value in sorted(rows.items())
+            if name.partition("~")[0] != value.partition(":")[0]
+        ]
+        return (*missing, *wrong)
 
 
 def erased(conn: Connection) -> frozenset[str]:
     """Pseudonyms that erasures say are gone."""
-    found: set[str] = set()
-    for _, entry in ledger.stream_kind(conn, Kind.PERSON_ERASED):
-        found.update(map(str, entry.body.get("pseudonyms", ())))
-    return frozenset(found)
+    every = ledger.stream_kind(conn, Kind.PERSON_ERASED)
+    return frozenset(name for _, entry in every for name in _erased(entry))
 
 
-def _named(conn: Connection) -> tuple[dict[str, int], frozenset[str]]:
-    """The first entry that names each pseudonym, and those that were erased."""
-    first: dict[str, int] = {}
-    for index, entry in ledger.stream(conn):
-        for name in _of(entry):
-            first.setdefault(name, index)
-    return first, erased(conn)
+def _erased(entry: Entry) -> Iterator[str]:
+    return map(str, entry.body.get("pseudonyms", ())) if entry.kind is Kind.PERSON_ERASED else iter(())
 
 
 def _of(entry: Entry) -> Iterator[str]:

@@ -73,8 +73,13 @@ def _digest(conn: Connection, table: Table) -> str:
     return total.hexdigest()
 
 
-def rebuild(conn: Connection, tick: Callable[[int], None] | None = None) -> int:
-    """Empty the projections and apply every entry again; returns the number of entries."""
+def rebuild(
+    conn: Connection,
+    tick: Callable[[int], None] | None = None,
+    also: Callable[[Sequence[_Numbered]], None] = lambda _numbered: None,
+) -> int:
+    """Empty the projections and apply every entry again; returns the number of entries. also: is shown every entry, so that
+    whoever wants to look at all of them need not read them again."""
     ledger.lock_head(conn)
     for table in t.PROJECTIONS:
         conn.execute(delete(table))
@@ -85,6 +90,7 @@ def rebuild(conn: Connection, tick: Callable[[int], None] | None = None) -> int:
         numbered = list(group)
         for column in beside:
             column.write(conn, numbered)
+        also(numbered)
         _APPLY.get(numbered[0][1].kind, _nothing)(conn, numbered)
         last = numbered[-1][0] + 1
         if numbered[0][1].kind is Kind.FINDING_DECIDED:

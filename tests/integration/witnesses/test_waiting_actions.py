@@ -10,28 +10,20 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from countersign.actions import ACTIONS
 from countersign.approvals.status import Status
 from countersign.bootstrap import Site, open_site
 from countersign.config import FILE
 from countersign.model.entries import Kind
 from countersign.running import Runner
 from countersign.witnessing import status
-from tests import fakes, marking
+from tests import fakes
 from tests.fakes import StepClock
 from tests.integration.test_proposals import ADA, Room
+from tests.integration.test_running import folder
 from tests.witnesses import Liar, Pair, kinds, later, lying, rotate
 
+__all__ = ["folder"]
 pytestmark = pytest.mark.xdist_group("witnesses")  # they share two servers
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name, action in marking.actions().items():
-        monkeypatch.setitem(ACTIONS, name, action)
-    found = tmp_path / "marks"
-    found.mkdir()
-    return found
 
 
 @pytest.fixture
