@@ -18,6 +18,8 @@ from pathlib import Path
 import ldap3
 import pytest
 
+from tests.oidc_provider import free_port
+
 ADMIN_PASSWORD = "Pa55-word.of.the.Test"
 PERSON, PERSON_PASSWORD = "j.plover", "Gannet-77.flies"
 SEARCH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -79,9 +81,7 @@ def openldap(
         subprocess.run(
             [tools["slapadd"], "-F", str(conf), "-n", str(n), "-l", str(folder / file)], check=True, capture_output=True
         )
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = int(found.getsockname()[1])
+    port = free_port()
     url = f"ldap://127.0.0.1:{port}"
     process = subprocess.Popen([tools["slapd"], "-d", "0", "-F", str(conf), "-h", url])
     try:
@@ -172,9 +172,7 @@ class Kdc:
 def mit_kdc(folder: Path) -> Iterator[Kdc]:
     """MIT's, for the realm of the Samba domain, with the same person; over TCP on loopback."""
     tools = need("krb5kdc", "kdb5_util", "kadmin.local")
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = int(found.getsockname()[1])
+    port = free_port()
     (folder / "krb5.conf").write_text("[libdefaults]\ndefault_realm = KESTREL.TEST\ndns_lookup_kdc = false\n")
     (folder / "kdc.conf").write_text(_KDC.format(folder=folder, port=port))
     environment = {"PATH": SEARCH, "KRB5_CONFIG": f"{folder}/krb5.conf", "KRB5_KDC_PROFILE": f"{folder}/kdc.conf"}
@@ -196,6 +194,7 @@ def dripping(head: bytes) -> Iterator[int]:
     """A server that answers for as long as anybody listens, a byte at a time. head: says how much is to come."""
     stopped = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
 
         def serve() -> None:
             with suppress(OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from countersign.bootstrap import Site
 from countersign.impact import Impact
 from countersign.ledger.note import parse_vkey
 from countersign.ledger.proof import verify_proof
+from countersign.reporting import pack as packing
 from countersign.reporting.make import Pack
 from countersign.running import Runner
 from countersign.store.signers import Answer
@@ -62,6 +64,25 @@ def followed(folder: Path) -> subprocess.CompletedProcess[str]:
     bare = {"PATH": os.environ["PATH"], "TMPDIR": str(folder.parent)}
     command = ["sh", "-c", "".join(blocks)]
     return subprocess.run(command, cwd=folder, env=bare, capture_output=True, text=True, check=False, timeout=300)
+
+
+def resum(folder: Path) -> None:
+    """A forger makes the manifest fit."""
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    lines = [f"{hashlib.sha256((folder / n).read_bytes()).hexdigest()}  {n}\n" for n in names if n != packing.SUMS]
+    (folder / packing.SUMS).write_text("".join(lines))
+
+
+def flip(path: Path, at: int | None = None) -> None:
+    """Change one byte, that in the middle when none is named."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 if at is None else at] ^= 1
+    path.write_bytes(data)
+
+
+def one(folder: Path, pattern: str) -> Path:
+    """The first file of a pattern."""
+    return sorted(folder.glob(pattern))[0]
 
 
 def claims(pack: Pack) -> list[dict[str, Any]]:

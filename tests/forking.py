@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -68,7 +69,8 @@ class Process:
     def kill(self) -> None:
         """``kill -9``, unless it is known to have ended."""
         if self.poll() is None:
-            os.kill(self.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it ended this very moment
+                os.kill(self.pid, signal.SIGKILL)
 
     def _ended(self, timeout_s: float | None) -> int | None:
         if self.returncode is None and select.select([self._told], [], [], timeout_s)[0]:
@@ -99,7 +101,9 @@ class Forker:
         assert len(message) <= REQUEST_BYTES_MAX
         with theirs:
             socket.send_fds(self._control, [message], [stdin.fileno(), stdout.fileno(), stderr.fileno(), theirs.fileno()])
-        return Process(int(told.recv(32)), told)
+        said = told.recv(32)
+        assert said, "the process that forks has ended; see what it said on stderr"
+        return Process(int(said), told)
 
     def close(self) -> None:
         """End it; what it forked goes on."""
@@ -134,6 +138,7 @@ def run(order: Order, stdin: bytes, timeout_s: float) -> subprocess.CompletedPro
             code = process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             process.kill()
+            process.wait()
             raise
         out.seek(0)
         err.seek(0)
@@ -178,8 +183,11 @@ def _kept(order: Order, fds: list[int]) -> Order:
     for fd in streams:
         os.close(fd)
     os.write(told, str(pid).encode())
-    _, status = os.waitpid(pid, 0)
-    os.write(told, str(os.waitstatus_to_exitcode(status)).encode())
+    ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # it keeps its id until it is told: nobody kills another
+    assert ended is not None
+    code = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+    os.write(told, str(code).encode())
+    os.waitpid(pid, 0)
     os._exit(0)
 
 

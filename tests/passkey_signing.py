@@ -99,6 +99,7 @@ def enrol(site: Site, name: str, *, roles: Sequence[str] = (APPROVER,), rp_id: s
         SIGNERS[site] = partial(_sign, name, made)
     with reading(site.engine) as conn:
         held = accounts.roles(conn, pseudonym(conn, name))
+    assert first or site in SIGNERS or not POWERS & set(roles), "enrol an approver on this very Site first"
     for role in sorted(set(roles) - set(held)):
         number = impact.grant(name, role)
         if number is not None:

@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 from psycopg import sql
@@ -21,6 +22,7 @@ class Postgres:
     def __init__(self, server: Any) -> None:
         self._server = server
         self._uri = server.get_uri()
+        self._process = psutil.Process(server.get_pid())
         self._numbers = count(1)
 
     def create(self) -> tuple[str, str]:
@@ -40,17 +42,14 @@ class Postgres:
         with psycopg.connect(self._uri, autocommit=True) as conn:
             conn.execute(statement)
 
-    def answers(self) -> bool:
-        """Whether it runs and takes connections."""
-        try:
-            self.run(sql.SQL("SELECT 1"))
-        except psycopg.OperationalError:
-            return False
-        return True
+    def runs(self) -> bool:
+        """Whether its process is there, be it that it takes no connections just now."""
+        return self._process.is_running() and self._process.status() != psutil.STATUS_ZOMBIE
 
     def start(self) -> None:
         """As an operator would after it went down; nothing when it runs."""
         self._server.ensure_postgres_running()
+        self._process = psutil.Process(self._server.get_pid())
 
 
 @contextmanager

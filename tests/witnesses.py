@@ -99,7 +99,7 @@ def post(url: str, body: bytes) -> httpx.Response:
 
 
 class Pair:
-    """Two witnesses, processes that serve a module's tests, and a site (not open) that they trust."""
+    """Two witnesses, processes that serve all tests of them, and a site (not open) that they trust."""
 
     def __init__(self, homes: list[Path], servers: list[Served]) -> None:
         self.homes, self.servers = homes, servers
@@ -198,7 +198,6 @@ def command(*args: str | Path) -> tuple[int, str, str]:
     )
 
 
-LINE = "— witness.test/w1 ".encode()
 SAID: dict[str, tuple[tuple[int, str, bytes], str, bool]] = {
     "nothing": ((200, "text/plain", b""), "signature", False),
     "a page": ((200, "text/html", b"<p>hello</p>\n"), "signature line", False),

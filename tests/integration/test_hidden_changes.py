@@ -152,5 +152,5 @@ def test_a_key_table_that_leads_elsewhere_is_named(site: Site, how: str) -> None
 
 def test_an_erasure_of_somebody_whom_no_entry_named_is_no_change(site: Site) -> None:
     deliver(site, [wazuh(ident="one", data={"srcip": "198.51.100.7", "dstuser": "quillfeather"})])
-    fakes.run_json("erase", "quillfeather", "--yes", "--reason", "asked", "--data", site.data)
+    assert fakes.run_json("erase", "quillfeather", "--yes", "--reason", "asked", "--data", site.data)["entry"] > 0
     assert fakes.run("rebuild", "--check", "--data", site.data).returncode == 0

@@ -84,14 +84,16 @@ def with_body(**fields: object) -> Callable[[Entry], Entry]:
     return lambda entry: msgspec.structs.replace(entry, body=entry.body | fields)
 
 
-def with_draw(*, q_ppm: int) -> Callable[[Entry], Entry]:
+def hardly_drawn(entry: Entry) -> Entry:
     """A close that was hardly to be drawn for review."""
+    week, _, q_min_ppm, drawn, p1_ppm = entry.body["draw"]
+    return with_body(draw=[week, 1, q_min_ppm, drawn, p1_ppm])(entry)
 
-    def change(entry: Entry) -> Entry:
-        week, _, q_min_ppm, drawn, p1_ppm = entry.body["draw"]
-        return with_body(draw=[week, q_ppm, q_min_ppm, drawn, p1_ppm])(entry)
 
-    return change
+def drawn_otherwise(entry: Entry) -> Entry:
+    """A close that was drawn and is said not to be, or the reverse."""
+    week, q_ppm, q_min_ppm, drawn, p1_ppm = entry.body["draw"]
+    return with_body(draw=[week, q_ppm, q_min_ppm, 1 - drawn, p1_ppm])(entry)
 
 
 def test_everything_that_was_decided_comes_out_the_same(copy: Path) -> None:
@@ -129,7 +131,8 @@ def test_several_processes_find_what_one_finds(copy: Path, monkeypatch: pytest.M
     [
         (Kind.FINDING_DECIDED, with_body(action="close"), "action"),
         (Kind.FINDING_DECIDED, with_body(label="threat"), "label"),
-        (Kind.FINDING_DECIDED, with_draw(q_ppm=1), "draw"),
+        (Kind.FINDING_DECIDED, hardly_drawn, "draw"),
+        (Kind.FINDING_DECIDED, drawn_otherwise, "draw"),
         (Kind.LEASE_ISSUED, with_body(expires_ms=1), "signature"),
         (Kind.LEASE_ISSUED, with_body(operations=["action.run"]), "agent"),
         (Kind.LEASE_REFUSED, with_body(reason="agent stopped"), "reason"),

@@ -15,8 +15,7 @@ from countersign.reporting import pack as packing
 from countersign.reporting.make import Pack, Wanted, make_pack
 from countersign.stamping import stamp
 from tests import fakes, responding
-from tests.evidence_pack import followed, needs_tools
-from tests.integration.test_report_verified import resum
+from tests.evidence_pack import flip, followed, needs_tools, one, resum
 from tests.timestamping import Authority, authority, certificates
 
 pytestmark = needs_tools
@@ -96,20 +95,6 @@ def test_whatever_the_sizes_the_log_is_seen_to_extend_what_was_stamped(tsa: Auth
     assert done.stdout.count("the authority saw") == len(sizes(made)) == 1
 
 
-def _flip(path: Path, at: int = 0) -> None:
-    data = bytearray(path.read_bytes())
-    data[at or len(data) // 2] ^= 1
-    path.write_bytes(data)
-
-
-def _one(folder: Path, ending: str) -> Path:
-    return sorted(folder.glob(f"stamps/*{ending}"))[0]
-
-
-def _origin_chars(folder: Path) -> int:
-    return (folder / "log.vkey").read_text().index("+")
-
-
 def _own_authority(folder: Path) -> None:
     certificates(folder.parent / "other")
     shutil.copy(folder.parent / "other" / "ca.pem", folder / "stamps" / "roots.pem")
@@ -126,16 +111,16 @@ def _other_proof(folder: Path) -> None:
 
 
 FORGERIES: dict[str, Callable[[Path], None]] = {
-    "the size that was seen": lambda folder: _flip(
-        _one(folder, ".note"), _one(folder, ".note").read_bytes().index(b"\n") + 1
+    "the size that was seen": lambda folder: flip(
+        one(folder, "stamps/*.note"), one(folder, "stamps/*.note").read_bytes().index(b"\n") + 1
     ),
-    "a byte of the answer": lambda folder: _flip(_one(folder, ".tsr")),
-    "a byte of the proof": lambda folder: _flip(_one(folder, ".consistency"), 3),
-    "no proof": lambda folder: _one(folder, ".consistency").write_bytes(b""),
+    "a byte of the answer": lambda folder: flip(one(folder, "stamps/*.tsr")),
+    "a byte of the proof": lambda folder: flip(one(folder, "stamps/*.consistency"), 3),
+    "no proof": lambda folder: one(folder, "stamps/*.consistency").write_bytes(b""),
     "a proof of other sizes": _other_proof,
     "the authority": _own_authority,
     "another note": _other_note,
-    "no note": lambda folder: _one(folder, ".note").unlink(),
+    "no note": lambda folder: one(folder, "stamps/*.note").unlink(),
 }
 
 
@@ -166,7 +151,7 @@ def test_by_command_and_what_does_not_hold_is_left_out_and_said_so(tsa: Authorit
 
     code, said, there = report("good")
     assert (code, "timestamps" in said, there) == (0, False, True)
-    _flip(site.tiles.root / "stamps" / f"{made.size}.tsr", 60)
+    flip(site.tiles.root / "stamps" / f"{made.size}.tsr", 60)
     code, said, there = report("bad")
     assert (code, f"do not hold, the first over {made.size} entries" in said, there) == (0, True, False)
     text = (site.data / "countersign.toml").read_text()

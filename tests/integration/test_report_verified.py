@@ -19,7 +19,7 @@ from countersign.reporting import pack as packing
 from countersign.reporting.make import Pack, Wanted, make_pack
 from countersign.store import rotation
 from tests import responding
-from tests.evidence_pack import followed, needs_tools
+from tests.evidence_pack import flip, followed, needs_tools, one, resum
 
 pytestmark = pytest.mark.xdist_group("report")  # they share one site
 
@@ -38,13 +38,6 @@ def empty(pack: Pack, tmp_path: Path) -> Path:
     return tmp_path / "somewhere" / "pack"
 
 
-def resum(folder: Path) -> None:
-    """A forger makes the manifest fit."""
-    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-    lines = [f"{hashlib.sha256((folder / n).read_bytes()).hexdigest()}  {n}\n" for n in names if n != packing.SUMS]
-    (folder / packing.SUMS).write_text("".join(lines))
-
-
 @needs_tools
 def test_verify_md_followed_in_an_empty_folder_accepts_the_pack(empty: Path) -> None:
     done = followed(empty)
@@ -56,16 +49,6 @@ def test_verify_md_followed_in_an_empty_folder_accepts_the_pack(empty: Path) -> 
     assert done.stdout.count("its intent had been sealed") == 2
     script = subprocess.run(["sh", "verify.sh"], cwd=empty, capture_output=True, text=True, check=False, timeout=300)
     assert (script.returncode, script.stdout) == (0, done.stdout), "the script is what the manual says"
-
-
-def _flip(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-
-
-def _one(folder: Path, pattern: str) -> Path:
-    return sorted(folder.glob(pattern))[0]
 
 
 def _other_reason(folder: Path) -> None:
@@ -94,16 +77,16 @@ def _cite_more(folder: Path) -> None:
 
 
 FORGERIES: dict[str, Callable[[Path], None]] = {
-    "a byte of an entry": lambda folder: _flip(_one(folder, "entries/*.json")),
+    "a byte of an entry": lambda folder: flip(one(folder, "entries/*.json")),
     "what an entry says": _other_reason,
     "an entry in another's place": _other_place,
-    "a byte of a proof": lambda folder: _flip(_one(folder, "proofs/*")),
-    "a byte of the checkpoint": lambda folder: _flip(folder / "checkpoint"),
-    "a byte of matter beside the log": lambda folder: _flip(_one(folder, "evidence/*.bin")),
-    "a byte of a salt": lambda folder: _flip(_one(folder, "evidence/*.salt")),
+    "a byte of a proof": lambda folder: flip(one(folder, "proofs/*")),
+    "a byte of the checkpoint": lambda folder: flip(folder / "checkpoint"),
+    "a byte of matter beside the log": lambda folder: flip(one(folder, "evidence/*.bin")),
+    "a byte of a salt": lambda folder: flip(one(folder, "evidence/*.salt")),
     "the log's key": _own_key,
     "a citation of what is not there": _cite_more,
-    "an entry without a proof": lambda folder: _one(folder, "proofs/*").unlink(),
+    "an entry without a proof": lambda folder: one(folder, "proofs/*").unlink(),
 }
 
 
@@ -132,9 +115,9 @@ def test_go_s_own_verifier_accepts_the_pack_and_refuses_a_changed_byte(empty: Pa
     done = subprocess.run([binary, empty], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, "VERIFIED" in done.stdout) == (0, True), done.stderr
     for pattern in ("entries/*.json", "proofs/*", "checkpoint"):
-        path = _one(empty, pattern)
+        path = one(empty, pattern)
         held = path.read_bytes()
-        _flip(path)
+        flip(path)
         assert subprocess.run([binary, empty], capture_output=True, check=False, timeout=60).returncode != 0, pattern
         path.write_bytes(held)
 
@@ -148,7 +131,7 @@ def test_a_pack_with_names_is_verified_as_well(acted: tuple[Site, str], tmp_path
 
 
 @needs_tools
-def test_a_pack_made_after_the_log_s_key_was_exchanged_is_verified_by_the_new_one(site: Site, tmp_path: Path) -> None:
+def test_a_pack_made_after_the_log_s_key_was_exchanged_is_verified_by_the_newone(site: Site, tmp_path: Path) -> None:
     case = responding.case(site)
     before = site.log_key.vkey
     rotation.rotate(site.data, site.engine, site.sealer, site.tiles, "ada", "yearly", site.clock.now_ms())

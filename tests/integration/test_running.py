@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 from sqlalchemy import select, text
+from typer.testing import CliRunner
 
 from countersign.actions import ACTIONS
 from countersign.approvals.status import Status
 from countersign.bootstrap import Site
+from countersign.cli.main import app
 from countersign.errors import ConfigError, NotFoundError, TargetFault
 from countersign.impact import Impact
 from countersign.model.entries import Entry, Kind
@@ -304,14 +307,15 @@ def test_settings_that_do_not_fit_are_named(site: Site, folder: Path) -> None:
             Runner(site)
 
 
-def test_two_runners_do_not_run_at_once(room: Room, folder: Path) -> None:
+def test_two_runners_do_not_run_at_once(room: Room, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     number = approved(room)
     with alone(room.site.engine, room.site.data, "actions") as mine:
         assert mine
         second = Runner(room.site)
         assert (second.step(), second.elsewhere) == (0, True)
-        told = fakes.run("actions", "run", "--data", room.site.data)
-        assert told.returncode == 0
+        monkeypatch.setattr("countersign.cli.responses.opened", lambda _data: nullcontext(room.site))
+        told = CliRunner().invoke(app, ["actions", "run"])
+        assert (told.exit_code, told.stderr) == (0, "0 taken further; another process has the actions in hand\n")
     assert room.state(number) == Status.APPROVED.value
     assert Runner(room.site).step() == 1
 

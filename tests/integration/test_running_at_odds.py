@@ -97,9 +97,11 @@ def between(room: Room, act: Callable[[], object], monkeypatch: pytest.MonkeyPat
     threads = []
 
     def acted(conn: object, *given: object) -> object:
-        thread = threading.Thread(target=act)
+        begun = threading.Event()
+        thread = threading.Thread(target=lambda: (begun.set(), act()))
         thread.start()
-        thread.join(1.0)
+        assert begun.wait(60)
+        thread.join(0.3)
         threads.append(thread)
         return real(conn, *given)
 
@@ -175,6 +177,10 @@ def test_a_responder_that_loses_its_lease_while_it_acts_writes_nothing_more(
     doing(monkeypatch, lose)
     Runner(room.site).step()
     assert marked(folder)
+    written = fakes.entries(room.site.engine)
+    lost = next(i for i, one in enumerate(written) if one.kind in (Kind.AGENT_STOPPED, Kind.LEASE_REVOKED))
+    lease = of(room.site, Kind.ACTION_STARTED)[0].actor.lease
+    assert lease not in {one.actor.lease for one in written[lost:]}
     if how == "stopped":
         assert (room.state(number), row(room.site, number).effect) == (Status.PROBED_BAD.value, "unknown")
     else:

@@ -267,12 +267,14 @@ def test_what_openssl_refuses_is_refused(asked: Asked, form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["certificates in another order", "marked ends in place of lengths"])
-def test_such_an_answer_is_kept_as_it_came_and_verified(tsa: Authority, tmp_path: Path, form: str) -> None:
+def test_such_an_answer_is_kept_as_it_came_and_verified(
+    tsa: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
     data = fakes.data_directory(tmp_path / "data")
     with (data / "countersign.toml").open("a") as file:
         file.write(f'\n[ledger.timestamps]\nurl = "{tsa.url}"\nca = "{tsa.ca}"\n')
     open_site(data).close()
-    tsa.change = lambda raw: SOUND[form](Reply(raw, tsa.ca.parent / "tsa.key"))
+    monkeypatch.setattr(tsa, "change", lambda raw: SOUND[form](Reply(raw, tsa.ca.parent / "tsa.key")))
     code, said = run("stamp", "--data", data)
     assert code == 0, said
     assert verified(data, tsa.ca)[0]
@@ -284,13 +286,16 @@ def test_such_an_answer_is_kept_as_it_came_and_verified(tsa: Authority, tmp_path
 def test_no_byte_that_matters_can_be_changed(asked: Asked) -> None:
     """Whatever is accepted with a changed byte says the same as before: its time and what it is over are signed."""
     honest = check(asked.signed, asked.answer, asked.roots, asked.nonce)
-    for at in range(0, len(asked.answer), 3):
+    accepted = 0
+    for at in range(len(asked.answer)):
         token = bytearray(asked.answer)
         token[at] ^= 0x04
         try:
             assert check(asked.signed, bytes(token), asked.roots, asked.nonce) == honest, at
+            accepted += 1
         except VerificationError:
             continue
+    assert accepted < len(asked.answer) // 2, "most bytes matter"
 
 
 HOSTILE = (b"\x30\x80" * 10_000, b"\x24\x80" * 50_000, b"\x30\x84\xff\xff\xff\xff", b"\x30" * 300_000)

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import delete, update
 
 from countersign.approvals.record.judge import Approvals
+from countersign.approvals.status import Status
 from countersign.bootstrap import Site
 from countersign.errors import EnvironmentFault
 from countersign.ledger.follow import Follower
@@ -18,13 +19,18 @@ from countersign.ledger.record import Row
 from countersign.ledger.tiles import entries_path, tile_path
 from countersign.model.entries import Actor
 from countersign.model.standing import Standing
+from countersign.running import Runner
 from countersign.store import accounts, act, rotation
 from countersign.store import tables as t
 from countersign.store.engine import writing
 from countersign.watching import Pace, Stopped, Verifier
 from tests.fakes import deliver, wazuh
+from tests.integration.test_proposals import Room
+from tests.integration.test_running import approved, folder, switched
 from tests.ledger_log import KEY, OTHER_KEY, MemoryLog, blobs
 from tests.passkey_signing import enrol
+
+__all__ = ["folder"]
 
 
 def verifier(site: Site) -> Verifier:
@@ -102,9 +108,11 @@ def test_tampering_shows_with_the_next_reading(site: Site, drill: str) -> None:
         assert "gives approver without an approved change" in reads.state.problems[0][1]
 
 
-def test_a_site_where_people_sign_and_actions_run_is_verified_as_it_is(site: Site) -> None:
-    for name in ("ada", "bea"):
-        enrol(site, name)
+def test_a_site_where_people_sign_and_actions_run_is_verified_as_it_is(site: Site, folder: Path) -> None:
+    room = Room(switched(site, folder))
+    number = approved(room)
+    assert Runner(site).step() == 1
+    assert room.state(number) == Status.PROBED_OK.value
     reads = verifier(site)
     reads.read_all()
     assert (reads.state.state, reads.state.problems) == (Standing.VERIFIED, ())

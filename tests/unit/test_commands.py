@@ -54,7 +54,8 @@ def test_what_takes_long_to_import_is_not_imported_for_nothing() -> None:
     assert "webauthn" not in imported("case", "--help")
 
 
-@pytest.mark.parametrize("module", ["cases", "ledger", "policy", "people", "serve", "witness", "evaluate"])
+@pytest.mark.slow
+@pytest.mark.parametrize("module", main.GROUPS)
 def test_a_module_stands_on_its_own(module: str) -> None:
     """Nothing of another command's imports is needed: the other tests' commands come from a process that has them all."""
     word = main.GROUPS[module][0]

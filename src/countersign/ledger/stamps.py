@@ -12,8 +12,9 @@ from functools import lru_cache
 from typing import cast
 
 import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509 import Certificate, load_der_x509_certificate
+from cryptography.x509 import Certificate, InvalidVersion, load_der_x509_certificate
 from rfc3161_client import (
     HashAlgorithm,
     SignerInfo,
@@ -63,7 +64,7 @@ def check(signed: bytes, token: bytes, roots: Sequence[Certificate], nonce: int 
         VerifierBuilder(roots=list(roots), nonce=nonce).build().verify_message(cast("TimeStampResponse", read), signed)
         _check_signer(sent, read, roots)
         return int(read.tst_info.gen_time.astimezone(UTC).timestamp() * 1000)
-    except (StampError, ValueError) as error:
+    except (StampError, ValueError, InvalidVersion, UnsupportedAlgorithm) as error:
         raise VerificationError(f"timestamp does not hold: {' '.join(str(error).split())[:200]}") from error
 
 

@@ -18,8 +18,8 @@ from countersign.running import Runner
 from countersign.witnessing import status
 from tests import fakes
 from tests.fakes import StepClock
-from tests.integration.test_proposals import ADA, Room
-from tests.integration.test_running import folder
+from tests.integration.test_proposals import Room
+from tests.integration.test_running import approved, effects, folder
 from tests.witnesses import Liar, Pair, kinds, later, lying, rotate
 
 __all__ = ["folder"]
@@ -33,17 +33,6 @@ def room(pair: Pair, folder: Path) -> Iterator[Room]:
     site = open_site(pair.data, clock=StepClock())
     yield Room(site)
     site.close()
-
-
-def effects(folder: Path) -> int:
-    log = folder / "effects.log"
-    return len(log.read_text().splitlines()) if log.exists() else 0
-
-
-def approved(room: Room) -> int:
-    number = room.propose()
-    room.approve(number, ADA)
-    return number
 
 
 def test_with_the_quorum_there_an_action_runs_at_once_under_its_checkpoint(room: Room, folder: Path) -> None:
