@@ -92,14 +92,15 @@ def enrol(site: Site, name: str, *, roles: Sequence[str] = (APPROVER,), rp_id: s
     prints, everybody else by an invitation; what opens more is given by the first one's signature."""
     made, impact = Authenticator(name, rp_id), Impact(site)
     with reading(site.engine) as conn:
-        first = APPROVER in roles and accounts.nobody_yet(conn)
+        nobody = accounts.nobody_yet(conn)
+    assert nobody or site in SIGNERS, "enrol the first approver on this very Site"
+    first = nobody and APPROVER in roles
     token, _ = impact.invite(name, APPROVER if first else next((one for one in roles if one not in POWERS), Role.VIEWER))
     _register(site, made, token)
     if first:
         SIGNERS[site] = partial(_sign, name, made)
     with reading(site.engine) as conn:
         held = accounts.roles(conn, pseudonym(conn, name))
-    assert first or site in SIGNERS or not POWERS & set(roles), "enrol an approver on this very Site first"
     for role in sorted(set(roles) - set(held)):
         number = impact.grant(name, role)
         if number is not None:

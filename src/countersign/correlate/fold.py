@@ -46,7 +46,7 @@ def finding_id(alert: Alert) -> str:
 
 def _named(key: FoldKey) -> str:
     source, product, rule, window, entities = key
-    parts = sorted([f"{e.role}={e.key}" for e in entities])
+    parts = sorted([e.role + "=" + e.key for e in entities])
     text = "\x1f".join([source, product, rule, str(window), *parts])
     number = window // FOLD_WINDOW_MS & 0xFFFFFFFF
     return f"F-{number:08x}{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"

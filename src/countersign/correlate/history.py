@@ -24,8 +24,7 @@ RARE_MS = 3_600_000
 SITE = "*"
 
 
-@dataclass(slots=True)
-class Firings:
+class Firings(msgspec.Struct, gc=False):
     """How often something fired, in findings. quiet_s: how long it had been quiet before its latest run (``RUN_MS``)."""
 
     firings: int = 0
@@ -40,8 +39,7 @@ class Firings:
 _NEVER = Firings()
 
 
-@dataclass(slots=True)
-class Activity:
+class Activity(msgspec.Struct, gc=False):
     """Alerts and findings of one host (or the site) in one window."""
 
     alerts: int = 0

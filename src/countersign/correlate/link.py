@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+import msgspec
+
 from countersign.model.alerts import Severity
 from countersign.model.cases import Link, LinkReason
 from countersign.model.entities import Entity, EntityType
@@ -41,8 +43,7 @@ _REASONS: dict[EntityType, tuple[LinkReason, int]] = {
 _PATTERN = (LinkReason.SAME_PATTERN, 24 * HOUR_MS)
 
 
-@dataclass(slots=True)
-class Row:
+class Row(msgspec.Struct, gc=False):
     """Where a link key was seen last. ``findings`` counts since the key was last idle for longer than its window."""
 
     case: str

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
 
 import structlog
 from sqlalchemy import Connection, Engine
@@ -27,9 +29,9 @@ log = structlog.get_logger()
 
 SWEEP_MS = 600_000
 """Waiting findings are put to the gate again at least so often while a scope closes."""
-YOUNG_OBJECTS = 500_000
-"""New objects before Python looks for cycles: more than a micro-batch leaves behind. Nearly all of them die by reference
-counting, and looking after every 700, which is Python's default, took a fifth of the CPU time."""
+YOUNG_OBJECTS = 100_000
+"""New objects before Python looks for cycles. Nearly all die by reference counting, and looking after every 700, which is
+Python's default, took a fifth of the CPU time."""
 
 
 class HotPath:
@@ -39,7 +41,6 @@ class HotPath:
         self._engine = engine
         self._clock = clock
         self._tools = tools
-        self._settled = False
         self._carried = past.Carried()
         self._mark = -1
         self._was_sealed = True
@@ -60,8 +61,9 @@ class HotPath:
         """Process one micro-batch; None when nothing waits."""
         self._tools.keep_sealed()
         try:
-            report = self._attempt()
-            self._settle()
+            with _undisturbed():
+                report = self._attempt()
+            _settle()
             return report
         except (EnvironmentFault, OperationalError):  # the database is in trouble, not the batch
             raise
@@ -124,14 +126,6 @@ class HotPath:
         """What the gate says of these findings at this moment, within the caller's transaction; nothing is written."""
         return Batch(conn, self._tools, self._clock.now_ms(), ledger.lock_head(conn)).peek(findings)
 
-    def _settle(self) -> None:
-        """After the first batch: modules and lists that stay for good are no longer searched for cycles."""
-        if not self._settled:
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(max(YOUNG_OBJECTS, gc.get_threshold()[0]), 20, 20)
-            self._settled = True
-
     def _attempt(self, *, only: int | None = None, skip: frozenset[int] = frozenset()) -> Report | None:
         with writing(self._engine) as conn:
             head = ledger.lock_head(conn)
@@ -181,3 +175,23 @@ class HotPath:
         finally:
             conn.close()
         return True
+
+
+@cache
+def _settle() -> None:
+    """After the first batch of the process: modules and lists that stay for good are no longer searched for cycles."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(max(YOUNG_OBJECTS, gc.get_threshold()[0]), 20, 20)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Nobody looks for cycles among what a micro-batch holds: it is all let go of together at the end."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
