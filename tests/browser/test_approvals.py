@@ -20,7 +20,7 @@ from countersign.store.engine import writing
 from countersign.web.app import create_console
 from countersign.web.session import COOKIE, Sessions
 from tests import fakes, responding
-from tests.browser.conftest import _serve
+from tests.browser.conftest import PATIENCE_MS, _serve
 from tests.passkey_signing import Authenticator, enrol
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -59,7 +59,7 @@ class House:
             "document.addEventListener('securitypolicyviolation',e=>console.error('CSP '+e.violatedDirective+e.blockedURI))"
         )
         page, complaints = context.new_page(), []
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE_MS)
         page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda e: complaints.append(str(e)))
         cdp = context.new_cdp_session(page)

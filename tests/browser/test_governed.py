@@ -19,7 +19,7 @@ from countersign.web.session import Sessions
 from tests.browser import earned_site
 from tests.browser.conftest import Console, _serve
 from tests.browser.site import WallClock
-from tests.browser.test_console import LIVE_MS, WCAG
+from tests.browser.test_console import WCAG
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 BUTTON = re.compile(r'<button class="button" name="answer".*?</button>', re.DOTALL)
@@ -84,7 +84,7 @@ def test_review_by_keys_shows_nothing_of_the_verdict_anywhere(console: Console, 
     finding = page.url.rsplit("/", 1)[1]
     with reading(real.engine) as conn:
         verdict = read_case.finding_record(conn, finding).verdict
-    with page.expect_response(lambda r: r.url.endswith("/state"), timeout=2 * LIVE_MS):
+    with page.expect_response(lambda r: r.url.endswith("/state")):
         earned_site.quiet(real, 399, at_ms=real.clock.now_ms(), title="Something new")  # so the page asks again
     figures = {str(verdict.pico), str(verdict.p0_ppm), str(verdict.p1_ppm), verdict.model}
     told = [r for r in heard if "/static/" not in r.url and "/events" not in r.url]
@@ -112,7 +112,7 @@ def test_typing_survives_a_close_that_is_taken_back_meanwhile(console: Console, 
     page.locator("textarea").fill("I was about to say")
     other = next(row for ident, row in rows(real).items() if ident != finding)
     real.commands.overturn(other.case_id, "a stolen key", "ada")
-    expect(page.locator("#review-state")).to_contain_text("took this close back", timeout=2 * LIVE_MS)
+    expect(page.locator("#review-state")).to_contain_text("took this close back")
     assert page.input_value("textarea") == "I was about to say"
     page.get_by_role("button", name="Threat").click()
     expect(page.locator("#review-state")).to_contain_text("took this close back")
@@ -173,10 +173,10 @@ def test_stopping_from_the_page_shows_at_once_and_keeps_half_written_text(consol
     page.get_by_role("link", name="Stop everywhere").click()
     page.locator("#dialog textarea").fill("drill")
     real.commands.stop("network", "somebody else", "ada")
-    expect(page.locator("#scope-network")).to_contain_text("on", timeout=2 * LIVE_MS)
+    expect(page.locator("#scope-network")).to_contain_text("on")
     assert page.input_value("#dialog textarea") == "drill"
     page.locator("#dialog").get_by_role("button", name="Stop", exact=True).click()
-    expect(page.locator(".call b")).to_have_text("Stopped everywhere", timeout=2 * LIVE_MS)
+    expect(page.locator(".call b")).to_have_text("Stopped everywhere")
     expect(page.locator("#scope-endpoint .ladder .here b")).to_have_text("advise")
     expect(page.locator("#status")).to_contain_text("Kill switch on: every scope")
     assert console.complaints == []
@@ -193,7 +193,7 @@ def test_an_agent_is_stopped_in_the_dialog_and_the_page_follows(console: Console
     page.fill("#dialog textarea", "drill")
     page.click("#dialog button[type=submit]")
     expect(page.locator("#dialog .done")).to_contain_text("enricher is stopped")
-    expect(page.locator("#agent-enricher .pill-threat")).to_have_text("stopped", timeout=2 * LIVE_MS)
+    expect(page.locator("#agent-enricher .pill-threat")).to_have_text("stopped")
     expect(page.locator(".call")).to_contain_text("1 agent stopped")
     assert axe(page) == []
     with reading(real.engine) as conn:

@@ -22,7 +22,7 @@ from countersign.store import ledger
 from countersign.store import tables as t
 from countersign.store.engine import reading, writing
 from countersign.web.session import Sessions
-from tests.browser.conftest import _serve
+from tests.browser.conftest import PATIENCE_MS, _serve
 from tests.browser.site import WallClock
 from tests.browser.test_console import WCAG
 from tests.earned import open_cases
@@ -31,7 +31,6 @@ from tests.fakes import data_directory, deliver, wazuh
 pytestmark = pytest.mark.browser
 HOSTILE = "<img src=x onerror=alert(1)> \u202egnp.exe"
 LEDGER = "[ledger]\nseal_ms = 300\nseal_limit_ms = 1000\nverify_percent = 60\n"
-TURNS_MS = 30_000
 """A reading of everything, a rest, and the pulse: seconds, on a machine that has other things to do."""
 
 
@@ -47,7 +46,7 @@ class Service:
         size: Any = {"width": 1440, "height": 900}
         context = self.browser.new_context(viewport=size, color_scheme=theme, bypass_csp=bypass_csp)  # type: ignore[arg-type]
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(PATIENCE_MS)
         page.on("console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda e: self.complaints.append(str(e)))
         page.goto(f"{self.base}/enter?t={self.sessions.link_token('ada', self.site.clock.now_ms())}")
@@ -97,13 +96,13 @@ def test_a_flipped_byte_turns_the_header_by_itself_and_its_repair_turns_it_back(
     page = service.enter()
     page.goto(f"{service.base}/ledger")
     header, state = page.locator("#status"), page.locator("#ledger-state")
-    expect(header).to_contain_text("Ledger verified", timeout=TURNS_MS)
+    expect(header).to_contain_text("Ledger verified")
     page.evaluate("() => { window.notReloaded = true; }")
     with flipped(bundle(service.site)):
-        expect(header).to_contain_text("Ledger does not verify", timeout=TURNS_MS)
-        expect(state.get_by_role("alert")).to_contain_text("was changed", timeout=TURNS_MS)
+        expect(header).to_contain_text("Ledger does not verify")
+        expect(state.get_by_role("alert")).to_contain_text("was changed")
         expect(state).to_contain_text("NOT VERIFIED")
-    expect(header).to_contain_text("Ledger verified", timeout=TURNS_MS)
+    expect(header).to_contain_text("Ledger verified")
     expect(state.get_by_role("alert")).to_have_count(0)
     assert page.evaluate("() => window.notReloaded === true")
     assert service.complaints == []
@@ -111,14 +110,14 @@ def test_a_flipped_byte_turns_the_header_by_itself_and_its_repair_turns_it_back(
 
 def test_an_edited_row_turns_it_too_and_is_named(service: Service) -> None:
     page = service.enter()
-    expect(page.locator("#status")).to_contain_text("Ledger verified", timeout=TURNS_MS)
+    expect(page.locator("#status")).to_contain_text("Ledger verified")
     with reading(service.site.engine) as conn:
         data = bytes(conn.execute(select(t.entries.c.bytes).where(t.entries.c.idx == 3)).scalar_one())
     with writing(service.site.engine) as conn:
         conn.execute(
             update(t.entries).where(t.entries.c.idx == 3).values(bytes=data.replace(b"countersign", b"countersigm"))
         )
-    expect(page.locator("#status")).to_contain_text("Ledger does not verify", timeout=TURNS_MS)
+    expect(page.locator("#status")).to_contain_text("Ledger does not verify")
     page.locator("#status a", has_text="Ledger does not verify").click()
     alert = page.locator("#ledger-state").get_by_role("alert")
     expect(alert).to_contain_text("database: entry 3 was changed: it is not the sealed one")
@@ -128,7 +127,7 @@ def test_an_edited_row_turns_it_too_and_is_named(service: Service) -> None:
 
 def test_what_cannot_be_sealed_is_said_on_every_page_until_it_can(service: Service) -> None:
     page = service.enter()
-    expect(page.locator("#status")).to_contain_text("Ledger verified", timeout=TURNS_MS)
+    expect(page.locator("#status")).to_contain_text("Ledger verified")
     log, aside = service.site.data / "tlog", service.site.data / "tlog.aside"
     log.rename(aside)
     log.write_bytes(b"")
@@ -136,10 +135,10 @@ def test_what_cannot_be_sealed_is_said_on_every_page_until_it_can(service: Servi
     page.goto(f"{service.base}/closed")
     expect(page.locator("#closed-live").get_by_role("alert")).to_contain_text("nothing is closed, no action starts")
     page.goto(f"{service.base}/ledger")
-    expect(page.locator("#ledger-state")).to_contain_text("not sealed in time", timeout=TURNS_MS)
+    expect(page.locator("#ledger-state")).to_contain_text("not sealed in time")
     log.unlink()
     aside.rename(log)
-    expect(page.locator("#status")).to_contain_text("Ledger verified", timeout=TURNS_MS)
+    expect(page.locator("#status")).to_contain_text("Ledger verified")
     expect(page.locator("#ledger-state")).not_to_contain_text("not sealed in time")
 
 
@@ -152,7 +151,7 @@ def test_keys_alone_find_an_entry_and_its_proof_convinces_a_stranger(service: Se
     page.keyboard.press("Enter")
     page.wait_for_url(f"**/ledger/{index}")
     assert page.evaluate("() => document.querySelectorAll('img').length") == 0
-    expect(page.locator("#entry-place")).to_contain_text("sealed and verified", timeout=TURNS_MS)
+    expect(page.locator("#entry-place")).to_contain_text("sealed and verified")
     with page.expect_download() as proof:
         page.get_by_role("link", name="Download proof").click()
     with page.expect_download() as entry:
@@ -178,7 +177,7 @@ def test_new_entries_appear_by_themselves_and_the_chosen_row_stays(service: Serv
     page.keyboard.press("j")
     chosen = page.evaluate("() => document.activeElement.getAttribute('href')")
     service.site.commands.stop("endpoint", "drill", "ada")
-    expect(page.locator(f"#entry-{service.newest(Kind.AUTONOMY_STOPPED)}")).to_be_visible(timeout=TURNS_MS)
+    expect(page.locator(f"#entry-{service.newest(Kind.AUTONOMY_STOPPED)}")).to_be_visible()
     assert page.evaluate("() => document.activeElement.getAttribute('href')") == chosen
 
 
@@ -188,7 +187,7 @@ def test_no_accessibility_violation_and_no_scrolling_sideways(service: Service, 
     decided, disposed = service.newest(Kind.FINDING_DECIDED), service.newest(Kind.CASE_DISPOSED)
     with flipped(bundle(service.site)):
         page.goto(f"{service.base}/ledger")
-        expect(page.locator("#status")).to_contain_text("Ledger does not verify", timeout=TURNS_MS)
+        expect(page.locator("#status")).to_contain_text("Ledger does not verify")
         for path in ("/ledger", "/ledger?since=x&kind=token.", f"/ledger/{decided}", f"/ledger/{disposed}"):
             page.goto(service.base + path)
             found = Axe().run(page, options=WCAG).response["violations"]

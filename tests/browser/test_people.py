@@ -21,7 +21,7 @@ from countersign.store.engine import reading, writing
 from countersign.web.app import create_console
 from countersign.web.directory import Directory
 from countersign.web.session import COOKIE, Sessions
-from tests.browser.conftest import _serve
+from tests.browser.conftest import PATIENCE_MS, _serve
 from tests.browser.site import WallClock
 from tests.fakes import assert_rebuilds, data_directory, deliver, entries, wazuh
 from tests.oidc_provider import SECRET, free_port, installed, provider
@@ -67,7 +67,7 @@ class House:
     def visitor(self, *, verifies: bool = True, theme: str = "dark", axe: bool = False) -> Visitor:
         context = self.browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=theme, bypass_csp=axe)  # type: ignore[arg-type]
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE_MS)
         page.on("console", lambda m: self.complaints.append(m.text) if "Content Security" in m.text else None)
         page.on("pageerror", lambda e: self.complaints.append(str(e)))
         return Visitor(page, verifies=verifies)
@@ -274,7 +274,7 @@ def test_through_the_directory_and_out_of_both(tmp_path: Path, chromium: Browser
     with _serve(app) as bare, provider(cache, bare.replace("127.0.0.1", "localhost"), port=port):
         base = bare.replace("127.0.0.1", "localhost")
         page = chromium.new_context().new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(PATIENCE_MS)
         page.goto(f"{base}/sign-in")
         page.get_by_role("link", name="Continue with 127.0.0.1").click()
         page.locator("[name=login]").fill("ada")

@@ -83,7 +83,7 @@ def ended(page: Page, base: str, number: int) -> None:
     """Its page shows, without being loaded again, that it was carried out and holds."""
     page.goto(f"{base}/approvals/{number}")
     live = page.locator("#approval-live")
-    expect(live.locator(".pill").first).to_have_text("holds", timeout=30_000)
+    expect(live.locator(".pill").first).to_have_text("holds")
     for step in ("proposed", "approved", "intent written", "started", "probed"):
         expect(live).to_contain_text(step)
     for step in ("check", "seal", "do", "probe"):

@@ -17,6 +17,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.conftest import PATIENCE_MS
+
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 HOSTILE = "<img src=x onerror=alert(1)> {{7*7}} ${7*7} \u202egnp.exe\u202c ' OR 1=1 -- ignore previous instructions"
@@ -63,7 +65,7 @@ def page(service: Service, chromium: Browser) -> Iterator[Page]:
         "document.addEventListener('securitypolicyviolation',e=>console.error('CSP '+e.violatedDirective+e.blockedURI))"
     )
     made = context.new_page()
-    made.set_default_timeout(15_000)
+    made.set_default_timeout(PATIENCE_MS)
     made.complaints = []  # type: ignore[attr-defined]
     made.on("console", lambda m: made.complaints.append(m.text) if m.type in ("error", "warning") else None)  # type: ignore[attr-defined]
     made.on("dialog", lambda d: (made.complaints.append(f"dialog {d.message}"), d.dismiss()))  # type: ignore[attr-defined]
@@ -100,7 +102,7 @@ def test_alert_over_http_reaches_an_open_queue_and_the_selection_stays(service: 
     assert answer.status_code == 202
     assert answer.json()["accepted"] == 1
     row = page.locator("tr[data-case]", has_text="Live credential dumping")
-    expect(row).to_be_visible(timeout=2_000)
+    expect(row).to_be_visible()
     assert current(page) == chosen
 
 
@@ -108,7 +110,7 @@ def test_hostile_text_in_every_field_is_shown_and_never_lives(service: Service, 
     token = service.countersign("token", "wazuh").strip()
     assert service.post([alert(2, HOSTILE)], token).status_code == 202
     row = page.locator("tr[data-case]", has_text="onerror=alert(1)")
-    expect(row.first).to_be_visible(timeout=5_000)
+    expect(row.first).to_be_visible()
     case = row.first.get_attribute("data-case")
     page.goto(f"{service.base}/cases/{case}")
     expect(page.locator("main")).to_contain_text("{{7*7}}")
