@@ -152,10 +152,11 @@ def _decided(conn: Connection, record: FindingRecord, now_ms: int) -> int:
     blob = evidence.pack("delivery", Delivery(f.source, "alerts.json", (41, 42), (b'{"other":1}', raw)))
     evidence.put(conn, [blob])
     entry = append(conn, Kind.FINDING_DECIDED, f.id, record.case, Actor("agent", "triage"), {"label": v.label.value}, now_ms)
-    packed = projection.pack_records([record], [[(blob.digest, 1)]])
+    packed, known = projection.pack_records([record], [[(blob.digest, 1)]])
     held = evidence.pack("records", packed)
     evidence.put(conn, [held])
-    projection.write_findings(conn, [projection.decided(packed, held.digest, 0, entry, now_ms, record)])
+    kept = projection.Kept(packed, held.digest, 0, known[0])
+    projection.write_findings(conn, [projection.decided(kept, entry, now_ms, record)])
     return entry
 
 

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from countersign.evaluate import bench
-from countersign.ledger import bodies
+from countersign.ledger import bodies, decisions
 from countersign.model.alerts import Delivery
 from countersign.store import evidence, ledger
 from countersign.store.leases import Leases
 from countersign.store.sealer import Sealer
 
 DOORS: dict[str, tuple[tuple[Any, str], ...]] = {
-    "bodies": ((bodies, "alert_received"), (bodies, "alert_quarantined"), (bodies, "finding_decided")),
+    "bodies": ((bodies, "alert_received"), (bodies, "alert_quarantined"), (bodies, "decision"), (decisions, "entry")),
     "pseudonyms": ((bodies, "personal_keys"), (ledger, "pseudonyms")),
     "append": ((ledger, "append"),),
     "leases": ((Leases, "issued"),),

@@ -13,7 +13,7 @@ from countersign.autonomy import review
 from countersign.errors import NotFoundError, VerificationError
 from countersign.evaluate.replay_asked import Asked
 from countersign.evaluate.replay_past import FAULTS, Engines, Unrecorded
-from countersign.ledger import bodies
+from countersign.ledger import bodies, decisions
 from countersign.ledger.canonical import decode, encode
 from countersign.model.decisions import Action
 from countersign.model.entries import Entry, Kind
@@ -130,7 +130,7 @@ class Findings:
         asked = msgspec.structs.replace(given, label=verdict.label, probability_ppm=probability_ppm(verdict))
         fresh = msgspec.structs.replace(record, verdict=verdict, decision=self.gate(entry.body["policy"]).decide(asked))
         where = entry.body["record"]
-        body = bodies.finding_decided(
+        body = bodies.decision(
             fresh,
             blob=where["blob"],
             place=where["place"],
@@ -138,7 +138,7 @@ class Findings:
             pseudonyms=self._pseudonyms,
             draw=entry.body.get("draw", ()),
         )
-        return msgspec.structs.replace(entry, body=body)
+        return msgspec.structs.replace(entry, body=msgspec.json.decode(decisions.write(body)))
 
     def _record(self, where: Mapping[str, Any]) -> FindingRecord:
         blob = str(where["blob"])

@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
+from countersign.ledger.decisions import Alerts, Body, Flip, Place
 from countersign.model.cases import Link, LinkReason
 from countersign.model.entities import PERSONAL, EntityType
 from countersign.model.entries import Entry
 from countersign.model.evidence import Evidence, LookupStatus
+from countersign.model.once import Once
 from countersign.model.records import FindingRecord
 
 _PERSONAL_PREFIXES = tuple(f"{kind.value}:" for kind in (*sorted(PERSONAL), EntityType.URL))
@@ -72,7 +76,7 @@ def alert_quarantined(
     }
 
 
-def finding_decided(
+def decision(
     record: FindingRecord,
     *,
     blob: str,
@@ -80,45 +84,51 @@ def finding_decided(
     policy: str,
     pseudonyms: Mapping[str, str],
     draw: Sequence[str | int] = (),
-) -> dict[str, Any]:
+) -> Body:
     """One verdict and decision, with everything that they rest on. ``record`` points to the whole matter. draw: of a close,
     for blind review: week, probability and lowest probability in ppm, whether drawn, p1 by the site's own reviews."""
-    finding, verdict, decision = record.finding, record.verdict, record.decision
-    return {
-        "case": record.case,
-        "first": int(record.first),
-        "pattern": record.pattern,
-        "rule": finding.rule_key,
-        "host": finding.host,
-        "severity": int(finding.severity),
-        "techniques": finding.techniques,
-        "alerts": {"added": record.added, "total": finding.count},
-        "seen": [finding.first_seen_ms, finding.last_seen_ms],
-        "tainted": finding.tainted,
-        "links": [_link(link, pseudonyms) for link in record.links],
-        "record": {"blob": blob, "place": place},
-        "sources": _sources(record.evidence),
-        "rarity": record.rarity,
-        "model": verdict.model,
-        "label": str(verdict.label),
-        "pico": verdict.pico,
-        "intercept": verdict.intercept_pico,
-        "p_ppm": [verdict.p0_ppm, verdict.p1_ppm],
-        "contributions": verdict.contributions,
-        "counterfactual": {
-            "possible": int(verdict.counterfactual.possible),
-            "changes": verdict.counterfactual.changes,
-            "pico": verdict.counterfactual.pico,
-        },
-        "novelty_ppm": verdict.novelty_ppm,
-        "policy": policy,
-        "scope": decision.scope,
-        "stage": decision.stage,
-        "conditions": decision.conditions,
-        "action": str(decision.action),
-        "advice": str(decision.advice),
-        "why": decision.why,
-    } | ({"draw": list(draw)} if draw else {})
+    finding, verdict, decided = record.finding, record.verdict, record.decision
+    flip = verdict.counterfactual
+    contributions: Any = verdict.contributions  # array-like structs and tuples are written as the lists that the schema has
+    changes: Any = flip.changes
+    tainted: Any = finding.tainted
+    techniques: Any = finding.techniques
+    drawn: Any = draw
+    return Body(
+        action=decided.action.value,
+        advice=decided.advice.value,
+        alerts=Alerts(record.added, finding.count),
+        case=record.case,
+        conditions=_json(decided.conditions),
+        contributions=contributions,
+        counterfactual=Flip(changes, flip.pico, int(flip.possible)),
+        draw=drawn or None,
+        first=int(record.first),
+        host=finding.host,
+        intercept=verdict.intercept_pico,
+        label=verdict.label.value,
+        links=[_link(link, pseudonyms) for link in record.links],
+        model=verdict.model,
+        novelty_ppm=verdict.novelty_ppm,
+        p_ppm=(verdict.p0_ppm, verdict.p1_ppm),
+        pattern=record.pattern,
+        pico=verdict.pico,
+        policy=policy,
+        rarity=record.rarity,
+        record=Place(blob, place),
+        rule=finding.rule_key,
+        scope=decided.scope,
+        seen=(finding.first_seen_ms, finding.last_seen_ms),
+        severity=int(finding.severity),
+        sources=_sources(record.evidence),
+        stage=decided.stage,
+        tainted=tainted,
+        techniques=techniques,
+        why=decided.why,
+    )
+
+
+_json = Once(msgspec.json.Encoder().encode)
 
 
 def reference(entry: Entry) -> str:
@@ -128,7 +138,7 @@ def reference(entry: Entry) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _sources(evidence: Sequence[Evidence]) -> dict[str, list[int]]:
+def _sources(evidence: Sequence[Evidence]) -> dict[str, Any]:
     """Per lookup: how many answers were found, not found, unavailable. Queries, facts and digests stand in the record,
     which the entry commits to with a salt: in clear, a digest of facts about a person could be guessed."""
     counts: dict[str, list[int]] = {}
@@ -143,7 +153,7 @@ def _sources(evidence: Sequence[Evidence]) -> dict[str, list[int]]:
 _COLUMN = {LookupStatus.FOUND: 0, LookupStatus.NOT_FOUND: 1, LookupStatus.UNAVAILABLE: 2}
 
 
-def _link(link: Link, pseudonyms: Mapping[str, str]) -> list[str]:
+def _link(link: Link, pseudonyms: Mapping[str, str]) -> tuple[str, str, str]:
     """Without the anchor of a pattern link, which is the host (named above) or else a person."""
     entity = link.entity.partition("@")[0] if link.reason is LinkReason.SAME_PATTERN else link.entity
-    return [link.case, str(link.reason), pseudonyms.get(entity, entity)]
+    return (link.case, link.reason.value, pseudonyms.get(entity, entity))

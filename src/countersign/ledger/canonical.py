@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from countersign.errors import UsageError, VerificationError
-from countersign.ledger.decisions import INTEGER_MAX, fits
+from countersign.ledger.decisions import INTEGER_MAX, DecisionEntry, fits, write
 from countersign.model.entries import ENTRY_BYTES_MAX, Entry, Kind
 
 DEPTH_MAX = 32
@@ -38,8 +38,10 @@ _ASTRAL = re.compile(rb"[\xf0-\xf7]")
 _ENVELOPE = (Kind, int, int, str, str, str, str, str, str)
 
 
-def encode(entry: Entry) -> bytes:
+def encode(entry: Entry | DecisionEntry) -> bytes:
     """Canonical bytes of ``entry``, at most 65,535. Raises UsageError naming the field that cannot be written."""
+    if isinstance(entry, DecisionEntry):
+        return _encode_decision(entry)
     try:
         data = _SORTED.encode(entry)
         fast = _is_decision(entry, data) or _is_plain(entry)
@@ -47,10 +49,27 @@ def encode(entry: Entry) -> bytes:
         fast, data = False, b""
     if not fast or not (data.isascii() or _ASTRAL.search(data) is None):
         data = _encode_checked(entry)
+    return _bounded(data, entry.kind)
+
+
+def _encode_decision(entry: DecisionEntry) -> bytes:
+    try:
+        data = write(entry)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(f"cannot be written: {error}", where=f"entry {entry.kind} of {entry.subject!r}") from error
+    if not fits(data):
+        _encode_checked(_DECODER.decode(data))  # names the field, unless a text stands where a number should, or the reverse
+        _refuse("body", "has a value of another type than its schema")
+    if not (data.isascii() or _ASTRAL.search(data) is None):
+        data = _encode_checked(_DECODER.decode(data))
+    return _bounded(data, entry.kind)
+
+
+def _bounded(data: bytes, kind: str) -> bytes:
     if len(data) > ENTRY_BYTES_MAX:
         raise UsageError(
             f"entry of {len(data)} bytes is over the limit of {ENTRY_BYTES_MAX}",
-            where=str(entry.kind),
+            where=str(kind),
             todo="keep large matter as evidence and record its digest",
         )
     return data

@@ -1,16 +1,17 @@
-"""What a ``finding.decided`` entry looks like once written: a schema to check bytes by, in compiled code.
+"""What a ``finding.decided`` entry looks like: a schema to write it by, and to check its bytes by, in compiled code.
 
 The ledger holds more of these than of all other kinds together. Checking the written bytes costs a quarter of looking at
 every value before it is written, and reading them a sixth of reading any JSON; a body that does not fit takes that slower
-way, so a field added to ``bodies.finding_decided`` must be added here for speed, not for correctness. Fields stand in the
-order in which RFC 8785 writes them, so that writing them again sorts nothing.
+way. Fields stand in the order in which RFC 8785 writes them, so that writing them sorts nothing.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+
+from countersign.model.entries import Actor
 
 INTEGER_MAX = 2**53 - 1
 """Largest magnitude that every JSON reader keeps exact (RFC 8785 section 3.2.2.3: numbers are IEEE doubles)."""
@@ -31,30 +32,38 @@ class Writer(_Strict):
     type: Literal["agent", "human", "system"]
 
 
-class _Alerts(_Strict):
+class Alerts(_Strict):
+    """``alerts``."""
+
     added: Exact
     total: Exact
 
 
-class _Counterfactual(_Strict):
+class Flip(_Strict):
+    """``counterfactual``."""
+
     changes: list[tuple[str, Value, Value, Exact]]
     pico: Exact
     possible: Exact
 
 
-class _Record(_Strict):
+class Place(_Strict):
+    """``record``."""
+
     blob: str
     place: Exact
 
 
-class _Body(_Strict, kw_only=True):
+class Body(_Strict, kw_only=True):
+    """``body``; see ``bodies.decision``."""
+
     action: str
     advice: str
-    alerts: _Alerts
+    alerts: Alerts
     case: str
     conditions: msgspec.Raw  # rows of four texts, see ``_are_rows``
     contributions: list[tuple[str, Value, Exact]]
-    counterfactual: _Counterfactual
+    counterfactual: Flip
     draw: tuple[str, Exact, Exact, Exact, Exact] | None = None
     first: Exact
     host: str
@@ -68,7 +77,7 @@ class _Body(_Strict, kw_only=True):
     pico: Exact
     policy: str
     rarity: Exact
-    record: _Record
+    record: Place
     rule: str
     scope: str
     seen: tuple[Exact, Exact]
@@ -84,7 +93,7 @@ class DecisionEntry(_Strict):
     """The whole entry."""
 
     actor: Writer
-    body: _Body
+    body: Body
     kind: Literal["finding.decided"]
     subject: str
     tenant: str
@@ -93,8 +102,17 @@ class DecisionEntry(_Strict):
     v: Literal[1]
 
 
+def entry(actor: Actor, trigger: str, time_ms: int, subject: str, body: Body) -> DecisionEntry:
+    """An entry of the default tenant, to be appended."""
+    kind: Any = actor.type
+    writer = Writer(actor.id, actor.lease, kind)
+    return DecisionEntry(writer, body, "finding.decided", subject, "default", time_ms, trigger, 1)
+
+
 _decode = msgspec.json.Decoder(DecisionEntry).decode
-_encode_into = msgspec.json.Encoder(order="deterministic").encode_into
+_encoder = msgspec.json.Encoder(order="deterministic")
+write, _encode_into = _encoder.encode, _encoder.encode_into
+"""``write``: bytes of a decision, canonical if they fit (``fits``)."""
 _HIGH = bytes(range(0xF0, 0xF8))
 _rows = msgspec.json.Decoder(list[tuple[str, str, str, str]]).decode
 _known: set[bytes] = set()

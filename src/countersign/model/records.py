@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from countersign.model.cases import Link
 from countersign.model.decisions import Decision
 from countersign.model.evidence import Evidence
 from countersign.model.findings import Finding
+from countersign.model.once import Once
 from countersign.model.verdicts import Label, Verdict
 
 
@@ -46,6 +49,49 @@ class Known(msgspec.Struct, frozen=True, gc=False):
     case: str = ""
     settled: bool = False
     left: bool = False
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_conditions = Once(_encode)
+
+
+def _as_written(kind: type[msgspec.Struct]) -> Any:  # noqa: ANN401 - a class with the same fields of any type
+    """A struct that is written like ``kind``, some of whose fields may be encoded already (``msgspec.Raw``)."""
+    return msgspec.defstruct(kind.__name__, [(field.name, Any) for field in msgspec.structs.fields(kind)], gc=False)
+
+
+_RecordAs, _DecisionAs, _KnownAs = _as_written(FindingRecord), _as_written(Decision), _as_written(Known)
+
+
+def encoded(record: FindingRecord) -> tuple[bytes, bytes]:
+    """Msgpack of the record, and of what the next micro-batch must know of its finding (``Known``). What stands in both, and
+    what comes again with many decisions, is encoded once."""
+    finding, decision = msgspec.Raw(_encode(record.finding)), record.decision
+    decided = _DecisionAs(
+        decision.action,
+        decision.advice,
+        decision.scope,
+        decision.stage,
+        _conditions(decision.conditions),
+        decision.why,
+        decision.quiet,
+    )
+    whole = _RecordAs(
+        finding,
+        record.pattern,
+        record.case,
+        record.links,
+        record.evidence,
+        record.features,
+        record.rarity,
+        record.verdict,
+        decided,
+        record.gate,
+        record.first,
+        record.added,
+        record.trouble,
+    )
+    return _encode(whole), _encode(_KnownAs(finding, record.links, record.verdict.label, "", False, False))
 
 
 class Records(msgspec.Struct, frozen=True):

@@ -57,8 +57,16 @@ class Gate:
         speaks = ask(conditions.head(permits[0]), Request(AGENT, CLOSE, FINDING, {}))
         self._others = () if speaks.decision is cedarpy.Decision.Allow else (_OTHERS,)
         asks = any("sealed" in probe.facts for probe in conditions.probes(permits[0]))
+        self._same: dict[tuple[int, ...], tuple[Condition, ...]] = {}
         self._seal = None if asks else _Asked(_shipped_ledger(), shipped=True)
         self.decide: _lru_cache_wrapper[Decision] = lru_cache(maxsize=MEMO_MAX)(self._decide)
+
+    def _once(self, found: tuple[Condition, ...]) -> tuple[Condition, ...]:
+        """The same list for the same conditions, so that who writes it down can tell that it comes again. By identity:
+        conditions are remembered themselves, and those in this table stay alive."""
+        if len(self._same) >= MEMO_MAX:
+            self._same.clear()
+        return self._same.setdefault((*map(id, found),), found)
 
     def _decide(self, given: GateInput) -> Decision:
         """Close only if every condition held: that is when Cedar allows it, since a permit is satisfied when its head and
@@ -68,6 +76,7 @@ class Gate:
         found = (*[asked.condition(given) for asked in self._asked], *self._others)
         if self._seal is not None and given.sealed is not None:  # None: a record of before there was this condition
             found = (*found, self._seal.condition(given))
+        found = self._once(found)
         failed = frozenset([c.name for c in found if c.outcome is not Outcome.HELD])
         return Decision(
             action=Action.ESCALATE if failed else Action.CLOSE,

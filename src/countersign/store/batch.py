@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -19,7 +20,8 @@ from countersign.autonomy import governor, review
 from countersign.correlate import nearby
 from countersign.correlate.nearby import LEVEL
 from countersign.errors import CountersignError, EnvironmentFault
-from countersign.ledger import bodies
+from countersign.ledger import bodies, decisions
+from countersign.ledger.decisions import DecisionEntry
 from countersign.model.alerts import Delivery
 from countersign.model.decisions import Action
 from countersign.model.entries import Actor, Entry, Kind
@@ -66,7 +68,7 @@ class Batch:
         self.now_ms = now_ms
         self.size, self.next_case = head
         self.actor = Actor("agent", "triage")
-        self.entries: list[tuple[Entry, str]] = []
+        self.entries: list[tuple[Entry | DecisionEntry, str]] = []
         self.report = Report(batches=1)
         self.force = InForce("", "")
         self.governance: autonomy.Governance
@@ -215,9 +217,9 @@ class Batch:
             return []
         kept = projection.keep(self.conn, records, refs)
         draws = self._draws(records, p1s)
-        first = self._enter_decided(records, [piece[1:] for piece in kept], draws, trigger)
+        first = self._enter_decided(records, kept, draws, trigger)
         decided = [
-            projection.decided(*kept[i], first + i, self.now_ms, r, policy=self.force.policy, draw=draws[i])
+            projection.decided(kept[i], first + i, self.now_ms, r, policy=self.force.policy, draw=draws[i])
             for i, r in enumerate(records)
         ]
         self._demand(Operation.DECIDE, FINDINGS)
@@ -370,7 +372,7 @@ class Batch:
     def _enter_decided(
         self,
         records: Sequence[FindingRecord],
-        places: Sequence[tuple[str, int]],
+        places: Sequence[projection.Kept],
         draws: Sequence[closing.Draw | tuple[()]],
         trigger: str,
     ) -> int:
@@ -380,11 +382,12 @@ class Batch:
             people |= bodies.personal_keys(record)
         pseudonyms = ledger.pseudonyms(self.conn, people)
         first = self.size + len(self.entries)
-        for record, (blob, place), draw in zip(records, places, draws, strict=True):
-            body = bodies.finding_decided(
-                record, blob=blob, place=place, policy=self.force.policy, pseudonyms=pseudonyms, draw=draw
-            )
-            self._enter(Kind.FINDING_DECIDED, record.finding.id, trigger, body, record.case)
+        said = partial(bodies.decision, policy=self.force.policy, pseudonyms=pseudonyms)
+        entered = partial(decisions.entry, self.actor, trigger, self.now_ms)
+        self.entries.extend(
+            (entered(record.finding.id, said(record, blob=blob, place=place, draw=draw)), record.case)
+            for record, (_, blob, place, _), draw in zip(records, places, draws, strict=True)
+        )
         return first
 
     def _count(self, found: flow.Correlated, records: Sequence[FindingRecord]) -> None:

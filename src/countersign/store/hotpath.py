@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 SWEEP_MS = 600_000
 """Waiting findings are put to the gate again at least so often while a scope closes."""
-YOUNG_OBJECTS = 100_000
+YOUNG_OBJECTS = 500_000
 """New objects before Python looks for cycles. Nearly all die by reference counting, and looking after every 700, which is
 Python's default, took a fifth of the CPU time."""
 

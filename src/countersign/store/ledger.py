@@ -13,6 +13,7 @@ from sqlalchemy import Connection, func, select, update
 
 from countersign.errors import VerificationError
 from countersign.ledger.canonical import decode, encode
+from countersign.ledger.decisions import DecisionEntry
 from countersign.model.entries import Entry, Kind
 from countersign.store import tables as t
 from countersign.store.sql import Among, chunks, insert_new, insert_rows
@@ -54,7 +55,7 @@ def last_index(conn: Connection, kind: Kind) -> int:
     return -1 if found is None else int(found)
 
 
-def append(conn: Connection, entries: Sequence[tuple[Entry, str]], *, next_case: int | None = None) -> int:
+def append(conn: Connection, entries: Sequence[tuple[Entry | DecisionEntry, str]], *, next_case: int | None = None) -> int:
     """Append (entry, case id or "") pairs; returns the index of the first. Must be the last writes before commit."""
     first, _ = lock_head(conn)
     rows = [

@@ -100,9 +100,10 @@ def _newest(conn: Connection) -> int:
 
 def _settle(history: History) -> None:
     """What is left once everything is written: nothing has changed, and rare is what its row says is rare."""
-    for host, rule_key in history.changed_pairs:
-        if history.pairs[host, rule_key].quiet_s < RARE_S and host in history.recent_rare:
-            history.recent_rare[host].pop(rule_key, None)
+    if rare := history.recent_rare:  # nearly always of few hosts
+        for pair in history.changed_pairs:
+            if pair[0] in rare and history.pairs[pair].quiet_s < RARE_S:
+                rare[pair[0]].pop(pair[1], None)
     for changed in (history.changed_rules, history.changed_pairs, history.changed_activity):
         changed.clear()
 

@@ -18,7 +18,7 @@ from countersign.model.alerts import CHUNK_ALERTS_MAX
 from countersign.model.attack import TACTIC_ORDER
 from countersign.model.cases import CaseStatus
 from countersign.model.decisions import Action
-from countersign.model.records import FindingRecord, Known, Records
+from countersign.model.records import FindingRecord, Records, encoded
 from countersign.store import evidence
 from countersign.store import tables as t
 from countersign.store.sql import Among, among, insert_new_rows, upsert, upsert_rows
@@ -40,36 +40,44 @@ class Decided(NamedTuple):
     blob: str
     place: int
     refs: bytes
+    known: bytes
     policy: str = ""
     draw: tuple[str, int, int, int, int] | tuple[()] = ()
 
 
-def pack_records(records: Sequence[FindingRecord], refs: Sequence[Sequence[tuple[str, int]]]) -> Records:
-    """Every record encoded once, with its raw alerts by number of blob."""
+class Kept(NamedTuple):
+    """Where a record is kept: the piece, its name and the place in it; and msgpack of what must be known of its finding."""
+
+    packed: Records
+    blob: str
+    place: int
+    known: bytes
+
+
+def pack_records(
+    records: Sequence[FindingRecord], refs: Sequence[Sequence[tuple[str, int]]]
+) -> tuple[Records, Sequence[bytes]]:
+    """Every record encoded once, with its raw alerts by number of blob; and msgpack of ``Known`` for each."""
     blobs: dict[str, int] = {}
     numbered = [[(blobs.setdefault(blob, len(blobs)), place) for blob, place in some] for some in refs]
-    return Records([_encode(record) for record in records], list(blobs), numbered)
+    both = list(map(encoded, records))
+    return Records([record for record, _ in both], list(blobs), numbered), [known for _, known in both]
 
 
-def keep(
-    conn: Connection, records: Sequence[FindingRecord], refs: Sequence[Sequence[tuple[str, int]]]
-) -> list[tuple[Records, str, int]]:
-    """Put records beside the log, as many to a piece as a delivery has alerts, since who reads one record reads its piece;
-    for each record the piece, its name, and the place in it."""
-    kept: list[tuple[Records, str, int]] = []
+def keep(conn: Connection, records: Sequence[FindingRecord], refs: Sequence[Sequence[tuple[str, int]]]) -> list[Kept]:
+    """Put records beside the log, as many to a piece as a delivery has alerts: who reads one record reads its piece."""
+    kept: list[Kept] = []
     for at in range(0, len(records), CHUNK_ALERTS_MAX):
         part = slice(at, at + CHUNK_ALERTS_MAX)
-        packed = pack_records(records[part], refs[part])
+        packed, known = pack_records(records[part], refs[part])
         blob = evidence.pack("records", packed)
         evidence.put(conn, [blob])
-        kept.extend((packed, blob.digest, place) for place in range(len(packed.records)))
+        kept.extend(Kept(packed, blob.digest, place, one) for place, one in enumerate(known))
     return kept
 
 
 def decided(
-    packed: Records,
-    blob: str,
-    place: int,
+    kept: Kept,
     entry: int,
     time_ms: int,
     record: FindingRecord,
@@ -77,9 +85,9 @@ def decided(
     policy: str = "",
     draw: tuple[str, int, int, int, int] | tuple[()] = (),
 ) -> Decided:
-    """One decision out of packed records, which are kept as ``blob``."""
-    refs = [(packed.blobs[held], item) for held, item in packed.refs[place]]
-    return Decided(entry, time_ms, record, blob, place, _encode(refs), policy, draw)
+    """One decision out of packed records."""
+    refs = [(kept.packed.blobs[held], item) for held, item in kept.packed.refs[kept.place]]
+    return Decided(entry, time_ms, record, kept.blob, kept.place, _encode(refs), kept.known, policy, draw)
 
 
 def trouble(record: FindingRecord) -> int:
@@ -120,7 +128,7 @@ def finding_row(one: Decided) -> tuple[Any, ...]:
         one.time_ms,
         decision.quiet,
         trouble(record),
-        _encode(Known(finding, record.links, verdict.label)),
+        one.known,
         one.blob,
         one.place,
     )
