@@ -79,6 +79,7 @@ def week(model: Model) -> tuple[Stream, Run]:
     return made, play(made, model, EDGES)
 
 
+@pytest.mark.slow
 def test_every_finding_is_closed_or_read_by_a_person(week: tuple[Stream, Run]) -> None:
     made, run = week
     assert len(run.closed) + len(run.read) == len(made.found)
@@ -89,6 +90,7 @@ def test_every_finding_is_closed_or_read_by_a_person(week: tuple[Stream, Run]) -
     assert found["benign_closed"] + found["missed"] == found["closed"]
 
 
+@pytest.mark.slow
 def test_it_closes_a_good_deal_and_no_threat(week: tuple[Stream, Run]) -> None:
     found = ait_measure.measure(week[1])
     assert (found["missed"], found["steps"], found["steps_lost"], found["bound_violated"]) == (0, 3, [], False)
@@ -96,6 +98,7 @@ def test_it_closes_a_good_deal_and_no_threat(week: tuple[Stream, Run]) -> None:
     assert found["for"]["high"] < 0.01
 
 
+@pytest.mark.slow
 def test_nothing_is_closed_before_enough_was_reviewed_and_a_person_approved(week: tuple[Stream, Run]) -> None:
     _, run = week
     scope = run.scopes[ONE]
@@ -106,6 +109,7 @@ def test_nothing_is_closed_before_enough_was_reviewed_and_a_person_approved(week
     assert stages == [Stage.SUPERVISED, Stage.AUTONOMOUS]
 
 
+@pytest.mark.slow
 def test_the_draws_replay_from_the_committed_seed(week: tuple[Stream, Run]) -> None:
     _, run = week
     commitments = ait_measure.measure(run)["seeds"]
@@ -117,6 +121,7 @@ def test_the_draws_replay_from_the_committed_seed(week: tuple[Stream, Run]) -> N
         assert draw(opened, one.week, one.finding, one.q_ppm) == one
 
 
+@pytest.mark.slow
 def test_the_same_network_gives_the_same_run(week: tuple[Stream, Run], model: Model) -> None:
     again = play(network(lines(96, attack_hour=80)), model, EDGES)
     assert (again.decided, again.closed, again.draws) == (week[1].decided, week[1].closed, week[1].draws)
@@ -148,6 +153,7 @@ def test_a_label_counts_only_when_it_was_given(model: Model) -> None:
     assert [d for d in runs[0] if d[0] < limit] == [d for d in runs[1] if d[0] < limit]
 
 
+@pytest.mark.slow
 def test_a_miss_that_a_blind_review_finds_demotes_recalls_and_is_counted(model: Model) -> None:
     """A threat that looks like routine in every respect, while every close is reviewed."""
     quiet = network(lines(96))
@@ -167,6 +173,7 @@ def test_a_miss_that_a_blind_review_finds_demotes_recalls_and_is_counted(model: 
     assert found["closed"] + found["escalated"] == found["findings"]
 
 
+@pytest.mark.slow
 def test_a_threat_during_the_warm_up_delays_the_first_close_and_does_not_stop_the_certificate(model: Model) -> None:
     hour = 9
     made = [
@@ -180,6 +187,7 @@ def test_a_threat_during_the_warm_up_delays_the_first_close_and_does_not_stop_th
     assert sum(at <= hidden.promoted_ms for at, _, _ in hidden.course) >= reviews_needed(threats=1)
 
 
+@pytest.mark.slow
 def test_the_plain_certificate_closes_what_nobody_verified(model: Model) -> None:
     made = [*lines(96), (80 * HOUR + 5, "Suricata: TLS record", "db", "rare")]
     ours, plain = (play(network(sorted(made)), model, EDGES, choices) for choices in (OURS, PLAIN))
@@ -209,6 +217,7 @@ def _near(at_ms: int, hour: int) -> bool:
     return abs(at_ms // 1000 - T0 - hour * HOUR) < HOUR // 2
 
 
+@pytest.mark.slow
 def test_p1_comes_from_the_reviews_of_the_band(week: tuple[Stream, Run]) -> None:
     scope = week[1].scopes[ONE]
     assert scope.bands is not None
@@ -216,6 +225,7 @@ def test_p1_comes_from_the_reviews_of_the_band(week: tuple[Stream, Run]) -> None
     assert scope.p1_ppm(max(EDGES) + 1) == PPM
 
 
+@pytest.mark.slow
 def test_report_has_every_table_and_chart(week: tuple[Stream, Run], tmp_path: Path) -> None:
     row = ait_measure.measure(week[1])
     row["plain_average"] = ait_measure.brief(row)

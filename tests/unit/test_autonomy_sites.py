@@ -13,6 +13,7 @@ from countersign.evaluate import streams
 from countersign.evaluate.sites import WORLDS, evaluate, simulate, summary
 
 
+@pytest.mark.slow
 def test_the_promise_holds_where_a_tuned_threshold_breaks_it() -> None:
     found = summary(simulate(WORLDS["sharp"], 200, seed=3))
     assert found["closed_anything"] >= 150
@@ -21,6 +22,7 @@ def test_the_promise_holds_where_a_tuned_threshold_breaks_it() -> None:
     assert found["tuned_share_closed_ppm"] - found["share_closed_ppm"] <= 40_000
 
 
+@pytest.mark.slow
 def test_a_hopeless_site_hardly_ever_closes_anything() -> None:
     found = summary(simulate(WORLDS["hopeless"], 300, seed=4))
     assert found["broken_of_all"]["low_ppm"] <= 50_000
@@ -69,6 +71,7 @@ def test_the_command_prints_what_was_measured_and_the_same_twice() -> None:
     assert "Checks" in shown.stdout
 
 
+@pytest.mark.slow
 def test_a_missed_limit_is_said() -> None:
     found = evaluate(20, seed=1)
     assert all(isinstance(check["held"], bool) for check in found["checks"])

@@ -63,5 +63,5 @@ def test_a_link_names_no_person() -> None:
     given = {"user:ann": "user~1"}
     assert bodies._link(Link("F", "C-1", LinkReason.SAME_USER, "user:ann"), given) == ("C-1", "same_user", "user~1")
     recurrence = Link("F", "C-1", LinkReason.SAME_PATTERN, "P-1@user:ann")
-    assert bodies._link(recurrence, given) == ["C-1", "same_pattern", "P-1"]
-    assert bodies._link(Link("F", "C-1", LinkReason.SAME_HOST, "host:web-1"), given) == ["C-1", "same_host", "host:web-1"]
+    assert bodies._link(recurrence, given) == ("C-1", "same_pattern", "P-1")
+    assert bodies._link(Link("F", "C-1", LinkReason.SAME_HOST, "host:web-1"), given) == ("C-1", "same_host", "host:web-1")

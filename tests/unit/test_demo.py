@@ -6,6 +6,7 @@ import hashlib
 import ipaddress
 import json
 from collections import Counter, defaultdict
+from functools import cache
 from typing import Any
 
 import pytest
@@ -32,9 +33,15 @@ ENDS = (END_MS, END_MS + 5 * 3_600_000, END_MS + 11 * 3_600_000, END_MS + 19 * 3
 ATTACKS = {MAIL_TO_THEFT, WEB_TO_INSIDE, PHISHING_WAVE, HOSTILE}
 
 
+@cache
+def told(end_ms: int) -> tuple[Event, ...]:
+    """All messages of the demo."""
+    return tuple(events(end_ms=end_ms))
+
+
 def truth(*, end_ms: int) -> dict[str, str]:
     """Story of each message by the SHA-256 of its raw bytes."""
-    return {hashlib.sha256(event.line).hexdigest(): event.story for event in events(end_ms=end_ms)}
+    return {hashlib.sha256(event.line).hexdigest(): event.story for event in told(end_ms)}
 
 
 def parse(event: Event) -> Alert | Ignored:
@@ -43,12 +50,13 @@ def parse(event: Event) -> Alert | Ignored:
     return make_source(feed.source, header=feed.header, mapping=mapping).parse(event.line)
 
 
+@cache
 def parsed(end_ms: int) -> list[tuple[Event, Alert | Ignored]]:
     sources = {
         name: make_source(f.source, header=f.header, mapping=mapping_text(f.mapping) if f.mapping else "")
         for name, f in FEEDS.items()
     }
-    return [(event, sources[event.feed].parse(event.line)) for event in events(end_ms=end_ms)]
+    return [(event, sources[event.feed].parse(event.line)) for event in told(end_ms)]
 
 
 def test_same_seed_and_end_give_the_same_bytes() -> None:
@@ -58,15 +66,15 @@ def test_same_seed_and_end_give_the_same_bytes() -> None:
 
 @pytest.mark.parametrize("end_ms", ENDS)
 def test_everything_lies_within_three_days_and_is_of_the_promised_size(end_ms: int) -> None:
-    told = events(end_ms=end_ms)
-    assert all(end_ms - SPAN_MS <= event.time_ms < end_ms for event in told)
-    assert 6_000 <= len(told) <= 9_500
-    assert {event.feed for event in told} == set(FEEDS)
+    all_of_it = told(end_ms)
+    assert all(end_ms - SPAN_MS <= event.time_ms < end_ms for event in all_of_it)
+    assert 6_000 <= len(all_of_it) <= 9_500
+    assert {event.feed for event in all_of_it} == set(FEEDS)
 
 
 def test_every_message_is_distinct_so_that_none_passes_for_a_redelivery() -> None:
-    told = events(end_ms=END_MS)
-    assert len({event.line for event in told}) == len(told) == len(truth(end_ms=END_MS))
+    all_of_it = told(END_MS)
+    assert len({event.line for event in all_of_it}) == len(all_of_it) == len(truth(end_ms=END_MS))
 
 
 def test_deliveries_hold_exactly_the_events_in_order_of_time() -> None:
@@ -98,7 +106,7 @@ def test_endpoint_findings_are_valid_ocsf() -> None:
         "detection_finding", ["host", "security_control"]
     )
     validator = Draft202012Validator(schema)
-    lines = [event.line for event in events(end_ms=END_MS) if event.feed == "edr"]
+    lines = [event.line for event in told(END_MS) if event.feed == "edr"]
     found = [error.message for line in lines for error in validator.iter_errors(json.loads(line))]
     assert found == []
 
@@ -167,7 +175,7 @@ def test_noise_folds_well_and_the_look_alikes_stay_apart() -> None:
 
 
 def test_hostile_text_arrives_unchanged_as_data() -> None:
-    lines = [event for event in events(end_ms=END_MS) if event.story == HOSTILE]
+    lines = [event for event in told(END_MS) if event.story == HOSTILE]
     texts = " ".join(text(json.loads(event.line)) for event in lines)
     for needle in (attacks.MARKUP, attacks.TEMPLATE, attacks.BIDI, attacks.ORDER):
         assert needle in texts

@@ -151,6 +151,7 @@ HARMLESS = {
 """Guards beyond the promises: a site may loosen these (its closes stay bounded by the evidence), and ones said twice."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "texts"), list(mutants()), ids=lambda one: one if isinstance(one, str) else "")
 def test_every_guard_that_a_promise_rests_on_is_missed(name: str, texts: PolicyTexts) -> None:
     assert prove(texts, invariants()).holds == (name in HARMLESS)

@@ -65,6 +65,7 @@ def test_triage_times_lie_between_the_two_surveys() -> None:
     assert f"then {100 * long_triage_share(Assumptions()):.0f} %" in SOURCES["triage_sigma"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "never"), [("average", 0.40), ("flood", 0.63)])
 def test_without_ai_as_many_alerts_go_unlooked_at_as_the_surveys_say(name: str, never: float) -> None:
     (one,) = simulate([name], replications=2, seed=5).scenarios
@@ -201,6 +202,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_else_is_simulated(both_worl
     assert repr(one.scenarios) != repr(two.scenarios)
 
 
+@pytest.mark.slow
 def test_both_worlds_are_reported(both_worlds: Result) -> None:
     busy, calm = ({way.way: way for way in one.ways} for one in both_worlds.scenarios)
     assert busy["rank"].change["detect_mean"].high < -0.5
@@ -279,6 +281,7 @@ def test_the_command_prints_parameters_results_and_plain_words() -> None:
         assert words in ran.stdout
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_is_said_plainly(tmp_path: Path, both_worlds: Result) -> None:
     (tmp_path / "file").write_text("", "utf-8")
     with pytest.raises(EnvironmentFault, match="cannot write the simulation"):
