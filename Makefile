@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev-ready
 INPUTS := pyproject.toml hatch_build.py package.json package-lock.json
 PYTEST := $(BIN)/python -m pytest -q
 
-.PHONY: help setup demo test check lint format bench bench-actions screenshots lock clean
+.PHONY: help setup demo test check quick lint format bench bench-actions screenshots lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -21,8 +21,11 @@ demo: $(RUN) ## load the demo estate and open the console
 test: $(DEV) ## run the whole test suite: SQLite and PostgreSQL, browser, crash
 	$(PYTEST) -n 2 --dist loadgroup
 
-check: $(DEV) lint ## the fast loop: linters, types, import contracts, quick tests
-	$(PYTEST) -n 2 --dist loadgroup -m "not slow and not browser and not postgres and not crash" tests/unit tests/property tests/vectors tests/contract
+check: $(DEV) ## the fast loop: linters, types, import contracts, quick tests
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync quick lint
+
+quick: $(DEV)
+	COUNTERSIGN_QUICK=1 $(PYTEST) -n 2 --dist loadgroup -m "not slow and not browser and not postgres and not crash" tests/unit tests/property tests/vectors tests/contract
 
 lint: $(DEV) ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .

@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 from countersign.bootstrap import Site, open_site
+from tests import examples
 from tests.fakes import StepClock, data_directory
 from tests.postgresql import Postgres, postgres_in
 from tests.scheduling import pytest_collection_modifyitems, pytest_xdist_make_scheduler
 
-__all__ = ["pytest_collection_modifyitems", "pytest_xdist_make_scheduler"]  # hooks are found by their names here
+__all__ = ["examples", "pytest_collection_modifyitems", "pytest_xdist_make_scheduler"]  # hooks are found by their names here
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"

@@ -15,6 +15,7 @@ from countersign.model.evidence import LookupStatus
 from countersign.model.inventory import Asset, Criticality, Identity, Inventory
 from countersign.ports import Lookup
 from tests.enrich_mmdb import write_mmdb
+from tests.examples import examples
 
 INVENTORY = Inventory(
     assets=(Asset("dc-1", "domain-controller", "m.heron", Criticality.CRITICAL, ("10.1.0.0/24",), ("dc-1.site.example",)),),
@@ -116,7 +117,7 @@ def test_a_site_without_anything_has_it_or_says_what_to_do(plugged: tuple[str, F
         check_answers(lookup, ENTITIES)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(kind=st.sampled_from(EntityType), value=st.text(max_size=80) | st.from_regex(r"[a-z0-9.:/@\\%\[\]_-]{0,40}"))
 def test_never_raises_whatever_an_attacker_writes(
     plugged: tuple[str, Factory, LocalLookup], kind: EntityType, value: str

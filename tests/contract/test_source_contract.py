@@ -16,6 +16,7 @@ from countersign.ports import Source
 from countersign.sources import SOURCES, make_source
 from countersign.sources.reader import read_deliveries
 from countersign.sources.values import EARLIEST_MS, LATEST_MS, RAW_BYTES_MAX, VALUE_CHARS_MAX
+from tests.examples import examples
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "tests" / "vectors" / "sources"
@@ -137,7 +138,7 @@ def test_ten_megabytes_are_refused(name: str, path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "path"), SAMPLES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(data=st.data())
 def test_nothing_but_source_errors(name: str, path: Path, data: st.DataObject) -> None:
     source, raws = opened(name, path)
@@ -162,7 +163,7 @@ def test_nothing_but_source_errors(name: str, path: Path, data: st.DataObject) -
 
 
 @pytest.mark.parametrize(("name", "path"), JSON_SAMPLES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(data=st.data())
 def test_any_json_in_any_field(name: str, path: Path, data: st.DataObject) -> None:
     source, raws = opened(name, path)

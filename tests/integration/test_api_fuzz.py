@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from countersign.api.server import create_app
 from countersign.bootstrap import open_site
 from countersign.web.session import Sessions
+from tests.examples import examples
 from tests.fakes import StepClock, data_directory, deliver, wazuh
 
 BASE = "/api/v1"
@@ -37,7 +38,11 @@ def test_nothing_that_is_asked_is_a_fault(service: tuple[Starlette, str]) -> Non
         operation = result.ok()
 
         @hypothesis.settings(
-            max_examples=40, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=examples(40),
+            derandomize=True,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
         )
         @hypothesis.given(case=operation.as_strategy())
         def ask(case: schemathesis.Case) -> None:

@@ -27,6 +27,7 @@ from countersign.model.values import is_address, is_domain
 from countersign.store import read
 from countersign.store.engine import reading
 from tests import acting, fakes
+from tests.examples import examples
 from tests.integration import (
     test_hostile_directory,
     test_hostile_documents,
@@ -96,7 +97,7 @@ def suggested(site: Site) -> list[Suggestion]:
     return found
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(fields=alerts, title=hostile, technique=st.sampled_from(TECHNIQUES), number=st.integers(0, 2**40))
 @example(dict.fromkeys(FIELDS, MARK), MARK, "T1021.004", 1)
 @example(dict.fromkeys(FIELDS, f"{MARK})(uid=*"), f"{MARK}{{{{7*7}}}}", "T1078", 2)

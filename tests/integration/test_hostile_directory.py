@@ -22,6 +22,7 @@ from countersign.actions.hand import BaseHand
 from countersign.errors import TargetFault
 from countersign.model.inventory import Identity
 from tests.directories import PERSON, SECRETS, Place, openldap, samba
+from tests.examples import examples
 from tests.namespaces import Driven, order
 from tests.recording import Tap, tapped
 from tests.vendors import SECRET
@@ -57,7 +58,7 @@ PIECES = [
 hostile = st.lists(st.sampled_from(PIECES) | st.text(max_size=6), min_size=1, max_size=3).map("".join)
 names = st.sampled_from([PERSON, *PEOPLE]) | hostile
 STEPS = st.sampled_from(["check", "do", "probe", "undo"])
-FEW = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 _PRESENT = ("present", b"objectClass")
 
 

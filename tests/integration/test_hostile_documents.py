@@ -18,6 +18,7 @@ from moto.server import ThreadedMotoServer
 
 from countersign.errors import TargetFault
 from countersign.model.inventory import Asset, Identity
+from tests.examples import examples
 from tests.hands import Using
 from tests.integration.test_aws_actions import Account
 from tests.recording import Tap, tapped
@@ -34,7 +35,7 @@ PIECES = [
     "*", "=", "+", ",", "@", "arn:aws:iam::1:user/root",
 ]  # fmt: skip
 hostile = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), min_size=1, max_size=4).map("".join)
-FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 STEPS = st.sampled_from(["check", "do", "probe", "undo"])
 
 

@@ -15,6 +15,7 @@ from countersign.actions import nftables
 from countersign.errors import TargetFault
 from countersign.model.inventory import Asset
 from countersign.model.values import is_address
+from tests.examples import examples
 from tests.namespaces import NFT, Driven, hand_of, lan, order, sh
 
 pytestmark = [pytest.mark.root, pytest.mark.xdist_group("network")]  # one at a time: they share this machine
@@ -27,7 +28,7 @@ PIECES = [
     "{{7*7}}", "１", "flush ruleset", "countersign", "delete table inet countersign_blocked",
 ]  # fmt: skip
 hostile = st.lists(st.sampled_from(PIECES) | st.text(max_size=5), max_size=3).map("".join)
-FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ from countersign.actions.refuse_ssh_user import FORM
 from countersign.errors import TargetFault
 from countersign.model.inventory import Asset, Identity
 from countersign.model.values import is_address, is_domain
+from tests.examples import examples
 from tests.namespaces import Driven, Sshd, hand_of, order, sshd
 from tests.oidc_provider import free_port
 
@@ -48,7 +49,7 @@ PIECES = [
     "evil.example A 1.2.3.4", "*.example",
 ]  # fmt: skip
 hostile = st.lists(st.sampled_from(PIECES) | st.text(max_size=6), max_size=3).map("".join)
-FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @dataclass(frozen=True)

@@ -10,22 +10,20 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from countersign.approvals import sshsig
 from countersign.approvals.proposal import read
 from countersign.approvals.status import Status
 from countersign.bootstrap import Site
 from countersign.config import Approvals, Thresholds
-from countersign.errors import ConflictError, EnvironmentFault, VerificationError
+from countersign.errors import ConflictError, EnvironmentFault
 from countersign.impact import Impact
 from countersign.model.entries import Kind
 from countersign.model.inventory import Asset, Criticality, Identity, Inventory
 from countersign.model.responses import Order
 from countersign.running import Runner
-from countersign.store import ledger, performing
+from countersign.store import performing
 from tests import fakes, marking
 from tests.integration.test_proposals import ADA, BEA, CYN, Room
 from tests.integration.test_running import approved, effects, folder, later, marked, of, row, switched
-from tests.ssh_signing import make
 
 __all__ = ["folder"]
 HOST = Asset("dc-01", "directory", "k.curlew", Criticality.HIGH, ("192.0.2.10",))
@@ -364,41 +362,3 @@ def test_whoever_undoes_is_told_what_else_ends_with_it(room: Room, folder: Path)
     room.approve(undo, BEA)
     Runner(room.site).step()
     assert "holds the same" not in lines(room, room.approving.propose_undo(undo, CYN))
-
-
-# --- another site -----------------------------------------------------------------------------------------------------
-
-
-def brought_from_elsewhere(room: Room, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Whoever writes this site's database puts in what was proposed at another one."""
-    with monkeypatch.context() as patch:
-        patch.setattr(ledger, "origin", lambda _: "staging.example/log")
-        return room.propose()
-
-
-def test_an_approval_for_another_site_is_none(room: Room, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same key of the same person may be enrolled at several sites, and signs the same bytes at each."""
-    number = brought_from_elsewhere(room, monkeypatch)
-    with pytest.raises(VerificationError, match=r"proposed at another site \(staging.example/log\)"):
-        room.approve(number, ADA)
-    with monkeypatch.context() as patch:
-        patch.setattr(ledger, "origin", lambda _: "staging.example/log")
-        room.approve(number, ADA)
-    Runner(room.site).step()
-    assert (room.state(number), effects(folder)) == (Status.PERSON.value, 0)
-    room.site.seal()
-    assert any("another site" in one.what for one in fakes.judged(room.site).problems)
-
-
-def test_a_change_for_another_site_is_none(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(ledger, "origin", lambda _: "staging.example/log")
-        number = Impact(room.site).enrol(BEA, sshsig.parse_key(make("ssh-ed25519", "bea").public))
-    assert number is not None
-    with pytest.raises(VerificationError, match="another site"):
-        room.approve(number, ADA)
-
-
-def test_people_read_for_which_site_they_sign(room: Room) -> None:
-    sheet = room.approving.sheet(room.propose())
-    assert ("at site", room.site.log_key.name) in sheet.lines

@@ -24,6 +24,7 @@ from countersign.errors import VerificationError
 from countersign.ledger.stamps import ask, check
 from countersign.store.stamps import roots
 from tests import fakes
+from tests.examples import examples
 from tests.integration.test_stamping import run, verified
 from tests.timestamping import Authority, authority
 
@@ -306,7 +307,7 @@ def test_hostile_lengths_are_refused_at_once(asked: Asked, token: bytes) -> None
     assert not asked.ours(token)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(st.binary(max_size=200), st.integers(0, 4_000), st.integers(0, 60))
 def test_whatever_comes_is_taken_or_refused_in_order(asked: Asked, noise: bytes, at: int, removed: int) -> None:
     assert not asked.ours(noise)

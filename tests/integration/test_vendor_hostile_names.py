@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from countersign.errors import TargetFault
 from countersign.model.inventory import Asset, Identity
+from tests.examples import examples
 from tests.hands import Using
 from tests.vendors import SECRET, Asked, Crowdstrike, Defender, Entra, Okta, Vendor, Wazuh, serving
 
@@ -143,7 +144,7 @@ def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
         yield make(stack.enter_context(serving(vendor.answer)), vendor)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=hostile)
 @example(name="file-01")
 @example(name="o'brien@kestrel.example")

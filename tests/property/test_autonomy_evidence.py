@@ -18,6 +18,7 @@ from countersign.autonomy.evidence import Certificate, log_sum
 from countersign.autonomy.review import Q_MIN_PPM
 from countersign.evaluate.streams import sampled
 from countersign.model.verdicts import PPM
+from tests.examples import examples
 
 ALPHA = 0.01
 FULL = st.lists(st.sampled_from([0.0, 0.0, 0.0, 1.0]), min_size=1, max_size=60)
@@ -159,7 +160,7 @@ def test_a_long_clean_record_does_not_delay_the_change_detector() -> None:
     assert not fed(Alarm().observe(0.0, times=20_000), [1.0] * 4).raised
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.integers(2_000, 9_000))
 def test_equal_parts_of_threats_raise_everything_in_the_end(alpha_ppm: int) -> None:
     mixed = [0.0, 1.0] * 60

@@ -15,6 +15,7 @@ from countersign.autonomy.stages import acknowledge, observe, review, undrawn
 from countersign.autonomy.states import LADDER, Approval, Cause, Event, Happened, Observation, Rules, ScopeState, begin
 from countersign.errors import ConflictError
 from countersign.model.verdicts import PPM
+from tests.examples import examples
 
 DAY = 86_400_000
 START = begin("endpoint", "model-1", "policy-1")
@@ -194,7 +195,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.sampled_from([START, CERTIFIED, SUPERVISED, AUTONOMOUS]), st.lists(STEPS, max_size=8))
 def test_nothing_but_promotion_ever_raises_a_stage(
     state: ScopeState, steps: list[Callable[[ScopeState], tuple[ScopeState, tuple[Event, ...]]]]

@@ -28,6 +28,7 @@ from countersign.model.entities import Entity, EntityType, Role
 from countersign.model.verdicts import PPM
 from countersign.sources import shipped
 from countersign.triage.model import Model
+from tests.examples import examples
 
 WORDS = [(word, truth) for truth, words in zip(Truth, (THREAT, BENIGN, UNJUDGED), strict=True) for word in words.split()]
 T0 = 1_767_571_200_000
@@ -91,7 +92,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(ROWS)
 def test_every_message_is_accounted_for(tmp_path_factory: pytest.TempPathFactory, kinds: list[str]) -> None:
     path = tmp_path_factory.mktemp("export") / "alerts.csv"

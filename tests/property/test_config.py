@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from countersign.config import FILE, Config, Geo, Ledger, Server, load
 from countersign.errors import ConfigError
+from tests.examples import examples
 
 NAMES = st.sampled_from(
     ["database", "utc_offset_minutes", "server", "geo", "ledger", "port", "host", "origin", "wrong", "x.y"]
@@ -30,7 +31,7 @@ TEXTS = st.one_of(
         lambda keys: "\n".join(f"{json.dumps(key)} = {toml(value)}" for key, value in keys.items())
     ),
 )
-QUIET = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+QUIET = settings(max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
 def toml(value: object) -> str:

@@ -17,6 +17,7 @@ from countersign.model.decisions import Action, Decision, Outcome
 from countersign.model.verdicts import PPM, Label
 from countersign.policy.gate import CONDITIONS, GateInput, decide
 from countersign.triage.tactics import KILL_CHAIN
+from tests.examples import examples
 
 replace = msgspec.structs.replace
 
@@ -127,7 +128,7 @@ def test_in_advise_a_clean_finding_is_advised_but_never_closed() -> None:
     assert decision.why == "scope in stage advise"
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(INPUTS)
 def test_close_means_every_condition_held_and_advice_leaves_only_the_stage_aside(given_: GateInput) -> None:
     decision = decide(given_)
@@ -138,7 +139,7 @@ def test_close_means_every_condition_held_and_advice_leaves_only_the_stage_aside
     assert all(c.have and c.need for c in decision.conditions)
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(INPUTS, st.lists(st.sampled_from(sorted(DOUBTS)), min_size=1, max_size=4))
 def test_no_added_doubt_turns_escalate_into_close(given_: GateInput, doubts: list[str]) -> None:
     doubted = given_

@@ -19,6 +19,7 @@ from countersign.model.findings import FOLD_WINDOW_MS, Finding
 from countersign.store import past, working
 from countersign.store import tables as t
 from countersign.store.sql import upsert
+from tests.examples import examples
 
 START = 1_790_000_100_000
 
@@ -83,7 +84,7 @@ def database() -> Connection:
     return engine.connect()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(ALERTS, SIZES)
 def test_a_working_set_knows_what_a_whole_history_knows(alerts: list[Alert], size: int) -> None:
     whole, known, known_too = History(), dict[str, Finding](), dict[str, Finding]()
@@ -93,7 +94,7 @@ def test_a_working_set_knows_what_a_whole_history_knows(alerts: list[Alert], siz
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(LONG, SIZES, st.lists(st.sampled_from(["kept", "failed", "another"]), min_size=25, max_size=25))
 def test_counts_carried_over_are_those_of_the_database(alerts: list[Alert], size: int, ends: list[str]) -> None:
     """Whatever becomes of a batch: committed, rolled back and tried again, or followed by another worker's."""
@@ -113,7 +114,7 @@ def test_counts_carried_over_are_those_of_the_database(alerts: list[Alert], size
             assert rows[0] == rows[1]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(ALERTS, SIZES)
 def test_batched_and_one_by_one_leave_the_same_counts(alerts: list[Alert], size: int) -> None:
     batched, single = History(), History()
@@ -132,7 +133,7 @@ def counts(rows: Mapping[Any, Firings]) -> dict[Any, tuple[int, ...]]:
     return {key: (row.firings, row.first_seen_ms, row.last_seen_ms, row.hosts) for key, row in rows.items()}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(ALERTS, SIZES)
 def test_the_stored_counts_are_those_of_the_alerts(alerts: list[Alert], size: int) -> None:
     known: dict[str, Finding] = {}
@@ -148,7 +149,7 @@ def test_the_stored_counts_are_those_of_the_alerts(alerts: list[Alert], size: in
     assert sum(pairs.values()) == len(findings)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(ALERTS)
 def test_the_past_is_past_only(alerts: list[Alert]) -> None:
     """What comes later changes nothing about a finding's past: no count looks ahead, none is negative."""

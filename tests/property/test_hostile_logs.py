@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from countersign.ledger.verify import Report
 from countersign.model.entries import Actor, Kind
 from tests.approval_story import Story, told
+from tests.examples import examples
 
 texts = st.one_of(st.text(max_size=6), st.sampled_from(["0", "7", "-1", "person~ada", "approved", "é" * 64, "ab" * 32]))
 json = st.recursive(
@@ -30,7 +31,7 @@ def deep(levels: int) -> Any:
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None, max_examples=examples(250))
 def test_a_log_of_a_stranger_never_crashes_the_verifier(data: st.DataObject) -> None:
     story = Story(copy.copy(WHOLE.entries), dict(WHOLE.blobs), dict(WHOLE.at))
     for _ in range(data.draw(st.integers(1, 3))):

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from countersign.enrich.inventory_file import read_inventory
 from countersign.errors import ConfigError
 from countersign.model.inventory import Asset, Criticality, Identity, Inventory
+from tests.examples import examples
 
-quick = settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+quick = settings(max_examples=examples(120), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
 def read(folder: Path, name: str, content: str | bytes) -> Inventory:

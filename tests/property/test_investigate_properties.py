@@ -16,6 +16,7 @@ from countersign.model.findings import Finding
 from countersign.model.records import FindingRecord
 from countersign.model.verdicts import Change, Contribution, Counterfactual, Label, Verdict
 from countersign.triage.features import FEATURES
+from tests.examples import examples
 from tests.fakes import summary
 
 TIMES = st.integers(0, 4_102_444_800_000)
@@ -85,7 +86,7 @@ RECORDS = st.builds(
 CASES = st.lists(RECORDS, min_size=1, max_size=4, unique_by=lambda r: r.finding.id)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(CASES, TIMES)
 def test_every_sentence_cites_and_everything_cited_is_in_the_record(case: list[FindingRecord], now_ms: int) -> None:
     exists = {r.finding.id for r in case} | {evidence_cite(e) for r in case for e in r.evidence}
@@ -101,7 +102,7 @@ def test_every_sentence_cites_and_everything_cited_is_in_the_record(case: list[F
         assert len(set(sentence.cites)) == len(sentence.cites)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(CASES, TIMES, st.randoms())
 def test_order_of_the_records_does_not_matter(case: list[FindingRecord], now_ms: int, chance) -> None:  # noqa: ANN001
     same_evidence = [msgspec.structs.replace(r, evidence=()) for r in case]
@@ -110,7 +111,7 @@ def test_order_of_the_records_does_not_matter(case: list[FindingRecord], now_ms:
     assert summary(shuffled, now_ms=now_ms) == summary(same_evidence, now_ms=now_ms)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(CASES, TIMES)
 def test_without_evidence_nothing_is_said_about_lookups(case: list[FindingRecord], now_ms: int) -> None:
     bare = [msgspec.structs.replace(r, evidence=()) for r in case]

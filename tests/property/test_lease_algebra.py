@@ -20,6 +20,7 @@ from countersign.authority.lease import (
 )
 from countersign.authority.terms import Lease, LeaseRefused, Revocations, Use
 from countersign.errors import UsageError, VerificationError
+from tests.examples import examples
 
 ROOT = new_root_key()
 PUBLIC = public_key(ROOT)
@@ -73,7 +74,7 @@ def test_the_granted_use_passes_and_says_whose_it_is() -> None:
     assert (verified.operation, verified.resource, verified.expires_ms) == (Operation.LOOKUP, "lookups/local", NOW + 1_000)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(granted=operations, on=resources, wanted=st.sampled_from(OPERATIONS), resource=st.sampled_from(RESOURCES))
 def test_exactly_what_was_granted_is_allowed(
     granted: set[Operation], on: set[str], wanted: Operation, resource: str
@@ -82,7 +83,7 @@ def test_exactly_what_was_granted_is_allowed(
     assert allowed(lease, wanted, resource, NOW) == (wanted in granted and resource in on)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(data=st.data(), first=operations, second=operations, on=resources, narrowed=resources, life=st.integers(1, 2_000))
 def test_a_delegate_never_holds_more_than_its_delegator(
     data: st.DataObject, first: set[Operation], second: set[Operation], on: set[str], narrowed: set[str], life: int
@@ -117,7 +118,7 @@ def test_every_other_use_is_refused(changed: dict[str, object]) -> None:
         use(lease, **changed)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(data=st.data())
 def test_a_changed_byte_is_refused_or_changes_nothing(data: st.DataObject) -> None:
     """The encoding (protobuf) has one byte whose change turns a zero field into an ignored one: the same token."""
@@ -207,7 +208,7 @@ def test_a_delegation_to_nothing_is_refused() -> None:
         attenuate(grant(), PUBLIC, resources=[])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(data=st.data(), granted=operations, on=resources, to=st.sampled_from(sorted(AGENTS)))
 def test_whoever_it_is_handed_to_may_do_what_both_may_and_no_more(
     data: st.DataObject, granted: set[Operation], on: set[str], to: str
@@ -256,7 +257,7 @@ def test_an_agent_that_is_no_longer_enrolled_has_no_lease() -> None:
             use(lease, agents=agents)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(life=st.integers(1, 1_000), later=st.integers(0, 200_000), age=st.integers(0, REVOCATIONS_AGE_MS_MAX))
 def test_a_proof_ends_with_its_lease_or_when_the_list_is_old(life: int, later: int, age: int) -> None:
     lease = attenuate(grant(expires_ms=NOW + 100_000), PUBLIC, expires_ms=NOW + life * 100)

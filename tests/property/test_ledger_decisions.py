@@ -13,6 +13,7 @@ from countersign.errors import VerificationError
 from countersign.ledger.canonical import decode, encode
 from countersign.ledger.decisions import Reader
 from countersign.model.entries import Actor, Entry, Kind
+from tests.examples import examples
 
 text = st.text(max_size=12)
 number = st.integers(-(2**53) + 1, 2**53 - 1)
@@ -64,7 +65,7 @@ def is_slowly_read(data: bytes) -> bool:
 
 
 @given(entries)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_what_the_sealer_writes_is_read_the_quick_way(entry: Entry) -> None:
     data = encode(entry)
     found = Reader().read(data)
@@ -80,7 +81,7 @@ def test_what_the_sealer_writes_is_read_the_quick_way(entry: Entry) -> None:
 
 
 @given(entries, st.data())
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=examples(120))
 def test_whatever_is_done_to_the_bytes_the_quick_way_takes_no_more_than_the_slow_one(
     entry: Entry, data: st.DataObject
 ) -> None:
@@ -122,7 +123,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("name", CHANGES)
 @given(entry=entries)
-@settings(deadline=None, max_examples=5)
+@settings(deadline=None, max_examples=examples(5))
 def test_what_is_not_in_form_is_not_taken(name: str, entry: Entry) -> None:
     changed = CHANGES[name](json.loads(encode(entry)))
     order = name.startswith("another order")

@@ -18,6 +18,7 @@ from countersign.ledger.merkle import (
     verify_inclusion,
 )
 from countersign.ledger.tiles import TileAt, right_edge, tile_path, width_at
+from tests.examples import examples
 from tests.ledger_log import flip, naive_root
 
 EDGES = [255, 256, 257, 511, 512, 513, 4096, 65535, 65536, 65537, 65792, 65793]
@@ -58,7 +59,7 @@ def test_every_proof_of_every_small_tree(size: int) -> None:
 
 
 @given(sizes, st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_proofs_around_tile_edges(size: int, data: st.DataObject) -> None:
     tiles = log(size)
     index = data.draw(st.integers(0, size - 1))
@@ -69,7 +70,7 @@ def test_proofs_around_tile_edges(size: int, data: st.DataObject) -> None:
 
 
 @given(sizes, st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_any_changed_inclusion_proof_is_refused(size: int, data: st.DataObject) -> None:
     tiles = log(size)
     index = data.draw(st.integers(0, size - 1))
@@ -92,7 +93,7 @@ def test_any_changed_inclusion_proof_is_refused(size: int, data: st.DataObject) 
 
 
 @given(sizes.filter(lambda n: n > 1), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_any_changed_consistency_proof_is_refused(size: int, data: st.DataObject) -> None:
     old = data.draw(st.integers(1, size - 1))
     before, after = log(old).root, log(size).root
@@ -124,7 +125,7 @@ def test_appending_in_any_portions_gives_the_same_tiles(portions: list[int]) -> 
 
 
 @given(sizes, st.integers(0, 600))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_a_tree_opened_from_its_edge_goes_on_as_if_never_closed(size: int, more: int) -> None:
     tiles = log(size)
     reads: list[TileAt] = []

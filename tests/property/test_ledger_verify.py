@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from countersign.ledger.tiles import TILE_WIDTH, decode_bundle, encode_bundle, entries_path
 from countersign.ledger.verify import Report, verify
+from tests.examples import examples
 from tests.ledger_log import KEY, MemoryLog, MemoryRecord, blobs, flip, indices
 
 KEYS = [KEY.vkey]
@@ -50,7 +51,7 @@ def test_an_untouched_log_verifies(size: int) -> None:
 
 
 @given(sizes, st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_any_flipped_bit_of_any_file_is_seen(size: int, data: st.DataObject) -> None:
     log = log_of(size)
     path = data.draw(st.sampled_from(sorted(log.files)))
@@ -60,7 +61,7 @@ def test_any_flipped_bit_of_any_file_is_seen(size: int, data: st.DataObject) -> 
 
 
 @given(sizes, st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_a_flipped_bit_in_an_entry_names_that_entry_alone(size: int, data: st.DataObject) -> None:
     index = data.draw(st.integers(0, size - 1))
     changed = list(entries(size))
@@ -73,7 +74,7 @@ def test_a_flipped_bit_in_an_entry_names_that_entry_alone(size: int, data: st.Da
 
 
 @given(sizes, st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_a_flipped_leaf_hash_is_told_from_a_changed_entry(size: int, data: st.DataObject) -> None:
     index = data.draw(st.integers(0, size - 1))
     log = log_of(size)
@@ -84,7 +85,7 @@ def test_a_flipped_leaf_hash_is_told_from_a_changed_entry(size: int, data: st.Da
 
 
 @given(sizes.filter(lambda n: n > 1), st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_two_swapped_entries_are_named(size: int, data: st.DataObject) -> None:
     first = data.draw(st.integers(0, size - 2))
     last = min(size, first // TILE_WIDTH * TILE_WIDTH + TILE_WIDTH) - 1
@@ -100,7 +101,7 @@ def test_two_swapped_entries_are_named(size: int, data: st.DataObject) -> None:
 
 
 @given(sizes.filter(lambda n: n > 1), st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_a_deleted_entry_is_named_and_not_all_those_that_moved_up(size: int, data: st.DataObject) -> None:
     index = data.draw(st.integers(0, size - 1))
     changed = list(entries(size))
@@ -114,7 +115,7 @@ def test_a_deleted_entry_is_named_and_not_all_those_that_moved_up(size: int, dat
 
 
 @given(sizes, st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_an_inserted_entry_is_named(size: int, data: st.DataObject) -> None:
     index = data.draw(st.integers(0, size - 1))
     changed = list(entries(size))
@@ -127,7 +128,7 @@ def test_an_inserted_entry_is_named(size: int, data: st.DataObject) -> None:
 
 
 @given(sizes, st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_a_truncated_file_is_named(size: int, data: st.DataObject) -> None:
     log = log_of(size)
     path = data.draw(st.sampled_from([p for p in sorted(log.files) if p != "checkpoint"]))
@@ -142,7 +143,7 @@ def test_a_truncated_file_is_named(size: int, data: st.DataObject) -> None:
 
 
 @given(sizes, st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_a_missing_file_is_named(size: int, data: st.DataObject) -> None:
     log = log_of(size)
     path = data.draw(st.sampled_from(sorted(log.files)))
@@ -151,7 +152,7 @@ def test_a_missing_file_is_named(size: int, data: st.DataObject) -> None:
 
 
 @given(sizes, st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_a_rewritten_history_is_seen_by_whoever_holds_an_older_checkpoint(size: int, data: st.DataObject) -> None:
     old = data.draw(st.integers(1, size))
     held = MemoryLog(entries(old)).files["checkpoint"]
@@ -169,7 +170,7 @@ row_change = st.sampled_from(["flip", "delete", "swap", "truncate", "renumber"])
 
 
 @given(sizes, row_change, st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_whatever_is_done_to_the_database_names_the_entry(size: int, change: str, data: st.DataObject) -> None:
     index = data.draw(st.integers(0, size - 1))
     record = MemoryRecord(entries(size))

@@ -12,6 +12,7 @@ from countersign.policy.facts import request
 from countersign.policy.gate import Gate, GateInput, default_gate
 from countersign.policy.shipped import default_texts
 from countersign.policy.texts import PolicyTexts
+from tests.examples import examples
 from tests.property.test_gate import CLEAN, INPUTS, replace
 
 CLOSE = default_texts().files["close.cedar"]
@@ -35,7 +36,7 @@ GATES = {
 
 
 @pytest.mark.parametrize("name", GATES)
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(given_=INPUTS)
 def test_closing_is_what_the_whole_set_allows(name: str, given_: GateInput) -> None:
     gate = GATES[name]

@@ -22,6 +22,7 @@ from countersign.errors import ConfigError, EnvironmentFault, UsageError
 from countersign.model.alerts import CHUNK_ALERTS_MAX, Delivery
 from countersign.sources.frames import RECORD_BYTES_MAX, Tally
 from countersign.sources.reader import BODY_BYTES_MAX, CHUNK_BYTES_MAX, input_files, read_deliveries, read_stream, split_body
+from tests.examples import examples
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -164,7 +165,7 @@ def test_csv_records_keep_quoted_line_ends(rows: list[list[str]], end: str, pack
 
 
 @given(st.binary(max_size=400), st.sampled_from(["wazuh", "csv"]), st.integers(0, 2**32))
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_no_bytes_are_lost_and_block_sizes_do_not_matter(data: bytes, kind: str, seed: int) -> None:
     mapping = CSV_MAPPING if kind == "csv" else ""
     body = HEADER + b"\n" + data if kind == "csv" else b"x" + data  # begins like lines

@@ -18,6 +18,7 @@ from countersign.model.decisions import Condition, Outcome
 from countersign.model.entries import Actor, Entry, Kind
 from countersign.model.once import Once
 from countersign.model.records import FindingRecord, Known, encoded
+from tests.examples import examples
 from tests.property.test_investigate_properties import RECORDS, WORDS
 
 CONDITIONS = st.lists(st.builds(Condition, WORDS, st.sampled_from(Outcome), WORDS, WORDS), max_size=3).map(tuple)
@@ -34,7 +35,7 @@ MADE = st.builds(
 
 
 @given(st.lists(MADE, max_size=3))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_records_and_what_is_known_of_findings_are_written_as_plainly(several: list[FindingRecord]) -> None:
     for record in [*several, *several]:
         whole, known = encoded(record)
@@ -73,7 +74,7 @@ def plainly(record: FindingRecord, draw: Sequence[str | int]) -> dict[str, Any]:
 
 
 @given(MADE, DRAWS)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_a_decision_is_entered_as_plainly(record: FindingRecord, draw: tuple[Any, ...]) -> None:
     actor = Actor("agent", "triage", "lease")
     body = bodies.decision(record, blob="b", place=3, policy="p", pseudonyms={}, draw=draw)
@@ -83,7 +84,7 @@ def test_a_decision_is_entered_as_plainly(record: FindingRecord, draw: tuple[Any
 
 
 @given(MADE, st.sampled_from([True, None, 1.5, 2**53, "\ud800", b"x"]))
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 def test_a_decision_that_the_ledger_cannot_hold_is_refused(record: FindingRecord, bad: Any) -> None:
     body = bodies.decision(record, blob="b", place=3, policy="p", pseudonyms={})
     body.rarity = bad

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from countersign.evaluate.simulate import measure, run_scenario
 from countersign.evaluate.simulate_engine import Workload, draw, seat_windows, serve, work
 from countersign.evaluate.simulate_model import WAYS, Assumptions, Scenario, Shift, Way
+from tests.examples import examples
 
 ALWAYS = [[(0.0, inf)]]
 HOURS = st.floats(0, 400, allow_nan=False)
@@ -45,7 +46,7 @@ def fifo(arrival: np.ndarray, service: np.ndarray, seats: int) -> np.ndarray:
     return serve(arrival, service, np.zeros(len(arrival)), ALWAYS * seats)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(TINY, ASSUMED, st.integers(0, 2**31), st.sampled_from(WAYS))
 def test_every_alert_is_handled_dropped_closed_or_waiting_and_only_one_of_them(
     scenario: Scenario, assumptions: Assumptions, seed: int, way: Way
@@ -61,7 +62,7 @@ def test_every_alert_is_handled_dropped_closed_or_waiting_and_only_one_of_them(
     assert not (outcome.waiting & measured).any(), "the fate of a measured alert is not known: a censored time"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(TINY, ASSUMED, st.integers(0, 2**31), st.sampled_from(WAYS))
 def test_no_time_is_negative_and_response_never_ends_before_detection(
     scenario: Scenario, assumptions: Assumptions, seed: int, way: Way
@@ -75,7 +76,7 @@ def test_no_time_is_negative_and_response_never_ends_before_detection(
         assert figures["closed"] + figures["looked_at"] + figures["never"] == pytest.approx(1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(TINY, ASSUMED, st.integers(0, 2**31), st.lists(st.floats(0, 0.5), min_size=2, max_size=2))
 def test_a_miss_rate_of_nought_closes_nothing_and_a_higher_one_closes_more(
     scenario: Scenario, assumptions: Assumptions, seed: int, misses: list[float]
@@ -96,7 +97,7 @@ def test_the_share_of_threats_closed_wrongly_is_the_miss_rate() -> None:
     assert int((closed & drawn.threat).sum()) == pytest.approx(0.0136 * threats, abs=4 * (0.0136 * threats) ** 0.5)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.tuples(HOURS, st.floats(0.01, 50)), min_size=1, max_size=40), st.integers(1, 4))
 def test_in_arrival_order_one_more_seat_never_makes_anyone_wait_longer(
     alerts: list[tuple[float, float]], seats: int
@@ -106,7 +107,7 @@ def test_in_arrival_order_one_more_seat_never_makes_anyone_wait_longer(
     assert (fifo(arrival, service, seats + 1) <= fifo(arrival, service, seats) + 1e-9).all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     st.lists(st.tuples(HOURS, st.floats(0.01, 50), st.integers(0, 3)), min_size=1, max_size=40),
     st.integers(1, 3),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from countersign.approvals import sshsig
 from countersign.errors import UsageError, VerificationError
+from tests.examples import examples
 from tests.ssh_signing import SECURITY_KEY, How, Key, make, sign, sign_blob, string
 
 MESSAGE = b"countersign-approval-v1\n" + b"5" * 64
@@ -45,7 +46,7 @@ def test_any_message_verifies_and_no_other_does(message: bytes) -> None:
 
 @any_key
 @given(data=st.data())
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_any_flipped_bit_of_the_signature_is_refused(key: Key, data: st.DataObject) -> None:
     blob = bytearray(MADE[key.scheme])
     blob[data.draw(st.integers(0, len(blob) - 1))] ^= 1 << data.draw(st.integers(0, 7))
@@ -55,7 +56,7 @@ def test_any_flipped_bit_of_the_signature_is_refused(key: Key, data: st.DataObje
 
 @any_key
 @given(data=st.data())
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_any_changed_character_of_the_text_is_refused(key: Key, data: st.DataObject) -> None:
     text = sshsig.armour(MADE[key.scheme])
     place = data.draw(st.integers(0, len(text) - 1))

@@ -19,6 +19,7 @@ from countersign.triage.expert import expert_terms
 from countersign.triage.features import CATEGORICAL, FEATURES
 from countersign.triage.model import HARD_CAP_PPM, Model, label
 from countersign.triage.terms import CategoricalTerm, NumericTerm, PairTerm, Term
+from tests.examples import examples
 
 PRIOR = Model.load_prior()
 WORDS = st.sampled_from(["wazuh", "suricata", "aminer", "unknown", "webserver", "mail", "okta", "", "\u202e<b>"])
@@ -102,7 +103,7 @@ def test_counterfactual_of_the_prior_re_scores_across_its_threshold(values: tupl
     assert (score > PRIOR.threshold) != (verdict.pico > PRIOR.threshold)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(ROWS, st.sampled_from(sorted(trainer.MONOTONE)), st.data())
 def test_what_is_learnt_runs_in_its_direction_whatever_else_is_so(
     values: tuple[int | str, ...], name: str, data: st.DataObject
@@ -283,7 +284,7 @@ def test_expert_terms_are_neutral_when_nothing_is_known_and_only_add_where_an_at
         assert max(map(abs, term.scores)) <= 2 * PICO
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(ROWS, st.sampled_from(["alerts", "ti_hits", "tactic_stage", "tactics_in_case", "actors", "host_rare_1h"]), st.data())
 def test_more_of_what_an_alert_says_about_itself_never_lowers_the_score(
     values: tuple[int | str, ...], name: str, data: st.DataObject

@@ -30,6 +30,7 @@ from countersign.model.verdicts import PICO, PPM, Label
 from countersign.triage.features import FEATURES
 from countersign.triage.model import FORMAT, NEVER, CalibrationTable, Document, Model
 from countersign.triage.terms import NumericTerm
+from tests.examples import examples
 
 HEADER = "time,name,ip,host,short,time_label,event_label\n"
 T0 = 1_642_213_800
@@ -128,7 +129,7 @@ def test_the_same_network_gives_the_same_run(week: tuple[Stream, Run], model: Mo
 
 
 @pytest.mark.slow
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=examples(6), deadline=None)
 @given(hour=st.integers(2, 90), shuffled=st.integers(0, 2**32))
 def test_what_comes_later_changes_no_decision(week: tuple[Stream, Run], model: Model, hour: int, shuffled: int) -> None:
     """Alerts after a moment are shuffled among each other, labels and all: earlier decisions stay."""

@@ -37,6 +37,7 @@ from countersign.model.verdicts import PICO, PPM
 from countersign.triage.features import FEATURES
 from countersign.triage.model import Model
 from countersign.triage.terms import NumericTerm, PairTerm
+from tests.examples import examples
 from tests.unit.test_learn_datasets import HEADER, line, write
 
 SCORED = st.lists(st.tuples(st.integers(-20, 20), st.booleans()), min_size=2, max_size=80)
@@ -75,7 +76,7 @@ class Dumped:
         return np.array([sum(walk(one, tuple(row)) for one in self.trees) for row in data.tolist()])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.data())
 def test_trees_over_pairs_become_terms_that_give_the_same_score(data: st.DataObject) -> None:
     by = trainer.LEARNT.index(trainer.BY)

@@ -24,6 +24,7 @@ from countersign.triage import text
 from countersign.triage.features import CATEGORICAL, FEATURES
 from countersign.triage.model import Model
 from countersign.triage.terms import CategoricalTerm, NumericTerm, PairTerm, Plain, Term
+from tests.examples import examples
 from tests.property.test_triage_model import ROWS, apply_changes, row
 
 PRIOR = Model.load_prior()
@@ -96,7 +97,7 @@ def model_of(terms: Sequence[Term]) -> Model:
     return Model.from_bytes(pack(msgspec.structs.replace(PRIOR.document, intercept=5, terms=tuple(terms))))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.one_of(paired(), st.just(PRIOR.document.terms)), addition(), st.lists(ROWS, min_size=1, max_size=5))
 def test_a_merged_model_scores_every_row_as_the_prior_and_the_addition_together(
     prior: tuple[Term, ...], added: list[Plain], rows: list[tuple[int | str, ...]]
@@ -120,7 +121,7 @@ def test_a_gap_apart_cannot_be_added_to_a_pair_which_knows_none() -> None:
 FITS = st.tuples(st.integers(0, 2**32), st.sampled_from(NUMBERS), st.sampled_from(["mail", "web"]))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(FITS)
 def test_what_is_fitted_runs_in_its_direction_knows_gaps_and_words_and_joins_the_prior(drawn: tuple[int, str, str]) -> None:
     """``learn`` itself proves that its tables equal the trainer's."""
@@ -160,7 +161,7 @@ LABELS = st.lists(st.tuples(st.integers(1, 6), st.booleans()), min_size=60, max_
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(LABELS, st.randoms(use_true_random=False))
 def test_folds_keep_time_and_cases_whole_and_lose_nothing(cases: list[tuple[int, bool]], draw: random.Random) -> None:
     found = [
@@ -257,7 +258,7 @@ def test_a_model_is_not_told_apart_from_itself_and_intervals_hold_their_figure()
 
 
 @pytest.mark.slow
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(ROWS, st.sampled_from([name for name, way in learn_terms.DIRECTIONS.items() if way > 0]), st.integers(0, 60))
 def test_what_an_attacker_makes_more_of_never_lowers_a_sites_score(
     trained: Model, values: tuple[int | str, ...], feature: str, more: int

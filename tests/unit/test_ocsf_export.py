@@ -26,6 +26,7 @@ from countersign.model.verdicts import Counterfactual, Label, Verdict
 from countersign.sources import SOURCES, make_source
 from countersign.sources.ocsf import OcsfSource
 from countersign.sources.values import maker
+from tests.examples import examples
 
 VECTORS = Path(__file__).resolve().parents[1] / "vectors" / "sources"
 
@@ -108,7 +109,7 @@ def entities() -> st.SearchStrategy[Entity]:
 
 
 @given(st.lists(entities(), max_size=8, unique=True), st.sampled_from(list(Severity)), st.text(max_size=30))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_anything_that_a_source_can_say_validates(who: list[Entity], severity: Severity, text: str) -> None:
     finding = found(
         entities=tuple(who),

@@ -19,6 +19,7 @@ from countersign.policy.prove.schema import Schema
 from countersign.policy.prove.world import World
 from countersign.policy.shipped import default_texts, invariants
 from countersign.policy.texts import PolicyTexts, handle, parsed_schema
+from tests.examples import examples
 
 DEFAULT = default_texts()
 
@@ -255,7 +256,7 @@ NOTHING = PolicyTexts({"none.cedar": "forbid (principal, action, resource);"}, D
 EVERYTHING = PolicyTexts({"all.cedar": "permit (principal, action, resource);"}, DEFAULT.schema)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(examples(60)))
 def test_a_model_of_a_random_set_is_what_the_engine_says(seed: int) -> None:
     """Both ways: a request that is allowed, and one that is not, as the solver sees it; each put to the engine."""
     schema = Schema(DEFAULT.schema)
@@ -274,7 +275,7 @@ def test_a_model_of_a_random_set_is_what_the_engine_says(seed: int) -> None:
     assert found  # some request is allowed or not
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(examples(60)))
 def test_random_requests_are_answered_by_the_encoding_as_by_the_engine(seed: int) -> None:
     """A request is pinned down in the script; the encoding must say what the engine says."""
     schema = Schema(DEFAULT.schema)

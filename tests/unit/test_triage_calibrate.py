@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from countersign.model.verdicts import PPM
 from countersign.triage.calibrate import at_lower_rate, calibrate, envelope, merged_ppm
+from tests.examples import examples
 
 LIBRARY = pytest.importorskip("venn_abers.venn_abers")
 POINTS = st.lists(st.tuples(st.integers(0, 30), st.booleans()), min_size=1, max_size=30)
@@ -38,7 +39,7 @@ def test_interval_is_both_isotonic_fits_rounded_outwards(points: list[tuple[int,
     assert exact1 - 1e-5 <= p1 <= exact1 + 1
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(st.tuples(st.integers(1, 99), st.booleans()), min_size=2, max_size=200))
 def test_agrees_with_the_library(points: list[tuple[int, bool]]) -> None:
     scores, labels = [s for s, _ in points], [label for _, label in points]
@@ -77,7 +78,7 @@ def test_little_data_means_low_confidence() -> None:
     assert many.interval(10) == (0, 2494)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(st.lists(st.tuples(st.integers(1, 99), st.booleans()), min_size=2, max_size=60), min_size=1, max_size=5))
 def test_envelope_is_the_widest_of_the_librarys_intervals(sites: list[list[tuple[int, bool]]]) -> None:
     found = envelope([calibrate([s for s, _ in points], [t for _, t in points]) for points in sites])
