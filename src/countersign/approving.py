@@ -224,6 +224,7 @@ class Approving:
     def propose_undo(self, number: int, person: str) -> int:
         """Put the undo of an action that was carried out before people; returns its number. Raises ConflictError,
         NotFoundError."""
+        self._settle()
         with writing(self._site.engine) as conn:
             who = act.person(conn, person)
         return propose_undo(self._site, number, who, "asked for")

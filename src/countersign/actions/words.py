@@ -19,7 +19,10 @@ def record_line(record: Asset | Identity) -> str:
 
 
 def case_line(scene: Scene, what: str) -> str:
-    """How much of the case is about it: ``is named in 3 of 5 findings read, with dc-01 and m.heron``."""
+    """How much of the case is about it: ``is named in 3 of 5 findings read, with dc-01 and m.heron``. Where no finding was
+    read, as for what takes an action back, that is all that is said."""
+    if not scene.read:
+        return f"{what} is taken back from {scene.case}, whose findings were not read for it"
     findings = f"{scene.findings} of {scene.read} finding{'' if scene.read == 1 else 's'} read"
     near = f", with {names(scene.near)}" if scene.near else ", with nothing else of the inventory"
     return f"{what} is named in {findings}{near}"

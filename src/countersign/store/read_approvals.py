@@ -16,7 +16,7 @@ from countersign.errors import CountersignError, ErasedError, NotFoundError
 from countersign.model.entries import Actor
 from countersign.model.matters import Given, Line, Sheet
 from countersign.model.responses import aim
-from countersign.store import people, proposals, read_steps, settling, words
+from countersign.store import people, proposals, read_steps, read_undo, settling, words
 from countersign.store import tables as t
 from countersign.store.effects import Effect
 
@@ -28,7 +28,6 @@ _NOTES = {
     (ACTION, "running"): "It is being carried out, or was interrupted and will be probed.",
     (ACTION, "probed_ok"): "Carried out, and shown to hold by a probe from outside.",
     (ACTION, "probed_bad"): "Carried out, and not shown to be effective. Somebody has to look at the target.",
-    (ACTION, "undo_proposed"): "Carried out; its undo was proposed.",
     (ACTION, "left_to_person"): "Not carried out: it went to a person.",
     (CHANGE, "approved"): "Approved and made, in one step.",
     (ACTION, "denied"): "Denied. Nothing was done; it would have to be proposed anew.",
@@ -60,17 +59,19 @@ def sheet(conn: Connection, number: int, now_ms: int, effects: Mapping[str, Effe
         row = conn.execute(select(t.proposals).where(t.proposals.c.id == number)).one()
         line, data = _action(conn, row, known, now_ms), one.data
         moved = settling.changed(conn, one.proposal)
-        way = read_steps.steps(conn, number, row.case_id, known)
-        performed = conn.execute(select(t.performances).where(t.performances.c.proposal_id == number)).one_or_none()
-        undo, can_undo = (performed.undo, bool(performed.started_ms)) if performed else (0, False)
+        undo = read_undo.of(conn, number, now_ms)
+        way = read_steps.steps(conn, number, row.case_id, known, undo.number)
+        note = undo.note or _note(line)
     else:
         change_row = conn.execute(select(t.changes).where(t.changes.c.id == number)).one_or_none()
         if change_row is None:
             raise NotFoundError("nothing of this number waits or waited", where=str(number), todo="see the approvals")
         line, data = _change(conn, change_row, known, now_ms), change_row.proposal.encode()
         moved = _moved(conn, signed.unchanged(data, change_row.digest), effects)
-        way, undo, can_undo = (), 0, False
-    state = "outdated" if moved and line.state == "waiting" else line.state
+        way, undo = (), read_undo.NONE
+        note = _note(line)
+    if moved and line.state == "waiting":
+        note = _NOTES[(line.kind, "outdated")]
     pseudonyms = tuple((who, known[who]) for who in sorted(known) if who in data.decode())
     return Sheet(
         line=line,
@@ -80,11 +81,18 @@ def sheet(conn: Connection, number: int, now_ms: int, effects: Mapping[str, Effe
         given=_given(conn, line, known),
         names=pseudonyms,
         moved=moved if line.state == "waiting" else (),
-        note=_NOTES.get((line.kind, state), ""),
+        note=note,
         steps=way,
-        undo=undo,
-        can_undo=can_undo and not undo,
+        undo=undo.number,
+        can_undo=undo.may_be_proposed,
     )
+
+
+def _note(line: Line) -> str:
+    """What its state means, in words."""
+    if (line.kind, line.state) == (ACTION, "expired") and line.approvals >= line.people:
+        return "Approved, and expired before it was carried out. Nothing was done; it would have to be proposed anew."
+    return _NOTES.get((line.kind, line.state), "")
 
 
 def of_case(conn: Connection, case_id: str, now_ms: int) -> tuple[Line, ...]:
@@ -127,6 +135,7 @@ def _action(conn: Connection, row: Row[Any], known: Mapping[str, str], now_ms: i
         state=state,
         digest=row.digest,
         entry=row.entry,
+        taken_back=row.state == Status.UNDO_PROPOSED.value and read_undo.of(conn, row.id, now_ms).taken_back,
     )
 
 

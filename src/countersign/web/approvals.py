@@ -126,7 +126,7 @@ class ApprovalPages:
 
     def _one(self, request: Request) -> dict[str, Any]:
         sheet = self.approvals.sheet(number_of(request, "number"))
-        mark = f"{sheet.line.state}.{len(sheet.given)}.{len(sheet.moved)}.{len(sheet.steps)}"
+        mark = f"{sheet.line.state}.{len(sheet.given)}.{len(sheet.moved)}.{len(sheet.steps)}.{len(sheet.note)}"
         return {"sheet": sheet, "mark": mark}
 
     def approve_form(self, request: Request, person: Person) -> Response:
