@@ -91,6 +91,9 @@ class Approving:
             found = read_approvals.sheet(conn, number, self._site.clock.now_ms(), self._effects)
         if found.line.state == Status.APPROVED.value and found.line.what in self.runs:
             return msgspec.structs.replace(found, note=self._note())
+        if found.line.state == Status.SEALED.value and (late := self._late()):
+            note = f"Its intent is written down. It waits: {late}. It is carried out once that is mended."
+            return msgspec.structs.replace(found, note=note)
         if waits := self._waits(found.line):
             note = f"Its intent is written down. It waits for witnesses: {waits}"
             return msgspec.structs.replace(found, note=note, line=msgspec.structs.replace(found.line, waits=waits))
@@ -105,11 +108,18 @@ class Approving:
         return why_waits(self._site, intent)
 
     def _note(self) -> str:
+        late = self._late()
+        return (
+            f"Approved. It waits: {late}. It is carried out once that is mended."
+            if late
+            else "Approved. It is carried out now."
+        )
+
+    def _late(self) -> str:
+        """Why nothing starts: the ledger is not sealed in time; "" when it is."""
         with reading(self._site.engine) as conn:
             state = self._site.sealing.look(conn)
-        if state.in_time:
-            return "Approved. It is carried out now."
-        return f"Approved. It waits: {said(state, self._site.clock.now_ms())}. It is carried out once that is mended."
+        return "" if state.in_time else said(state, self._site.clock.now_ms())
 
     def ceremony(self, number: int, person: str) -> Ceremony:
         """What this person's browser must have signed to approve it. Raises ConflictError when they have no passkey here,

@@ -186,7 +186,7 @@ class Runner:
         if action not in ACTIONS or (state is Status.SEALED and action not in self.hands.on):
             self._leave(number, Refused(Event.FAILED, "it was begun, and is not switched on here any more"), "refused")
         elif state is Status.RUNNING:  # a crash interrupted it: what is so decides, and it is not done again
-            self._probe(number, action, _Times(), "interrupted")
+            self._probe(number, action, _Times(), performing.INTERRUPTED)
         elif state is Status.SEALED:
             self._begin(number, action, _Times())
         else:

@@ -126,6 +126,11 @@ def test_a_host_is_cut_off_from_the_case_page_and_comes_back(estate: Estate, tmp
     ended(second.page, base, undo.number)
     assert estate.seen() == ("200", "200")
     second.page.screenshot(path=tmp_path / "released.png", full_page=True)
+    asks.page.goto(f"{base}/approvals/{line.number}")
+    expect(asks.page.locator("#approval-live .pill").first).to_have_text("taken back")
+    expect(asks.page.locator("#approval-live")).to_contain_text("undo probed")
+    asks.page.goto(f"{base}/cases/{estate.case}")
+    expect(asks.page.locator("#responses table")).to_contain_text("taken back")
     assert [asks.complaints, first.complaints, second.complaints] == [[], [], []]
     way = [entry.kind for entry in fakes.entries(house.site.engine) if entry.kind.startswith("action.")]
     assert way == [Kind.ACTION_INTENDED, Kind.ACTION_STARTED, Kind.ACTION_PROBED] * 2

@@ -14,7 +14,7 @@ from countersign.approvals.proposal import read
 from countersign.approvals.status import Status
 from countersign.bootstrap import Site
 from countersign.config import Approvals, Thresholds
-from countersign.errors import ConflictError, EnvironmentFault
+from countersign.errors import ConflictError, EnvironmentFault, TargetFault
 from countersign.impact import Impact
 from countersign.model.entries import Kind
 from countersign.model.inventory import Asset, Criticality, Identity, Inventory
@@ -425,3 +425,19 @@ def test_an_approval_that_expires_while_it_waits_says_so(room: Room, folder: Pat
 def test_whoever_takes_an_action_back_is_told_nothing_that_nobody_looked_at(room: Room, folder: Path) -> None:
     undo = room.approving.propose_undo(isolated(room), CYN)
     assert "0 of 0" not in lines(room, undo)
+
+
+def test_what_may_still_come_about_after_a_time_out_ends_in_time_as_well(room: Room, folder: Path) -> None:
+    switched(room.site, folder, trouble=f"before:{TargetFault.TIMEOUT}")
+    number = approved(room)
+    Runner(room.site).step()
+    assert (room.state(number), row(room.site, number).effect) == (Status.PROBED_BAD.value, "absent")
+    (folder / "dc-01.isolated").touch()  # what was begun came about after the probe
+    switched(room.site, folder)
+    later(room.site, 241 * 60_000)
+    assert Runner(room.site).step() == 1
+    undo = row(room.site, number).undo
+    room.approve(undo, BEA)
+    Runner(room.site).step()
+    assert not marked(folder)
+    sound(room.site)

@@ -41,7 +41,8 @@ class Given(msgspec.Struct, frozen=True):
 class Line(msgspec.Struct, frozen=True):
     """One action or change. kind: ``action`` or ``change``. what: which. about: its targets, or what the change is of.
     state: ``waiting``, ``approved``, ``denied``, ``expired`` or ``outdated``. people: approvals it needs; approvals: it
-    has. waits: why an action that may run does not go on yet. taken_back: whether its undo was carried out and shown to hold."""
+    has. waits: why an action that may run does not go on yet. taken_back: whether its undo was carried out and shown to
+    hold."""
 
     number: int
     kind: str

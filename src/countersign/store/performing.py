@@ -32,6 +32,8 @@ from countersign.store.proposals import Held
 from countersign.store.sql import upsert
 
 AGENT = "responder"
+INTERRUPTED = "interrupted"
+"""The fault of an action that a crash met between its start and its probe."""
 LEFT, NOT_EFFECTIVE, EFFECTIVE = "left_to_person", "probed_bad", "probed_ok"
 _BLANK: dict[str, Any] = {
     "intent": -1,

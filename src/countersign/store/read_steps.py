@@ -46,8 +46,8 @@ PARTS = ("check", "seal", "start", "do", "probe")
 
 
 def steps(conn: Connection, number: int, case_id: str, known: Mapping[str, str], undo: int = 0) -> tuple[Step, ...]:
-    """Everything that was entered about a proposal, the oldest first. known: names by pseudonym. undo: number of the proposal
-    that takes it back, whose outcome is told as well; 0 for none."""
+    """Everything that was entered about a proposal, the oldest first. known: names by pseudonym. undo: number of the
+    proposal that takes it back, whose outcome is told as well; 0 for none."""
     e = t.entries.c
     kinds = [kind.value for kind in _WHAT]
     created = select(e.idx, e.bytes).where(e.idx == number)
@@ -80,7 +80,8 @@ def _text(conn: Connection, entry: Entry, known: Mapping[str, str], approved_ms:
     if entry.kind is Kind.ACTION_INTENDED:
         count = len(body["approvals"])
         checked = "one approval" if count == 1 else f"{count} approvals"
-        return f"by {who}, under lease {entry.actor.lease[:12]}, on {checked} checked again{_BEFORE.get(body.get('before', ''), '')}"
+        before = _BEFORE.get(body.get("before", ""), "")
+        return f"by {who}, under lease {entry.actor.lease[:12]}, on {checked} checked again{before}"
     if entry.kind is Kind.ACTION_WAITING:
         needed = f"{body['quorum']} cosignatures are needed over entry {body['intent']:,}"
         return f"{needed}; they cover {body['cosigned']:,} entries"

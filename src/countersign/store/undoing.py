@@ -6,11 +6,12 @@ from sqlalchemy import Connection, select, update
 
 from countersign.approvals.proposal import Proposal
 from countersign.approvals.status import Event, Status
-from countersign.errors import ConflictError, CountersignError
+from countersign.errors import ConflictError, CountersignError, TargetFault
 from countersign.ledger.canonical import decode
 from countersign.model.responses import Effect, aim
 from countersign.store import performing, proposals, settling
 from countersign.store import tables as t
+from countersign.store.performing import INTERRUPTED
 from countersign.store.proposals import Held
 
 ENDED = frozenset({Status.DENIED, Status.EXPIRED, Status.OUTDATED, Status.PERSON, Status.PROBED_BAD})
@@ -18,12 +19,16 @@ ENDED = frozenset({Status.DENIED, Status.EXPIRED, Status.OUTDATED, Status.PERSON
 _About = tuple[frozenset[tuple[str, str]], str]
 """Targets by kind and name, and the address or domain."""
 _MAY_HOLD = (Effect.HOLDS.value, Effect.UNKNOWN.value)
+_MAY_COME = (TargetFault.TIMEOUT, INTERRUPTED)
+"""Faults after which what was begun may still go on at the target, whatever a probe right afterwards saw."""
 
 
 def due(conn: Connection, now_ms: int) -> list[int]:
-    """Numbers of actions that hold, or may hold, longer than they should, and whose undo does not wait or run."""
+    """Numbers of actions that hold, may hold, or may have come to hold after their probe, longer than they should, and whose
+    undo does not wait or run."""
     q = t.performances.c
-    rows = conn.execute(select(t.performances).where(q.effect.in_(_MAY_HOLD), q.minutes > 0, q.started_ms > 0)).all()
+    may = q.effect.in_(_MAY_HOLD) | ((q.effect != "") & q.fault.in_(_MAY_COME))
+    rows = conn.execute(select(t.performances).where(may, q.minutes > 0, q.started_ms > 0)).all()
     found = []
     for row in rows:
         since = max(row.probed_ms, row.undo_ms)
