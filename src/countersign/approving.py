@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from countersign.actions import ACTIONS, switched_on, undo
-from countersign.actions.suggest import Suggestion, suggest
+from countersign.actions.suggest import Asks, Suggestion, suggest
 from countersign.approvals import webauthn
 from countersign.approvals.status import Status
 from countersign.authority import grant
@@ -66,6 +66,11 @@ class Approving:
     def runs(self) -> tuple[str, ...]:
         """Actions that this site carries out once they are approved."""
         return switched_on(self._site.config.actions)
+
+    @property
+    def asks(self) -> Asks:
+        """What this site asks of proposals."""
+        return asked(self._site.config.approvals)
 
     # --- read -----------------------------------------------------------------------------------------------------
 
@@ -244,7 +249,7 @@ class Approving:
         if detail.case.status is CaseStatus.MERGED:
             raise ConflictError("case was merged", where=case_id, todo=f"propose it for {detail.case.merged_into}")
         lease = granted.of(Operation.PROPOSE, grant.case(case_id))
-        return suggest(case_id, detail.records, inventory.load(conn), lease, granted.use, self.runs)
+        return suggest(case_id, detail.records, inventory.load(conn), lease, granted.use, self.runs, self.asks)
 
 
 _MORE_DENIALS = "recorded; more people are needed to end it"
@@ -300,6 +305,11 @@ def propose_undo(site: Site, number: int, requester: Actor, trigger: str) -> int
         undoing.apply_undo(conn, number, made, now_ms)
     site.seal()
     return made
+
+
+def asked(config: Approvals) -> Asks:
+    """What the site asks of proposals, for whoever looks at what is suggested."""
+    return Asks({name: one.approve for name, one in config.actions.items()}, config.expiry_minutes)
 
 
 def terms(config: Approvals, action: str) -> Terms:

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from countersign.approving import Approving, by_name
 from countersign.bootstrap import Site, open_site
+from countersign.config import Approvals, Thresholds
 from countersign.impact import Impact
 from countersign.model.entries import Kind
 from countersign.model.matters import Ceremony, Pressed
@@ -163,3 +165,21 @@ def test_a_scope_is_promoted_by_a_passkey_in_the_console(tmp_path: Path) -> None
     fakes.assert_rebuilds(site)
     fakes.verified(site)
     site.close()
+
+
+def test_a_card_says_how_many_people_and_how_long_the_site_asks_for(site: Site) -> None:
+    site.config = replace(
+        site.config, approvals=Approvals(expiry_minutes=90, actions={"isolate_host": Thresholds(approve=3)})
+    )
+    desk = Desk(site)
+    desk.approving.deny(desk.number, "Cyn", "withdrawn")
+    client, _ = desk.person("Ada", "analyst")
+    page = client.get(f"/cases/{desk.case}").text
+    assert "3 different people, none of them the requester" in page
+    assert "1h 30m after it is proposed" in page
+    (draft,) = re.findall(r"propose\?draft=([0-9a-f]{64})", page)
+    form = client.get(f"/cases/{desk.case}/propose?draft={draft}").text
+    assert "3 different people, none of them the requester; so not you, within 1h 30m" in form
+    line = desk.approving.sheet(desk.approving.propose_draft(desk.case, draft, "Ada")).line
+    left_ms = line.expires_ms - site.clock.now_ms()
+    assert (line.people, round(left_ms / 60_000)) == (3, 90), "as the card said"

@@ -9,7 +9,7 @@ holds it.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -37,8 +37,20 @@ _EXACT = frozenset({"name", "alias", "host label", "address"})
 """Ways to match an asset that name one host; a network does not."""
 
 
+class Asks(msgspec.Struct, frozen=True):
+    """What a site asks of proposals. people: how many approve at least, by action, one where it says nothing.
+    expiry_minutes: how long one waits for them."""
+
+    people: Mapping[str, int] = {}
+    expiry_minutes: int = 60
+
+
+DEFAULT_ASKS = Asks()
+
+
 class Suggestion(msgspec.Struct, frozen=True):
-    """A draft with why it is suggested. because: ATT&CK ids; findings: their findings. people: who would have to approve.
+    """A draft with why it is suggested. because: ATT&CK ids; findings: their findings. people: who would have to approve,
+    within expiry_minutes of being asked.
     digest: of the draft; the one that people sign will differ, by expiry and nonce. proven: "" when the action is run
     against the real thing in our tests, else what it was tested with."""
 
@@ -48,6 +60,7 @@ class Suggestion(msgspec.Struct, frozen=True):
     because: tuple[str, ...]
     findings: tuple[str, ...]
     people: int
+    expiry_minutes: int
     digest: str
     proposal: Proposal
     proven: str = ""
@@ -55,6 +68,8 @@ class Suggestion(msgspec.Struct, frozen=True):
     @property
     def approvers(self) -> str:
         """Who would have to approve, in words."""
+        if self.people > 2:
+            return f"{self.people} different people, none of them the requester"
         return "two different people, neither the requester" if self.people > 1 else "one person, not the requester"
 
     @property
@@ -83,9 +98,11 @@ def suggest(
     lease: VerifiedLease | None,
     use: Use,
     on: Collection[str] = (),
+    asks: Asks = DEFAULT_ASKS,
 ) -> tuple[Suggestion, ...]:
     """Responses to a case's findings, those to the strongest finding first. A finding called benign suggests none. on: the
-    actions that this site carries out. Raises LeaseRefused unless the investigator's lease covers this case."""
+    actions that this site carries out. asks: what it asks of proposals.
+    Raises LeaseRefused unless the investigator's lease covers this case."""
     demand(lease, Operation.PROPOSE, grant.case(case), use)
     site = _Site(inventory)
     drafts: dict[tuple[str, ...], _Draft] = {}
@@ -96,7 +113,7 @@ def suggest(
             for action in (one for name in actions for one in offered(name, on)):
                 _draft(drafts, action, ident, record, site)
     ordered = sorted(drafts.values(), key=lambda draft: not ACTIONS[draft.action].impactful)
-    return tuple(_suggestion(case, draft, records, site) for draft in ordered)
+    return tuple(_suggestion(case, draft, records, site, asks) for draft in ordered)
 
 
 class _Site:
@@ -194,7 +211,7 @@ def _address(value: str) -> str:
         return ""
 
 
-def _suggestion(case: str, draft: _Draft, records: Sequence[FindingRecord], site: _Site) -> Suggestion:
+def _suggestion(case: str, draft: _Draft, records: Sequence[FindingRecord], site: _Site, asks: Asks) -> Suggestion:
     action = ACTIONS[draft.action]
     parameters: dict[str, str | int] = {_OUTSIDE[action.takes]: draft.outside} if draft.outside else {}
     if action.minutes:
@@ -208,7 +225,8 @@ def _suggestion(case: str, draft: _Draft, records: Sequence[FindingRecord], site
         impactful=action.impactful,
         because=tuple(draft.because),
         findings=tuple(draft.findings),
-        people=people_needed(targets),
+        people=max(people_needed(targets), asks.people.get(draft.action, 1)),
+        expiry_minutes=asks.expiry_minutes,
         digest=digest(proposal),
         proposal=proposal,
         proven=action.proven,

@@ -15,7 +15,7 @@ from countersign.cli.common import DataOption, JsonOption, emit, note, opened, t
 from countersign.correlate.ocsf_export import Incident, detection_finding, incident_finding
 from countersign.investigate.summary import summarise
 from countersign.model.cases import CaseStatus, Disposition
-from countersign.store import inventory, read, read_case
+from countersign.store import inventory, read, read_approvals, read_case
 from countersign.store.engine import reading
 
 _PPM_PER_PERCENT = 10_000
@@ -51,12 +51,15 @@ def queue(
 
 
 def show(ident: Annotated[str, typer.Argument(metavar="ID")], data: DataOption = None, json: JsonOption = False) -> None:
-    """Show a case: what happened, why, and what its decision rests on."""
+    """Show a case: what happened, why, what its decision rests on, and what was proposed for it."""
+    from countersign.approving import asked  # noqa: PLC0415 - keeps `--help` quick
+
     with opened(data) as site, reading(site.engine) as conn:
         detail = read_case.case_detail(conn, ident)
         known = inventory.load(conn)
         granted = site.case_grant(detail.case.id)
-        on = switched_on(site.config.actions)
+        on, asks = switched_on(site.config.actions), asked(site.config.approvals)
+        proposed = read_approvals.of_case(conn, detail.case.id, site.clock.now_ms())
     if json:
         emit(detail)
         return
@@ -76,7 +79,10 @@ def show(ident: Annotated[str, typer.Argument(metavar="ID")], data: DataOption =
         table(("condition", "outcome", "have", "need"), conditions, title="Gate")
     if not granted.refusals:
         lease = granted.of(Operation.PROPOSE, resource(row.id))
-        _show_responses(suggest(row.id, detail.records, known, lease, granted.use, on), standing(on))
+        _show_responses(suggest(row.id, detail.records, known, lease, granted.use, on, asks), standing(on))
+    if proposed:
+        lines = [(one.number, one.what, one.about, "taken back" if one.taken_back else one.state) for one in proposed]
+        table(("number", "what", "of", "state"), lines, title="Proposed for this case (`countersign actions show NUMBER`)")
 
 
 def _show_responses(responses: Sequence[Suggestion], says: str) -> None:
@@ -84,7 +90,7 @@ def _show_responses(responses: Sequence[Suggestion], says: str) -> None:
     columns = ("response", "target", "would", "hits", "undo", "to approve", "draft")
     rows = [
         (
-            r.title + (f" ({r.proven})" if r.proven else ""),
+            f"{r.title} ({', '.join(filter(None, (r.proposal.action, r.proven)))})",
             r.target,
             r.proposal.plan,
             "; ".join(r.proposal.blast_radius),

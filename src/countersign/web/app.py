@@ -244,7 +244,8 @@ def create_console(
     app = FastAPI(title="Countersign console", openapi_url=None, docs_url=None, redoc_url=None)
     app.add_middleware(SecureHeaders)
     if approvals is not None:
-        pages.proposed, pages.proposes, pages.runs = approvals.of_case, True, approvals.runs
+        pages.proposed, pages.proposes = approvals.of_case, True
+        pages.runs, pages.asks = approvals.runs, approvals.asks
     pages.packs = packs is not None
     commands = site.commands
     everyday = doors(pages, writes, Closed(commands, pages), Scopes(commands, pages), Agents(commands, pages))

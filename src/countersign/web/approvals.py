@@ -14,6 +14,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from countersign.actions.suggest import Asks
 from countersign.errors import (
     ConflictError,
     CountersignError,
@@ -32,11 +33,16 @@ _REFUSED = (ConflictError, UsageError, VerificationError, NotFoundError)
 
 
 class Approvals(Protocol):
-    """What the console may do about what waits for people. runs: actions that this site carries out."""
+    """What the console may do about what waits for people."""
 
     @property
     def runs(self) -> Sequence[str]:
         """Actions that this site carries out."""
+        ...
+
+    @property
+    def asks(self) -> Asks:
+        """What this site asks of proposals."""
         ...
 
     def waiting(self) -> tuple[Line, ...]:

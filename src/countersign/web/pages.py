@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 
 from countersign.actions import standing
-from countersign.actions.suggest import Suggestion, suggest
+from countersign.actions.suggest import DEFAULT_ASKS, Suggestion, suggest
 from countersign.authority.agents import Operation
 from countersign.authority.grant import Grant
 from countersign.authority.grant import case as resource
@@ -61,6 +61,7 @@ class Pages:
         self.packs = False
         self.record: Record | None = None
         self.runs: Sequence[str] = ()
+        self.asks = DEFAULT_ASKS
         self._counted: tuple[int, read.Counts] | None = None
         self._lock = Lock()
 
@@ -150,7 +151,8 @@ class Pages:
     ) -> tuple[Suggestion, ...]:
         if granted.refusals:
             return ()
-        return suggest(row.id, records, known, granted.of(Operation.PROPOSE, resource(row.id)), granted.use, self.runs)
+        lease = granted.of(Operation.PROPOSE, resource(row.id))
+        return suggest(row.id, records, known, lease, granted.use, self.runs, self.asks)
 
     # --- a case ---------------------------------------------------------------------------------------------------
 
