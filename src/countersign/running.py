@@ -82,6 +82,16 @@ class Hands:
             self._made[name] = hand
         return self._made[name]
 
+    def troubles(self) -> tuple[str, ...]:
+        """Why actions that are switched on cannot be carried out as they are configured. Touches no target."""
+        found: dict[str, None] = {}
+        for name in self.on:
+            try:
+                self.of(name)
+            except CountersignError as error:  # of an action and of what takes it back it is the same
+                found[str(error)] = None
+        return tuple(found)
+
     def _settings(self, name: str) -> Any:  # noqa: ANN401 - each action's own struct
         action = ACTIONS[name]
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,6 +17,7 @@ from countersign.actions import ACTIONS
 from countersign.approvals.status import Status
 from countersign.bootstrap import Site
 from countersign.cli.main import app
+from countersign.config import FILE
 from countersign.errors import ConfigError, NotFoundError, TargetFault
 from countersign.impact import Impact
 from countersign.model.entries import Entry, Kind
@@ -347,3 +349,16 @@ def test_a_runner_that_lost_its_lock_begins_nothing(room: Room, folder: Path) ->
     del site.sealer.seal  # type: ignore[method-assign]
     assert Runner(site).step() == 1
     assert (room.state(number), effects(folder)) == (Status.PROBED_OK.value, 1)
+
+
+def test_the_doctor_names_what_is_switched_on_and_cannot_be_carried_out(tmp_path: Path) -> None:
+    data = fakes.data_directory(tmp_path / "data")
+    with (data / FILE).open("a") as file:
+        file.write('\n[actions.isolate_host]\nrun = true\nvia = "netns:h"\n')
+    found = CliRunner().invoke(app, ["doctor", "--data", str(data), "--json"])
+    assert found.exit_code == 1
+    assert json.loads(found.stdout)["responses"].count("actions.isolate_host.management: is empty") == 1
+    with (data / FILE).open("a") as file:
+        file.write('management = ["192.0.2.5"]\n')
+    found = CliRunner().invoke(app, ["doctor", "--data", str(data), "--json"])
+    assert (found.exit_code, json.loads(found.stdout)["responses"]) == (0, "2 switched on")

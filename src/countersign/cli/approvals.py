@@ -101,7 +101,12 @@ def approve(
         armoured = _signature(approving, number, sign_with, signature)
         said = approving.approve(number, Answer(person, armoured, reason))
         kind = approving.sheet(number).line.kind
-    note(f"{_NAMES[kind]} {number} {said}")
+    by = (
+        ", by `serve` or `worker`; where neither runs, by `countersign actions run`"
+        if said.endswith("carried out now")
+        else ""
+    )
+    note(f"{_NAMES[kind]} {number} {said}{by}")
 
 
 def answer(

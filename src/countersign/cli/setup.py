@@ -52,8 +52,9 @@ def token(
 
 
 def doctor(data: DataOption = None, json: JsonOption = False) -> None:
-    """Say whether the site is well: database, keys, inbox, ledger."""
-    from countersign.store import rotation  # noqa: PLC0415 - keeps `--help` quick
+    """Say whether the site is well: database, keys, inbox, ledger, responses that are switched on."""
+    from countersign.running import Hands  # noqa: PLC0415 - keeps `--help` quick
+    from countersign.store import rotation  # noqa: PLC0415
     from countersign.store.sealing import said  # noqa: PLC0415
     from countersign.witnessing import in_words  # noqa: PLC0415
 
@@ -64,6 +65,8 @@ def doctor(data: DataOption = None, json: JsonOption = False) -> None:
             stopped, heard = agents.stopped(conn), site.heard(conn)
             cut_off = rotation.missing(conn, site.tiles, [site.log_key.vkey])
         sealed = site.sealer.checkpoint()
+        hands = Hands(site)
+        lame = hands.troubles()
         facts: dict[str, str | int] = {
             "data": str(site.data),
             "database": site.engine.url.render_as_string(hide_password=True),
@@ -77,13 +80,14 @@ def doctor(data: DataOption = None, json: JsonOption = False) -> None:
             "waiting": waiting,
             "stopped agents": ", ".join(stopped) or "none",
             "model": site.model.id,
-            "writable": int(os.access(_existing(site.data), os.W_OK)),
+            "responses": "; ".join(lame) or (f"{len(hands.on)} switched on" if hands.on else "none is switched on"),
+            "writable": int(all(os.access(_existing(one), os.W_OK) for one in (site.data, site.data / "tlog"))),
         }
     if json:
         emit(facts)
     else:
         table(("what", "is"), list(facts.items()))
-    if not (state.in_time and facts["writable"]) or heard.alarms or cut_off:
+    if not (state.in_time and facts["writable"]) or heard.alarms or cut_off or lame:
         raise typer.Exit(1)
 
 
