@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import Engine, Select, select
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from countersign.errors import VerificationError
 from countersign.ledger.record import NoRecord, RecordReader, Row
@@ -29,6 +29,8 @@ else:
 PAGE_ROWS = 1024
 EVIDENCE_PAGE_ROWS = 64
 """Evidence may be megabytes a piece."""
+_DAMAGED = ("Could not decode", "no such table", "no such column")
+"""SQLite calls these operational like a lock, though only somebody who changed the file brings them about."""
 
 
 def open_record(url: str) -> RecordReader:
@@ -98,12 +100,14 @@ class LedgerRows:
         return None
 
     def _read(self, statement: Select[Any]) -> Sequence[Sequence[Any]]:
-        try:
-            with reading(self._engine) as conn:
+        with reading(self._engine) as conn:
+            try:
                 return conn.execute(statement).all()
-        except DatabaseError as error:
-            reason = str(error.orig).splitlines()[0] if error.orig else type(error).__name__
-            raise VerificationError(f"database is damaged ({reason})", todo="restore it from a backup") from error
+            except DatabaseError as error:
+                reason = str(error.orig).splitlines()[0] if error.orig else type(error).__name__
+                if isinstance(error, OperationalError) and not reason.startswith(_DAMAGED):
+                    raise  # locked, or its server is gone: nothing that a tamperer did
+                raise VerificationError(f"database is damaged ({reason})", todo="restore it from a backup") from error
 
 
 def _raw(value: object) -> bytes:
