@@ -2,7 +2,8 @@
 
 A name is found in any case, with any percent, quoted-printable, backslash (JSON, ``\\x``, octal) or HTML escape of its
 characters, in UTF-16 (every other octet nought), in Latin-1, and inside Base64 (over several lines, too) and hexadecimal
-text. It must stand by itself: letters or digits right before or after it make it another word. Names of others that contain it (``keep``) are left as they are. Pure.
+text. It must stand by itself: letters or digits right before or after it make it another word. Names of others that contain
+it (``keep``) are left as they are. Pure.
 """
 
 from __future__ import annotations

@@ -65,7 +65,9 @@ class LedgerRows:
         found = self._read(select(t.ledger_head.c.size).where(t.ledger_head.c.id == 1))
         if not found:
             raise VerificationError("its row was deleted", where="ledger_head", todo="restore it from a backup")
-        return int(found[0][0])
+        if not isinstance(size := found[0][0], int):
+            raise VerificationError("its size is no number", where="ledger_head", todo="restore it from a backup")
+        return size
 
     def rows(self) -> Iterator[Row]:
         """All rows of ``entries`` by index."""
@@ -86,7 +88,7 @@ class LedgerRows:
         page = self._read(columns)
         while page:
             for digest, salt, data in page:
-                yield digest, _raw(salt), _raw(data)
+                yield str(digest), _raw(salt), _raw(data)
             page = self._read(columns.where(e.digest > page[-1][0]))
 
     def matter(self, digest: str) -> bytes | None:
@@ -111,5 +113,5 @@ class LedgerRows:
 
 
 def _raw(value: object) -> bytes:
-    """Bytes of a blob; SQLite lets a tamperer put text there."""
-    return bytes(value) if isinstance(value, bytes | memoryview) else str(value).encode(errors="replace")
+    """Bytes of a blob. SQLite lets a tamperer put text or a number there: that is not what was written, whatever it says."""
+    return bytes(value) if isinstance(value, bytes | memoryview) else repr(value).encode(errors="replace")
