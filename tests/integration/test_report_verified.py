@@ -43,7 +43,9 @@ def test_verify_md_followed_in_an_empty_folder_accepts_the_pack(empty: Path) -> 
     done = followed(empty)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert done.stdout.endswith("VERIFIED\n")
-    assert done.stdout.count("signature holds") + done.stdout.count("NOT CHECKED") == 2
+    people = [line for line in done.stdout.splitlines() if line.startswith("entries/") and "intent" not in line]
+    assert sum("signature holds" in line or "NOT CHECKED" in line for line in people) == 2
+    assert ("evidence/" in done.stdout) == (shutil.which("zstd") is None)
     assert "the passkey's signature holds" in done.stdout
     assert ("the OpenSSH signature holds" in done.stdout) == (shutil.which("ssh-keygen") is not None)
     assert done.stdout.count("its intent had been sealed") == 2
@@ -86,6 +88,8 @@ FORGERIES: dict[str, Callable[[Path], None]] = {
     "a byte of a salt": lambda folder: flip(one(folder, "evidence/*.salt")),
     "the log's key": _own_key,
     "a citation of what is not there": _cite_more,
+    "a file beside the evidence": lambda folder: (folder / "evidence" / "words.txt").write_text("it holds") and None,
+    "matter without its salt": lambda folder: one(folder, "evidence/*.salt").unlink(),
     "an entry without a proof": lambda folder: one(folder, "proofs/*").unlink(),
 }
 
@@ -100,6 +104,28 @@ def test_verify_md_refuses_a_pack_in_which_something_was_changed(empty: Path, wh
     done = followed(empty)
     assert done.returncode != 0, done.stdout
     assert "VERIFIED\n" not in done.stdout
+
+
+def _words(folder: Path) -> None:
+    """The end of what a probe said: every word of it stands in the matter."""
+    path = one(folder, "evidence/*-words.txt")
+    path.write_bytes(path.read_bytes().partition(b" ")[2])
+
+
+def _policy(folder: Path) -> None:
+    """One policy under the name of another."""
+    one(folder, "evidence/*-policy-run.cedar").write_bytes(one(folder, "evidence/*-policy-read.cedar").read_bytes())
+
+
+@needs_tools
+@pytest.mark.skipif(shutil.which("zstd") is None, reason="no zstd")
+@pytest.mark.parametrize("forge", [_words, _policy])
+def test_what_was_made_readable_is_what_its_matter_says(empty: Path, forge: Callable[[Path], None]) -> None:
+    forge(empty)
+    resum(empty)
+    done = followed(empty)
+    assert done.returncode != 0, done.stdout
+    assert "is not what its matter says" in done.stderr
 
 
 @pytest.mark.slow

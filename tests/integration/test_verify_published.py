@@ -6,6 +6,7 @@ import gzip
 import http.server
 import json
 import shutil
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -238,6 +239,34 @@ def test_several_processes_find_the_very_same(site: Path, name: str) -> None:
         assert verify(tiles, KEYS, record=record, since=since, spread=spread) == alone
         assert alone.ok == (name == "nothing" or (record is None and "row" in name and "bundle" not in name)), alone.problems
     engine.dispose()
+
+
+TYPES = {
+    "a row as text": ("UPDATE entries SET bytes = CAST(bytes AS TEXT) WHERE idx = 14", "entry 14 was changed"),
+    "a row as a number": ("UPDATE entries SET bytes = 5 WHERE idx = 14", "entry 14 was changed"),
+    "text that is none": ("UPDATE entries SET kind = CAST(x'fffe' AS TEXT) WHERE idx = 14", "database is damaged"),
+    "a size that is none": ("UPDATE ledger_head SET size = 'many'", "its size is no number"),
+    "no head": ("DELETE FROM ledger_head", "its row was deleted"),
+    "evidence that is none": (
+        "INSERT INTO evidence VALUES (x'00', 'probe', x'00', CAST(x'fffe' AS TEXT))",
+        "evidence cannot be",
+    ),
+    "evidence of no name": ("INSERT INTO evidence VALUES (x'00', 'probe', x'00', x'00')", "does not match its commitment"),
+    "no evidence": ("DROP TABLE evidence", "no such table: evidence"),
+}
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_what_sqlite_lets_a_tamperer_put_there_is_a_problem_and_no_crash(site: Path, name: str) -> None:
+    change, said = TYPES[name]
+    with sqlite3.connect(site / "countersign.sqlite") as db:
+        db.execute(change)
+    db.close()
+    done = run("verify", site, "--json")
+    assert done.returncode == 1, done.stderr
+    problems = json.loads(done.stdout)["problems"]
+    assert any(said in one["what"] for one in problems), problems
+    assert not any("is missing: it was deleted" in one["what"] for one in problems)
 
 
 def test_jobs_from_the_command_line(site: Path) -> None:

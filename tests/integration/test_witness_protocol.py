@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from countersign.errors import ConfigError, ConflictError, EnvironmentFault
 from countersign.ledger.cosignature import cosign, cosignatures, with_signatures
 from countersign.ledger.merkle import EMPTY_ROOT, consistency_proof
-from countersign.ledger.note import Checkpoint, VerifierKey, open_checkpoint, sign_note
+from countersign.ledger.note import Checkpoint, VerifierKey, b64, open_checkpoint, sign_note
 from countersign.ledger.witness import PROOF_MAX, SIZE_TYPE, Request, origin_hash, parse_lines
 from countersign.store.keys import LogKey
 from countersign.witness.book import BOOK_FILE, EVIDENCE_MAX, Book, create
@@ -172,12 +172,33 @@ def test_a_log_may_have_two_keys_and_an_origin_of_another_name(witness: Witness)
 def test_what_contradicts_is_kept_once_and_not_without_end(witness: Witness) -> None:
     for _ in range(2):
         assert witness.post(request(FORK[400], START)).status_code == 422
-    ((at_s, _, note),) = witness.book.refused(KEY.name)
+    ((at_s, why, note),) = witness.book.refused(KEY.name)
     assert (at_s, note) == (witness.now_s, FORK[400].checkpoint())
+    proof = consistency_proof(START, 400, FORK[400])
+    assert all(b64(node) in why for node in proof), "others can see the same"
+    assert witness.post(Request(START, (), FORK[300].checkpoint() or b"").body).status_code == 422
     for number in range(EVIDENCE_MAX + 5):
-        fork = sign_note(Checkpoint(KEY.name, 500 + number, b"\1" * 32).text, KEY)
+        fork = sign_note(Checkpoint(KEY.name, START, bytes([number]) * 32).text, KEY)
         witness.post(Request(START, (), fork).body)
-    assert len(witness.book.refused(KEY.name)) == EVIDENCE_MAX
+    assert len(witness.book.refused(KEY.name)) == EVIDENCE_MAX == witness.book.known()[0].refused
+
+
+def test_a_true_checkpoint_with_a_wrong_proof_accuses_nobody(witness: Witness) -> None:
+    true, proof = LOG[400].checkpoint() or b"", tuple(consistency_proof(START, 400, LOG[400]))
+    for wrong in ((), proof[:-1], proof[::-1], (*proof, b"\0" * 32), (b"\0" * 32, *proof[1:])):
+        stranger = cosign("x\n", LogKey(f"stranger.test/{len(wrong)}", b"\7" * 32), 5)
+        assert witness.post(Request(START, wrong, with_signatures(true, [stranger])).body).status_code == 422
+    assert witness.post(Request(START, (b"\0" * 32,), LOG[START].checkpoint() or b"").body).status_code == 422
+    (known,) = witness.book.known()
+    assert (known.refused, known.unshown) == (0, 2)
+    for number in range(EVIDENCE_MAX + 5):
+        note = sign_note(Checkpoint(KEY.name, 500 + number, b"\1" * 32).text, KEY)
+        witness.post(Request(START, (), note).body)
+    assert witness.book.known()[0].unshown == EVIDENCE_MAX
+    assert witness.post(request(FORK[400], START)).status_code == 422
+    assert witness.book.known()[0].refused == 1, "what shows a fork is kept, however much there is of the other"
+    cosigned(witness, LOG[400], START)
+    assert true not in [note for _, _, note in witness.book.refused(KEY.name)], "cosigned, it is no suspect"
 
 
 def test_who_compares_is_shown_the_last_checkpoint_with_both_signatures(witness: Witness) -> None:

@@ -34,6 +34,12 @@ def spellings(name: str) -> list[str]:
         "".join(f"\\u{ord(c):04x}" for c in name),
         "".join(f"={ord(c):02X}" for c in name),
         "".join(f"&#{ord(c)};" for c in name),
+        "".join(f"\\x{ord(c):02x}" for c in name),
+        "".join(f"\\{ord(c):03o}" for c in name),
+        "".join(f"%u{ord(c):04x}" for c in name),
+        " ".join(f"{ord(c):02x}" for c in name),
+        ":".join(f"{ord(c):02X}" for c in name),
+        f"{name[:8]}=\r\n{name[8:]}",
         f"https://x.example/?user={quote(name)}%40corp.example&q=1",
         f"powershell -enc {wide}",
         base64.b64encode(f"user={name}&x=1".encode()).decode(),
@@ -138,6 +144,40 @@ def test_a_mail_address_is_matched_whole() -> None:
         "mailto:ann@corp.example",
     ):
         assert TOKEN in one.text(same)
+
+
+SPACED = Redactor(["Zoë Quillfeather"], TOKEN)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(f"&#{ord(c)};" for c in "Zoë Quillfeather"),
+        "".join(f"\\u{ord(c):04x}" for c in "Zoë Quillfeather"),
+        quote("".join(f"%{octet:02X}" for octet in "Zoë Quillfeather".encode())),
+        r"Zo\xC3\xAB Quillfeather",
+        r"Zo\303\253\040Quillfeather",
+        "=?ISO-8859-1?Q?Zo=EB_Quillfeather?=",
+        r"\x20Zoë Quillfeather\x20",
+    ],
+)
+def test_every_character_of_a_display_name_may_be_escaped(text: str) -> None:
+    assert TOKEN in SPACED.text(text)
+    assert "Quill" not in SPACED.text(text)
+
+
+def test_latin_1_octets_of_a_raw_message() -> None:
+    assert SPACED.raw("login Zoë Quillfeather ok".encode("latin-1")) == f"login {TOKEN} ok".encode()
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("before", range(28, 58))
+def test_base64_over_several_lines_wherever_they_break(before: int, end: str) -> None:
+    mail = f"{'y' * before} {NAME}@corp.example\r\n{'z' * 90}"
+    lines = base64.encodebytes(mail.encode()).decode().replace("\n", end)
+    held = json.loads(REDACTOR.raw(json.dumps({"body": lines}).encode()))["body"]
+    assert base64.b64decode(held).decode() == mail.replace(NAME, TOKEN)
+    assert {len(line) for line in held.split(end)[:-2]} == {76}
 
 
 def test_names_with_spaces_and_other_letters() -> None:

@@ -79,8 +79,8 @@ def logs(data: WitnessOption = None, json: JsonOption = False) -> None:
     if json:
         emit([one._asdict() for one in known])
     else:
-        rows = [(one.origin, one.size, _when(one.at_s), one.refused) for one in known]
-        table(("log", "entries cosigned", "when", "contradictions refused"), rows)
+        rows = [(one.origin, one.size, _when(one.at_s), one.refused, one.unshown) for one in known]
+        table(("log", "entries cosigned", "when", "contradictions refused", "wrong proofs"), rows)
     if any(one.refused for one in known):
         raise typer.Exit(1)
 

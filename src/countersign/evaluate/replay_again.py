@@ -208,7 +208,8 @@ class Again:
         self._commitments[entry.subject] = entry.body["commitment"]
         kept = select(t.seeds.c.seed).where(t.seeds.c.week == entry.subject)
         seed = self._past.conn.execute(kept).scalar()  # the site's own secret, until it is opened
-        return _was(commitment=not again, seed=seed is None or opens(bytes(seed), entry.subject, entry.body["commitment"]))
+        held = seed is not None and opens(bytes(seed), entry.subject, entry.body["commitment"])
+        return _was(commitment=not again, seed=held)
 
     def _opened(self, _index: int, entry: Entry) -> _Body:
         held = draws.commitment(bytes.fromhex(entry.body["seed"]), entry.subject)

@@ -255,6 +255,20 @@ def verify_consistency(old: int, new: int, old_root: bytes, new_root: bytes, pro
         raise VerificationError(f"the log of {new} entries does not extend the one of {old}")
 
 
+def contradicts(old: int, new: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]) -> bool:
+    """Whether the trees cannot be of one log: two roots of one size, or a proof that leads to the new root from another old
+    one. A wrong proof shows nothing by itself, nor does one from a size that is a power of two: the root is not in it."""
+    if old == new:
+        return old_root != new_root
+    if not proof or not old & (old - 1):
+        return False
+    try:
+        first, second = _roots(old, new, proof)
+    except VerificationError:
+        return False
+    return second == new_root and first != old_root
+
+
 def _roots(old: int, new: int, path: Sequence[bytes]) -> tuple[bytes, bytes]:
     """(root of ``old``, root of ``new``) as a consistency proof claims them."""
     fn, sn = old - 1, new - 1

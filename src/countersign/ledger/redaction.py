@@ -1,8 +1,9 @@
 """Take one person's names out of values: whatever is decoded goes in, the same shape with a token in their place comes out.
 
-A name is found in any case, with any percent, quoted-printable, JSON or HTML escape of its characters, in UTF-16 (every
-other octet nought), and inside Base64 and hexadecimal text. It must stand by itself: letters or digits right before or
-after it make it another word. Names of others that contain it (``keep``) are left as they are. Pure.
+A name is found in any case, with any percent, quoted-printable, backslash (JSON, ``\\x``, octal) or HTML escape of its
+characters, in UTF-16 (every other octet nought), in Latin-1, and inside Base64 (over several lines, too) and hexadecimal
+text. It must stand by itself: letters or digits right before or after it make it another word. Names of others that contain
+it (``keep``) are left as they are. Pure.
 """
 
 from __future__ import annotations
@@ -25,15 +26,28 @@ ENCODED_CHARS_MIN = 4
 TOKEN_PREFIX = "erased~"  # noqa: S105 - what stands in a name's place, not a secret
 _DEPTH_MAX = 4
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{8,}={0,2}(?![A-Za-z0-9+/_=-])")
+_LINES = re.compile(
+    r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{48,76}(\r?\n|(?:\\r)?\\n)(?:[A-Za-z0-9+/]{48,76}\1)*[A-Za-z0-9+/]{1,76}={0,2}"
+)
 _HEX = re.compile(r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{2}){4,}(?![0-9A-Fa-f])")
-_BEFORE = r"(?:(?<![^\W_])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrtbf])|(?<=\\u[0-9A-Fa-f]{4}))(?<![^\W_]\x00)"
+_DUMP = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{2}([ :-])(?:[0-9A-Fa-f]{2}\1){2,}[0-9A-Fa-f]{2}(?![0-9A-Fa-f])")
+_BEFORE = (
+    r"(?:(?<![^\W_])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrtbf])|(?<=[\\%]u[0-9A-Fa-f]{4})|(?<=\\x[0-9A-Fa-f]{2})|(?<=\\[0-3][0-7]{2}))"
+    r"(?<![^\W_]\x00)"
+)
 _AFTER = r"(?!\x00?[^\W_])"
 _BEFORE_MAIL = _BEFORE + r"(?<![.+_-])"
 _AFTER_MAIL = _AFTER + r"(?!\x00?[.-]\x00?[^\W_])"
 _RUNS = re.compile(rb"[a-z0-9]+")
-_QUOTED = re.compile(rb"=([0-9A-Fa-f]{2})()()()")
-_ESCAPE = re.compile(rb"%(?:25)?([0-9A-Fa-f]{2})|\\+u([0-9A-Fa-f]{4})|&#0*([0-9]{1,7});|&#[xX]0*([0-9A-Fa-f]{1,6});")
-_WIDE = r"\x00?"
+_QUOTED = re.compile(rb"=([0-9A-Fa-f]{2})()()()()")
+_SOFT = re.compile(rb"=(?:\r?\n|(?:\\r)?\\n)")
+_ESCAPE = re.compile(
+    rb"(?:%(?:25)?|\\+x)([0-9A-Fa-f]{2})|(?:\\+|%)u([0-9A-Fa-f]{4})|&#0*([0-9]{1,7});|&#[xX]0*([0-9A-Fa-f]{1,6});"
+    rb"|\\+([0-3][0-7]{2})"
+)
+_BETWEEN = r"(?:\x00|=(?:\r?\n|(?:\\r)?\\n))?"
+"""The other octet of UTF-16, or where quoted-printable breaks a line, also within a string of JSON."""
+_SPACE = r"(?:\s+|%(?:25)?20|\+|_|=20|\\+x20|\\+040|(?:\\+|%)u0020|&#0*32;|&#x0*20;|&nbsp;)"
 _WHITE = re.compile(r"\\[bfnrt]")
 _JSON_START = re.compile(r"\s*[{\[\"]")
 _encode = msgspec.msgpack.Encoder().encode
@@ -71,14 +85,17 @@ class Redactor:
         if self._likely(text) and self._find.search(text):
             text = self._replaced(text)
         if self._encoded and depth < _DEPTH_MAX:
+            text = _LINES.sub(lambda m: self._lines(m[0], m[1], depth + 1), text)
             text = _BASE64.sub(lambda m: self._base64(m[0], depth + 1), text)
-            text = _HEX.sub(lambda m: self._hex(m[0], depth + 1), text)
+            text = _HEX.sub(lambda m: self._hex(m[0], "", depth + 1), text)
+            text = _DUMP.sub(lambda m: self._hex(m[0], m[1], depth + 1), text)
         return text
 
     def _likely(self, text: str) -> bool:
         """Whether looking closely can find anything: the longest plain run of a name must be there once escapes are read.
         Saves nearly all of the time."""
         data = text.encode("utf-8", "surrogatepass").replace(b"\x00", b"").lower()
+        data = _SOFT.sub(b"", data)
         read = (escape.sub(_unescaped, data).lower() for escape in (_ESCAPE, _QUOTED))  # apart: ``=ad`` may begin a name
         return any(run in way for way in (data, *read) for run in self._runs)
 
@@ -156,11 +173,19 @@ class Redactor:
                 return text if found.endswith("=") or len(bare) % 4 == 0 else text.rstrip("=")
         return found
 
-    def _hex(self, found: str, depth: int) -> str:
-        again = self._inner(bytes.fromhex(found), depth)
+    def _lines(self, found: str, between: str, depth: int) -> str:
+        """Base64 over several lines, all of the length of the first but for the last."""
+        whole, width = found.replace(between, ""), found.index(between)
+        again = self._base64(whole, depth)
+        return found if again == whole else between.join(again[i : i + width] for i in range(0, len(again), width))
+
+    def _hex(self, found: str, between: str, depth: int) -> str:
+        """between: what stands after every two digits."""
+        again = self._inner(bytes.fromhex(found.replace(between, "") if between else found), depth)
         if again is None:
             return found
-        return again.hex().upper() if found.upper() == found else again.hex()
+        text = again.hex(between) if between else again.hex()
+        return text.upper() if found.upper() == found else text
 
     def _inner(self, data: bytes, depth: int) -> bytes | None:
         """What an encoded text holds without the name; None when it holds none."""
@@ -184,30 +209,37 @@ def _patterns(names: Sequence[str]) -> Iterator[str]:
     for name in names:
         before, after = (_BEFORE_MAIL, _AFTER_MAIL) if "@" in name else (_BEFORE, _AFTER)
         spelt = dict.fromkeys(unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
-        yield from (before + _WIDE.join(map(_character, one)) + after for one in spelt)
+        yield from (before + _BETWEEN.join(map(_character, one)) + after for one in spelt)
 
 
 def _character(char: str) -> str:
     """Every way in which a character may be written."""
     if char.isspace():
-        return r"(?:\s+|%20|\+|_|=20)"
+        return _SPACE
     ways = [re.escape(char)]
     if char == "\\":
         ways = [r"\\\\\\\\", r"\\\\", r"\\", "/"]  # escaped twice, once, not at all; and as a path
     for form in dict.fromkeys((char, char.lower(), char.upper())):
-        octets = [f"{octet:02x}" for octet in form.encode("utf-8", "surrogatepass")]
-        ways += ["".join(f"%{o}" for o in octets), "".join(f"%25{o}" for o in octets), "".join(f"={o}" for o in octets)]
+        ways += _octet_ways(form.encode("utf-8", "surrogatepass"))
+        if len(form) == 1 and "\x80" <= form <= "\xff":  # Latin-1, and as it comes out of what is read as UTF-8
+            ways += [*_octet_ways(form.encode("latin-1")), chr(0xDC00 + ord(form))]
         units = form.encode("utf-16-be", "surrogatepass")
-        ways.append("".join(rf"\\+u{units[i : i + 2].hex()}" for i in range(0, len(units), 2)))
+        ways.append("".join(rf"(?:\\+|%)u{units[i : i + 2].hex()}" for i in range(0, len(units), 2)))
         ways += [f"&#0*{ord(one)};" for one in form if len(form) == 1]
         ways += [f"&#x0*{ord(one):x};" for one in form if len(form) == 1]
     return f"(?:{'|'.join(dict.fromkeys(ways))})"
 
 
+def _octet_ways(octets: bytes) -> list[str]:
+    """How escapes of single octets write them."""
+    forms = ("%{:02x}", "%25{:02x}", "={:02x}", r"\\+x{:02x}", r"\\+{:03o}")
+    return ["".join(map(form.format, octets)) for form in forms]
+
+
 def _unescaped(found: re.Match[bytes]) -> bytes:
     """The character that an escape stands for, as far as it is ASCII."""
-    octet, unit, number, sixteen = found.groups()
-    code = int(number) if number else int(octet or unit or sixteen, 16)
+    octet, unit, number, sixteen, eight = found.groups()
+    code = int(number) if number else int(eight, 8) if eight else int(octet or unit or sixteen, 16)
     return bytes([code]) if code < 128 else b"?"
 
 

@@ -277,6 +277,7 @@ class _Walk:
                     self._spoilt.append(digest.encode())
                     self._problems.add(None, f"evidence {digest} does not match its commitment: it was changed")
         except VerificationError as error:
+            self._held = None  # what comes after it is neither there nor missing
             self._problems.add(None, f"evidence cannot be read: {error}")
 
     def _compare_rows(self, rows: Rows, have: list[bytes | None], want: Sequence[bytes], start: int) -> None:

@@ -12,7 +12,7 @@ from hashlib import sha256
 import msgspec
 
 from countersign.errors import VerificationError
-from countersign.ledger.merkle import EMPTY_ROOT, verify_consistency
+from countersign.ledger.merkle import EMPTY_ROOT, contradicts, verify_consistency
 from countersign.ledger.note import (
     SIZE_MAX,
     Checkpoint,
@@ -34,12 +34,13 @@ BAD_REQUEST, FORBIDDEN, NOT_FOUND, CONFLICT, INCONSISTENT = 400, 403, 404, 409, 
 
 class WitnessRefusal(VerificationError):
     """The witness does not cosign. status: of HTTP. size: of the last checkpoint that it cosigned, where the answer is to
-    name it."""
+    name it. shown: whether the request itself shows that the log signed two histories."""
 
     code = "witness.refused"
 
-    def __init__(self, status: int, what: str, size: int | None = None) -> None:
+    def __init__(self, status: int, what: str, size: int | None = None, *, shown: bool = False) -> None:
         super().__init__(what)
+        self.shown = shown
         self.status = status
         self.size = size
 
@@ -106,11 +107,12 @@ def check_extends(request: Request, checkpoint: Checkpoint, latest: Checkpoint |
     if request.old != size:
         raise WitnessRefusal(CONFLICT, f"the last checkpoint cosigned here is of {size} entries", size)
     if not checkpoint.size and checkpoint.root != EMPTY_ROOT:
-        raise WitnessRefusal(INCONSISTENT, "root of a log without entries is not that of an empty tree")
+        raise WitnessRefusal(INCONSISTENT, "root of a log without entries is not that of an empty tree", shown=True)
     try:
         verify_consistency(size, checkpoint.size, root, checkpoint.root, request.proof)
     except VerificationError as error:
-        raise WitnessRefusal(INCONSISTENT, error.what) from error
+        shown = contradicts(size, checkpoint.size, root, checkpoint.root, request.proof)
+        raise WitnessRefusal(INCONSISTENT, error.what, shown=shown) from error
 
 
 def origin_hash(origin: str) -> str:

@@ -26,9 +26,7 @@ def lock_head(conn: Connection) -> tuple[int, int]:
     """(size, next case number); holds the head until commit."""
     statement = select(t.ledger_head.c.size, t.ledger_head.c.next_case).where(t.ledger_head.c.id == 1).with_for_update()
     row = conn.execute(statement).first()
-    if row is None:
-        raise VerificationError("its row was deleted", where="ledger_head", todo="restore it from a backup")
-    return row.size, row.next_case
+    return _number(row and row.size), _number(row and row.next_case)
 
 
 def origin(conn: Connection) -> str:
@@ -45,8 +43,16 @@ def taken_cases(conn: Connection, cases: Collection[str]) -> list[str]:
 
 
 def size(conn: Connection) -> int:
-    """Number of committed entries."""
-    return int(conn.execute(select(t.ledger_head.c.size)).scalar_one())
+    """Number of committed entries. Raises VerificationError."""
+    return _number(conn.execute(select(t.ledger_head.c.size)).scalar())
+
+
+def _number(held: object) -> int:
+    """What the head holds, unless its row was deleted, or changed to what no number is (SQLite takes anything)."""
+    if not isinstance(held, int):
+        what = "its row was deleted" if held is None else "its row holds no number"
+        raise VerificationError(what, where="ledger_head", todo="restore it from a backup")
+    return held
 
 
 def last_index(conn: Connection, kind: Kind) -> int:

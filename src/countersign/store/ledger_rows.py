@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import Engine, Select, select
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from countersign.errors import VerificationError
 from countersign.ledger.record import NoRecord, RecordReader, Row
@@ -29,6 +29,8 @@ else:
 PAGE_ROWS = 1024
 EVIDENCE_PAGE_ROWS = 64
 """Evidence may be megabytes a piece."""
+_DAMAGED = ("Could not decode", "no such table", "no such column")
+"""SQLite calls these operational like a lock, though only somebody who changed the file brings them about."""
 
 
 def open_record(url: str) -> RecordReader:
@@ -63,7 +65,9 @@ class LedgerRows:
         found = self._read(select(t.ledger_head.c.size).where(t.ledger_head.c.id == 1))
         if not found:
             raise VerificationError("its row was deleted", where="ledger_head", todo="restore it from a backup")
-        return int(found[0][0])
+        if not isinstance(size := found[0][0], int):
+            raise VerificationError("its size is no number", where="ledger_head", todo="restore it from a backup")
+        return size
 
     def rows(self) -> Iterator[Row]:
         """All rows of ``entries`` by index."""
@@ -84,7 +88,7 @@ class LedgerRows:
         page = self._read(columns)
         while page:
             for digest, salt, data in page:
-                yield digest, _raw(salt), _raw(data)
+                yield str(digest), _raw(salt), _raw(data)
             page = self._read(columns.where(e.digest > page[-1][0]))
 
     def matter(self, digest: str) -> bytes | None:
@@ -98,14 +102,16 @@ class LedgerRows:
         return None
 
     def _read(self, statement: Select[Any]) -> Sequence[Sequence[Any]]:
-        try:
-            with reading(self._engine) as conn:
+        with reading(self._engine) as conn:
+            try:
                 return conn.execute(statement).all()
-        except DatabaseError as error:
-            reason = str(error.orig).splitlines()[0] if error.orig else type(error).__name__
-            raise VerificationError(f"database is damaged ({reason})", todo="restore it from a backup") from error
+            except DatabaseError as error:
+                reason = str(error.orig).splitlines()[0] if error.orig else type(error).__name__
+                if isinstance(error, OperationalError) and not reason.startswith(_DAMAGED):
+                    raise  # locked, or its server is gone: nothing that a tamperer did
+                raise VerificationError(f"database is damaged ({reason})", todo="restore it from a backup") from error
 
 
 def _raw(value: object) -> bytes:
-    """Bytes of a blob; SQLite lets a tamperer put text there."""
-    return bytes(value) if isinstance(value, bytes | memoryview) else str(value).encode(errors="replace")
+    """Bytes of a blob. SQLite lets a tamperer put text or a number there: that is not what was written, whatever it says."""
+    return bytes(value) if isinstance(value, bytes | memoryview) else repr(value).encode(errors="replace")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,12 +22,21 @@ from countersign.ledger.note import (
     Note,
     Signature,
     VerifierKey,
+    b64,
     is_key_name,
     parse_checkpoint,
     parse_vkey,
     split_note,
 )
-from countersign.ledger.witness import INCONSISTENT, WitnessRefusal, check_extends, check_signed, origin_hash, parse_request
+from countersign.ledger.witness import (
+    INCONSISTENT,
+    Request,
+    WitnessRefusal,
+    check_extends,
+    check_signed,
+    origin_hash,
+    parse_request,
+)
 from countersign.store.keys import LogKey, create_private
 from countersign.store.keys import load as load_key
 
@@ -34,7 +44,9 @@ KEY_FILE = "keys/witness.key"
 BOOK_FILE = "witness.sqlite"
 BUSY_S = 10.0
 EVIDENCE_MAX = 64
-"""Most refused checkpoints kept of one log: anyone may send one that the log signed."""
+"""Most refused checkpoints kept of one log, of those that contradict and of the others: anyone may send what it signed."""
+UNSHOWN = "nothing shown: "
+"""Before the reason of a checkpoint that came with a proof that leads nowhere: it may be a true one."""
 _SCHEMA = """
 CREATE TABLE about (key TEXT NOT NULL);
 CREATE TABLE logs (origin TEXT NOT NULL, vkey TEXT NOT NULL, PRIMARY KEY (origin, vkey));
@@ -49,13 +61,14 @@ Clock = Callable[[], int]
 
 class Known(NamedTuple):
     """A log that is trusted. size, at_s: of the last checkpoint cosigned, 0 before the first. refused: checkpoints that it
-    signed and that do not extend what was cosigned."""
+    signed and that contradict what was cosigned. unshown: others whose proof did not hold."""
 
     origin: str
     vkeys: tuple[str, ...]
     size: int
     at_s: int
     refused: int
+    unshown: int
 
 
 class Book:
@@ -97,10 +110,13 @@ class Book:
         with self._opened() as db:
             rows = db.execute("SELECT origin, vkey FROM logs ORDER BY origin, vkey").fetchall()
             heads = {row[0]: (row[1], row[2]) for row in db.execute("SELECT origin, size, at_s FROM heads")}
-            counts = dict(db.execute("SELECT origin, COUNT(*) FROM refused GROUP BY origin").fetchall())
+            found = db.execute("SELECT origin, why LIKE ? || '%' FROM refused", (UNSHOWN,)).fetchall()
+        counts = Counter((origin, bool(unshown)) for origin, unshown in found)
         origins = dict.fromkeys(origin for origin, _ in rows)
         keys = {origin: tuple(vkey for other, vkey in rows if other == origin) for origin in origins}
-        return tuple(Known(name, keys[name], *heads.get(name, (0, 0)), counts.get(name, 0)) for name in origins)
+        return tuple(
+            Known(name, keys[name], *heads.get(name, (0, 0)), counts[name, False], counts[name, True]) for name in origins
+        )
 
     def latest(self, hashed: str) -> bytes | None:
         """The last checkpoint cosigned of a log, named by ``origin_hash``, with its signature and ours."""
@@ -127,7 +143,7 @@ class Book:
                 self._write_down(db, checkpoint, note, line, at_s)
         except WitnessRefusal as refusal:
             if refusal.status == INCONSISTENT:
-                self._keep(checkpoint.origin, request.signed, refusal.what)
+                self._keep(checkpoint.origin, _as_signed(note), _why(refusal, request))
             raise
         return signature_line(line).encode()
 
@@ -146,17 +162,17 @@ class Book:
         return now_s
 
     def _write_down(self, db: sqlite3.Connection, checkpoint: Checkpoint, note: Note, line: Signature, at_s: int) -> None:
-        signatures = "".join(signature_line(each) for each in note.verified)
-        held = with_signatures(f"{note.text}\n{signatures}".encode(), [line])
+        held = with_signatures(_as_signed(note), [line])
         row = (checkpoint.origin, origin_hash(checkpoint.origin), checkpoint.size, at_s, held)
         db.execute("INSERT OR REPLACE INTO heads VALUES (?, ?, ?, ?, ?)", row)
+        db.execute("DELETE FROM refused WHERE origin = ? AND note = ?", (checkpoint.origin, _as_signed(note)))
 
     def _keep(self, origin: str, signed: bytes, why: str) -> None:
         """Two checkpoints of one log that do not extend each other prove that it was forked: the second is kept."""
         with self._writing() as db:
-            (have,) = db.execute("SELECT COUNT(*) FROM refused WHERE origin = ?", (origin,)).fetchone()
-            same = db.execute("SELECT 1 FROM refused WHERE origin = ? AND note = ?", (origin, signed)).fetchone()
-            if have < EVIDENCE_MAX and same is None:
+            held = db.execute("SELECT why, note FROM refused WHERE origin = ?", (origin,)).fetchall()
+            alike = [bytes(note) for other, note in held if other.startswith(UNSHOWN) == why.startswith(UNSHOWN)]
+            if len(alike) < EVIDENCE_MAX and signed not in alike:
                 row = (origin, self._clock(), why, signed)
                 db.execute("INSERT INTO refused (origin, at_s, why, note) VALUES (?, ?, ?, ?)", row)
 
@@ -197,6 +213,18 @@ def create(data: Path, name: str) -> WitnessKey:
     create_private(data / KEY_FILE, f"{key.encoded()}\n".encode())
     draft.rename(data / BOOK_FILE)
     return vkey
+
+
+def _as_signed(note: Note) -> bytes:
+    """The note with the log's own signatures alone: whatever others put under it, it is the same."""
+    signatures = "".join(signature_line(each) for each in note.verified)
+    return f"{note.text}\n{signatures}".encode()
+
+
+def _why(refusal: WitnessRefusal, request: Request) -> str:
+    """With the proof that came along, which others need to see the same."""
+    nodes = f"; from {request.old} entries on by {' '.join(map(b64, request.proof))}" if request.proof else ""
+    return f"{refusal.what}{nodes}" if refusal.shown else f"{UNSHOWN}{refusal.what}"
 
 
 @contextmanager
