@@ -221,8 +221,9 @@ def _within(tab: Tab) -> ColumnElement[bool]:
 
 
 def _words(query: str) -> list[str]:
-    """What is searched for: every word must stand in the title, id, host, technique, product, owner, or in an entity of
-    the case. Characters that a database cannot hold in text (NUL, lone surrogates) are left out."""
+    """What is searched for: every word must stand in the title, id, host, technique, product, owner, in an entity of the
+    case, or in title or rule of one of its findings. Characters that a database cannot hold in text (NUL, lone surrogates)
+    are left out."""
     text = query[:QUERY_CHARS_MAX].replace("\0", "").encode("utf-8", "ignore").decode()
     return text.lower().split()
 
@@ -233,7 +234,10 @@ def _holds(word: str) -> ColumnElement[bool]:
     texts = (c.title, c.id, c.host, c.techniques, c.tactics, c.products, c.owner, c.why)
     index = t.entity_index.c
     entities: Select[Any] = select(index.case_id).where(func.lower(index.key).like(like, escape="\\"))
-    return or_(*(func.lower(text).like(like, escape="\\") for text in texts), c.id.in_(entities))
+    f = t.findings.c
+    inside = or_(func.lower(f.title).like(like, escape="\\"), func.lower(f.rule).like(like, escape="\\"))
+    found = (c.id.in_(entities), c.id.in_(select(f.case_id).where(inside)))
+    return or_(*(func.lower(text).like(like, escape="\\") for text in texts), *found)
 
 
 def _read_cursor(cursor: str) -> tuple[int, str]:
