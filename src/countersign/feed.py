@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -65,6 +65,7 @@ class Feeder:
         self._site = site
         self._tick = tick or (lambda _lines: None)
         self._run = f"file:{secrets.token_hex(6)}"
+        self._triggers = {self._run}
         self._sealed = time.monotonic()
         self.summary = Summary()
         with reading(site.engine) as conn:
@@ -102,6 +103,16 @@ class Feeder:
                     fresh.append(rest)
             inbox.accept(conn, fresh, keys, trigger=self._run, now_ms=self._site.clock.now_ms())
 
+    def resubmit(self, numbers: Iterable[int], *, mapping: str | None = None) -> None:
+        """Send messages out of quarantine through again, also those before one that cannot be. Raises NotFoundError,
+        ConflictError."""
+        try:
+            for number in numbers:
+                self._triggers.add(str(self._site.commands.resubmit(number, mapping=mapping)))
+                self.summary.lines += 1
+        finally:
+            self.work()
+
     def work(self) -> None:
         """Process what waits, sealing about once a second."""
         self._site.hot_path.drain(self._after_batch)
@@ -130,7 +141,8 @@ class Feeder:
         while True:
             self.work()
             with reading(self._site.engine) as conn:
-                self.summary.waiting = inbox.waiting(conn, self._run)
+                waits = inbox.waiting_by_trigger(conn)
+            self.summary.waiting = sum(waits.get(trigger, 0) for trigger in self._triggers)
             if not self.summary.waiting or self._site.hot_path.held_back:
                 break
             time.sleep(0.05)  # another worker has the rest in hand
@@ -143,7 +155,7 @@ class Feeder:
         summary = self.summary
         with reading(self._site.engine) as conn:
             for _, entry in ledger.stream_kind(conn, Kind.ALERT_RECEIVED, self._start):
-                if entry.trigger == self._run:
+                if entry.trigger in self._triggers:
                     for name in ("accepted", "duplicates", "quarantined"):
                         setattr(summary, name, getattr(summary, name) + entry.body[name])
                     summary.ignored += sum(entry.body["ignored"].values())

@@ -72,6 +72,17 @@ def test_directories_arrays_and_standard_input(tmp_path: Path) -> None:
     assert take(data, "-", stdin=lines(15, 25)) == (10, 5, 5)  # by their own ids: a pipe has no places
 
 
+def test_a_directory_is_read_with_all_below_it_and_places_are_told_apart(tmp_path: Path) -> None:
+    data, folder = fakes.data_directory(tmp_path / "data"), tmp_path / "in"
+    for month, number in (("Jan", 0), ("Feb", 5), (".trash", 10)):
+        (folder / "2026" / month).mkdir(parents=True)
+        (folder / "2026" / month / "alerts.json").write_bytes(lines(number, number + 3) + b"{\n")
+    (folder / "2026" / "again").symlink_to(folder)
+    assert take(data, folder) == (8, 6, 0)
+    held = run_json("quarantine", "list", "--data", data)
+    assert [row["origin"] for row in held] == ["2026/Feb/alerts.json", "2026/Jan/alerts.json"]
+
+
 def test_a_file_name_that_is_no_text_is_taken(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()

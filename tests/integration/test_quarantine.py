@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from sqlalchemy import select
 
 from countersign.bootstrap import Site, open_site
-from countersign.errors import ConflictError
+from countersign.errors import ConflictError, NotFoundError
+from countersign.feed import Feeder
 from countersign.model.alerts import Delivery
 from countersign.store import evidence
 from countersign.store import tables as t
@@ -149,6 +151,36 @@ def test_a_resubmission_with_a_corrected_mapping_goes_through(site: Site) -> Non
     fakes.verified(site)
 
 
+def waiting_numbers(site: Site) -> list[int]:
+    with reading(site.engine) as conn:
+        statement = select(t.quarantine.c.id).where(t.quarantine.c.state == "waiting")
+        return list(conn.execute(statement.order_by(t.quarantine.c.id)).scalars())
+
+
+def test_what_another_worker_took_of_a_resubmission_is_counted(site: Site) -> None:
+    raws = [json.dumps({"when": "2026-05-01T10:00:00Z", "kind": f"k{i}"}).encode() for i in range(3)]
+    assert deliver(site, raws, "generic", mapping=MAPPING.format(time="wen")).quarantined == 3
+    numbers = waiting_numbers(site)
+
+    def one_by_one() -> Iterator[int]:
+        for number in numbers:
+            yield number
+            site.hot_path.drain()  # as the worker of `serve` beside the command
+
+    feeder = Feeder(site)
+    feeder.resubmit(one_by_one(), mapping=MAPPING.format(time="when"))
+    summary = feeder.finish()
+    assert (summary.lines, summary.accepted, summary.quarantined, summary.waiting) == (3, 3, 0, 0)
+
+
+def test_what_stands_before_a_number_that_is_not_there_is_sent_through(site: Site) -> None:
+    raw = json.dumps({"when": "2026-05-01T10:00:00Z", "kind": "k"}).encode()
+    deliver(site, [raw], "generic", mapping=MAPPING.format(time="wen"))
+    with pytest.raises(NotFoundError):
+        Feeder(site).resubmit([*waiting_numbers(site), 10**6], mapping=MAPPING.format(time="when"))
+    assert fakes.alerts_in_findings(site.engine) == 1
+
+
 def test_the_command_replays_what_waits(tmp_path: Path) -> None:
     data, file, good = fakes.data_directory(tmp_path / "data"), tmp_path / "a.json", tmp_path / "good.toml"
     bad = tmp_path / "bad.toml"
@@ -156,11 +188,13 @@ def test_the_command_replays_what_waits(tmp_path: Path) -> None:
     good.write_text(MAPPING.format(time="when"))
     file.write_text("".join(json.dumps({"when": "2026-05-01T10:00:00Z", "kind": f"k{i}"}) + "\n" for i in range(4)))
     assert run_json("ingest", file, "--source", "generic", "--mapping", bad, "--data", data)["quarantined"] == 4
+    assert b"2 of 4 are listed" in run("quarantine", "list", "--limit", "2", "--data", data).stderr
     listed = run_json("quarantine", "list", "--data", data)
     assert [(row["origin"], row["position"], row["field"]) for row in listed] == [("a.json", i, "wen") for i in (1, 2, 3, 4)]
     one = run_json("quarantine", "replay", str(listed[0]["id"]), "--mapping", good, "--data", data)
-    assert one == {"resubmitted": 1, "accepted": 1, "quarantined": 0}
+    nothing = dict.fromkeys(("duplicates", "ignored", "quarantined", "waiting"), 0)
+    assert one == {"resubmitted": 1, "accepted": 1} | nothing
     rest = run_json("quarantine", "replay", "--all", "--mapping", good, "--data", data)
-    assert rest == {"resubmitted": 3, "accepted": 3, "quarantined": 0}
+    assert rest == {"resubmitted": 3, "accepted": 3} | nothing
     assert run_json("quarantine", "list", "--data", data) == []
     assert run_json("rebuild", "--check", "--data", data)["ok"] is True

@@ -119,6 +119,7 @@ def test_promotion_needs_certificate_reviews_and_a_person_for_this_very_step() -
         with pytest.raises(ConflictError, match="does not cover"):
             promote(CERTIFIED, DAY, by_person_approval=given_)
     assert missing(few, DAY) == ("298 of 299 reviewed",)
+    assert missing(START, 40 * DAY) == ("0 of 299 reviewed", "no certificate below 1 % yet")  # of nothing, nothing is stale
 
 
 def test_the_last_stage_needs_the_stricter_certificate_from_blind_answers() -> None:

@@ -14,12 +14,13 @@ def missing(state: ScopeState, at_ms: int) -> tuple[str, ...]:
         return ("there is no further stage",)
     held, needed = resting_on(state), reviews_needed(state.rules.alpha_ppm, state.rules.delta_ppm)
     rests_on_evidence = following(state) in CLOSING_STAGES
+    stale = state.reviewed and at_ms - state.newest_label_ms > state.rules.label_age_ms_max
     lacking = {
         "the kill switch is on": state.stopped,
         f"{state.halted} not acknowledged": bool(state.halted),
         f"{state.reviewed} of {needed} reviewed": rests_on_evidence and state.reviewed < needed,
         f"no certificate below {held.alpha_ppm / 10_000:g} % yet": rests_on_evidence and not held.certified,
-        "labels are stale": rests_on_evidence and at_ms - state.newest_label_ms > state.rules.label_age_ms_max,
+        "labels are stale": rests_on_evidence and bool(stale),
     }
     return tuple(words for words, applies in lacking.items() if applies)
 

@@ -60,10 +60,15 @@ def _feed(feeder: Feeder, file: str, source: str, mapping: str, *, follow: bool)
     """Feed everything; a file that is broken does not stop the others. Returns the first error."""
     if file == "-":
         return _one(feeder, read_stream(sys.stdin.buffer, source, origin="-", mapping=mapping), chain=False)
-    paths = input_files(Path(file))
+    root = Path(file)
+    paths = input_files(root)
     if follow and len(paths) != 1:
         raise UsageError("only one file can be followed", where=file, todo="name the file itself")
-    errors = [_one(feeder, read_deliveries(path, source, mapping=mapping, follow=follow), chain=True) for path in paths]
+    errors: list[CountersignError | None] = []
+    for path in paths:
+        origin = path.name if path == root else path.relative_to(root).as_posix()
+        found_in = read_deliveries(path, source, origin=origin, mapping=mapping, follow=follow)
+        errors.append(_one(feeder, found_in, chain=True))
     found = [error for error in errors if error is not None]
     for error in found[1:]:
         note(f"countersign: {error}")

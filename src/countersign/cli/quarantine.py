@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from sqlalchemy import select
+from sqlalchemy import func, select
 
-from countersign.cli.common import DataOption, JsonOption, emit, opened, table
+from countersign.cli.common import DataOption, JsonOption, emit, note, opened, table
 from countersign.errors import UsageError
 from countersign.feed import Feeder
 from countersign.sources.mapping import load_mapping
@@ -16,6 +16,9 @@ from countersign.store import tables as t
 from countersign.store import words
 from countersign.store.engine import reading
 from countersign.store.quarantine import WAITING
+
+_BECAME = ("accepted", "duplicates", "ignored", "quarantined", "waiting")
+"""What may have become of a message that was sent through again; together they are all of them."""
 
 
 def register(app: typer.Typer) -> None:
@@ -31,8 +34,11 @@ def show(data: DataOption = None, json: JsonOption = False, limit: Annotated[int
     with opened(data) as site, reading(site.engine) as conn:
         statement = select(t.quarantine).where(t.quarantine.c.state == WAITING).order_by(t.quarantine.c.id).limit(limit)
         rows = [dict(row) for row in conn.execute(statement).mappings()]
+        waits = conn.execute(select(func.count()).where(t.quarantine.c.state == WAITING)).scalar_one()
         for row in rows:
             row["origin"], row["error"] = words.clear(conn, row["origin"], row["error"])
+    if waits > len(rows):
+        note(f"{len(rows):,} of {waits:,} are listed: --limit {waits} lists all")
     if json:
         emit(rows)
         return
@@ -60,11 +66,10 @@ def replay(
                 numbers = list(conn.execute(statement).scalars())
         if not numbers and not all_:
             raise UsageError("nothing named", todo="give numbers, or --all")
-        for one in numbers:
-            site.commands.resubmit(one, mapping=text)
-        report = site.hot_path.drain()
-        Feeder(site).finish()
-    done = {"resubmitted": len(numbers), "accepted": report.accepted, "quarantined": report.quarantined}
+        feeder = Feeder(site)
+        feeder.resubmit(numbers, mapping=text)
+        summary = feeder.finish()
+    done = {"resubmitted": summary.lines} | {name: getattr(summary, name) for name in _BECAME}
     if json:
         emit(done)
     else:

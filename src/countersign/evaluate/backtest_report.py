@@ -142,7 +142,11 @@ def _when(sites: list[dict[str, Any]]) -> Table:
         for name, scope in _scopes(sites)
         for period, findings, closed, missed in periods(scope["by_day"])
     ]
-    return "Closed when, by the day a finding came", ("scope", "from", "findings", "closed", "share", "missed"), rows
+    return (
+        "Closed when, by the day (over long times the week) a finding came",
+        ("scope", "from", "findings", "closed", "share", "missed"),
+        rows,
+    )
 
 
 def periods(by_day: list[list[Any]]) -> list[list[Any]]:

@@ -86,7 +86,8 @@ def notes(found: dict[str, Any]) -> Iterator[str]:
             "nothing and stand in no bound: what the agent would have closed of them is listed apart."
         )
     if read["unreadable"]:
-        yield f"{read['unreadable']:,} messages could not be read; the first: {read['unreadable_first'][0]}"
+        messages = "1 message" if read["unreadable"] == 1 else f"{read['unreadable']:,} messages"
+        yield f"{messages} could not be read; the first: {read['unreadable_first'][0]}"
     back = sum(scope["brought_back"] for site in found["sites"] for scope in site["scopes"].values())
     if back:
         yield (

@@ -50,6 +50,7 @@ def read_deliveries(
     path: Path,
     source: str,
     *,
+    origin: str = "",
     mapping: str = "",
     follow: bool = False,
     unwrap: bool = True,
@@ -58,12 +59,12 @@ def read_deliveries(
 ) -> Iterator[Delivery]:
     """The messages of one file in chunks of at most ``CHUNK_ALERTS_MAX`` and ``CHUNK_BYTES_MAX``.
 
-    mapping: TOML text, for ``generic``. tally: filled while reading; ``tally.messages`` is the number of messages given
-    out, which is the sum of accepted, duplicate, ignored and quarantined ones. follow: wait for more at the end of the
-    file as long as ``wait``, called there, says True. unwrap: an object around an array of alerts gives its elements, not
-    itself. Raises UsageError with file and line for a stream that is cut off
-    or damaged (after delivering what could be read) and for a record over ``RECORD_BYTES_MAX``; ConfigError for a
-    faulty mapping; EnvironmentFault for a file that cannot be read.
+    origin: what entries and quarantine call it; the file's name unless said. mapping: TOML text, for ``generic``. tally:
+    filled while reading; ``tally.messages`` is the number of messages given out, which is the sum of accepted, duplicate,
+    ignored and quarantined ones. follow: wait for more at the end of the file as long as ``wait``, called there, says True.
+    unwrap: an object around an array of alerts gives its elements, not itself. Raises UsageError with file and line for a
+    stream that is cut off or damaged (after delivering what could be read) and for a record over ``RECORD_BYTES_MAX``;
+    ConfigError for a faulty mapping; EnvironmentFault for a file that cannot be read.
     """
     count = tally if tally is not None else Tally()
     try:
@@ -71,7 +72,8 @@ def read_deliveries(
             if follow:
                 yield from _follow(path, stream, source, mapping, count, wait)
             else:
-                yield from read_stream(stream, source, origin=path.name, mapping=mapping, unwrap=unwrap, tally=count)
+                named = origin or path.name
+                yield from read_stream(stream, source, origin=named, mapping=mapping, unwrap=unwrap, tally=count)
     except OSError as error:
         raise EnvironmentFault(
             f"cannot read: {error.strerror}", where=str(path), todo="check the path and permissions"
@@ -130,16 +132,20 @@ def split_body(
 
 
 def input_files(path: Path) -> list[Path]:
-    """The files to read for a path: itself, or a directory's files sorted by name (hidden ones left out). Raises
-    UsageError."""
+    """The files to read for a path: itself, or all files below a directory sorted by path (hidden ones and hidden folders
+    left out, links to folders not followed). Raises UsageError."""
     if path.is_dir():
-        found = sorted(item for item in path.iterdir() if item.is_file() and not item.name.startswith("."))
+        found = sorted(item for item in path.rglob("*") if item.is_file() and not _hidden(item.relative_to(path)))
         if not found:
             raise UsageError("no files in this directory", where=str(path))
         return found
     if not path.exists():
         raise UsageError("no such file or directory", where=str(path))
     return [path]
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _deliver(window: Window, source: str, origin: str, mapping: str, tally: Tally, *, unwrap: bool) -> Iterator[Delivery]:

@@ -98,8 +98,8 @@ class Commands:
         with writing(self._engine) as conn:
             casework.assign(conn, case_id, owner, actor or self.operator, self._clock.now_ms())
 
-    def resubmit(self, quarantine_id: int, actor: str = "", mapping: str | None = None) -> None:
-        """Put a quarantined message back into the inbox."""
+    def resubmit(self, quarantine_id: int, actor: str = "", mapping: str | None = None) -> int:
+        """Put a quarantined message back into the inbox. Returns the entry that says so: what becomes of it names it."""
         now_ms = self._clock.now_ms()
         with writing(self._engine) as conn:
             size, _ = ledger.lock_head(conn)
@@ -108,6 +108,7 @@ class Commands:
             body = {"sha256": row["sha256"], "source": row["source"], "mapping": int(mapping is not None)}
             entry = Entry(Kind.ALERT_RESUBMITTED, now_ms, who, str(quarantine_id), str(quarantine_id), body)
             ledger.append(conn, [(entry, "")])
+        return size
 
     def import_inventory(self, found: Inventory, origin: str, mode: str = "merge", actor: str = "") -> dict[str, int]:
         """Take assets and identities in; ``merge`` keeps those that the file does not name, ``replace`` does not."""

@@ -148,9 +148,12 @@ def done(conn: Connection, claimed: Sequence[Claimed]) -> None:
     conn.execute(delete(t.inbox).where(t.inbox.c.id.in_([row.id for row in claimed])))
 
 
-def waiting(conn: Connection, trigger: str = "") -> int:
-    """Alerts accepted and not yet processed (of one trigger, if given)."""
-    statement = select(func.coalesce(func.sum(t.inbox.c.n), 0))
-    if trigger:
-        statement = statement.where(t.inbox.c.trigger == trigger)
-    return int(conn.execute(statement).scalar_one())
+def waiting(conn: Connection) -> int:
+    """Alerts accepted and not yet processed."""
+    return int(conn.execute(select(func.coalesce(func.sum(t.inbox.c.n), 0))).scalar_one())
+
+
+def waiting_by_trigger(conn: Connection) -> dict[str, int]:
+    """Alerts accepted and not yet processed, by what put them there."""
+    statement = select(t.inbox.c.trigger, func.sum(t.inbox.c.n)).group_by(t.inbox.c.trigger)
+    return {trigger: int(number) for trigger, number in conn.execute(statement)}

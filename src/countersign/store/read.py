@@ -23,6 +23,7 @@ from countersign.store import autonomy as scope_states
 from countersign.store import switches, words
 from countersign.store import tables as t
 from countersign.store.autonomy import InForce
+from countersign.triage.priority import CALLED_THREAT_PICO, TAKEN_BACK_PICO
 
 PAGE_ROWS_MAX = 100
 QUERY_CHARS_MAX = 200
@@ -169,8 +170,8 @@ class Autonomy(msgspec.Struct, frozen=True):
 def queue(conn: Connection, *, tab: Tab, query: str = "", cursor: str = "", limit: int = PAGE_ROWS_MAX) -> QueuePage:
     """One page of a tab, highest rank first (newest first when disposed). Raises UsageError on a bad cursor."""
     ended = case((t.cases.c.disposed_ms > 0, t.cases.c.disposed_ms), else_=t.cases.c.updated_ms)
-    by = ended if tab is Tab.DISPOSED else t.cases.c.rank
-    statement = select(t.cases).where(_within(tab)).order_by(by.desc(), t.cases.c.id.desc())
+    by = ended if tab is Tab.DISPOSED else _place()
+    statement = cases().where(_within(tab)).order_by(by.desc(), t.cases.c.id.desc())
     wanted = _words(query)
     if wanted:
         statement = statement.where(and_(*(_holds(word) for word in wanted)))
@@ -185,12 +186,27 @@ def queue(conn: Connection, *, tab: Tab, query: str = "", cursor: str = "", limi
     return QueuePage(rows=rows, tab=tab, query=query, cursor=following)
 
 
+def cases() -> Select[Any]:
+    """Every case as ``case_rows`` takes it, its rank being its place in the queue."""
+    return select(*(_place().label(column.name) if column.name == "rank" else column for column in t.cases.c))
+
+
+def _place() -> ColumnElement[int]:
+    """The rank of a case, and what people's word on its closes adds: the score that let them be closed cannot say that."""
+    threat, recalled = _with_closes(CloseState.THREAT.value), _with_closes(CloseState.RECALLED.value)
+    return t.cases.c.rank + case((threat, CALLED_THREAT_PICO), (recalled, TAKEN_BACK_PICO), else_=0)
+
+
+def _with_closes(*states: str) -> ColumnElement[bool]:
+    """Whether a case holds a close of which this became."""
+    found = select(t.findings.c.case_id).join(t.closes, t.closes.c.finding_id == t.findings.c.id)
+    return t.cases.c.id.in_(found.where(t.closes.c.state.in_(states)))
+
+
 def _is_noise() -> ColumnElement[bool]:
     """Never a case with a close that was taken back: there the agent's own word is what is in doubt."""
     called = and_(t.cases.c.label == Label.BENIGN.value, t.cases.c.severity <= int(NOISE_SEVERITY_MAX))
-    back = select(t.findings.c.case_id).join(t.closes, t.closes.c.finding_id == t.findings.c.id)
-    doubted = t.cases.c.id.in_(back.where(t.closes.c.state.in_(TAKEN_BACK)))
-    return and_(or_(t.cases.c.advice == Action.CLOSE.value, called), not_(doubted))
+    return and_(or_(t.cases.c.advice == Action.CLOSE.value, called), not_(_with_closes(*TAKEN_BACK)))
 
 
 def _within(tab: Tab) -> ColumnElement[bool]:
@@ -205,8 +221,9 @@ def _within(tab: Tab) -> ColumnElement[bool]:
 
 
 def _words(query: str) -> list[str]:
-    """What is searched for: every word must stand in the title, id, host, technique, product, owner, or in an entity of
-    the case. Characters that a database cannot hold in text (NUL, lone surrogates) are left out."""
+    """What is searched for: every word must stand in the title, id, host, technique, product, owner, in an entity of the
+    case, or in title or rule of one of its findings. Characters that a database cannot hold in text (NUL, lone surrogates)
+    are left out."""
     text = query[:QUERY_CHARS_MAX].replace("\0", "").encode("utf-8", "ignore").decode()
     return text.lower().split()
 
@@ -217,7 +234,10 @@ def _holds(word: str) -> ColumnElement[bool]:
     texts = (c.title, c.id, c.host, c.techniques, c.tactics, c.products, c.owner, c.why)
     index = t.entity_index.c
     entities: Select[Any] = select(index.case_id).where(func.lower(index.key).like(like, escape="\\"))
-    return or_(*(func.lower(text).like(like, escape="\\") for text in texts), c.id.in_(entities))
+    f = t.findings.c
+    inside = or_(func.lower(f.title).like(like, escape="\\"), func.lower(f.rule).like(like, escape="\\"))
+    found = (c.id.in_(entities), c.id.in_(select(f.case_id).where(inside)))
+    return or_(*(func.lower(text).like(like, escape="\\") for text in texts), *found)
 
 
 def _read_cursor(cursor: str) -> tuple[int, str]:

@@ -15,7 +15,7 @@ from countersign.model.records import FindingRecord, Records
 from countersign.model.verdicts import Label
 from countersign.store import evidence
 from countersign.store import tables as t
-from countersign.store.read import CaseRow, case_rows, people, plain
+from countersign.store.read import CaseRow, case_rows, cases, people, plain
 from countersign.triage import text
 
 FINDINGS_MAX = 60
@@ -79,7 +79,7 @@ class AlertRef(msgspec.Struct, frozen=True, array_like=True):
 
 def case_row(conn: Connection, case_id: str) -> CaseRow:
     """One case. Raises NotFoundError."""
-    found = conn.execute(select(t.cases).where(t.cases.c.id == case_id)).all()
+    found = conn.execute(cases().where(t.cases.c.id == case_id)).all()
     if not found:
         raise NotFoundError("there is no such case", where=case_id, todo="look for it in the queue")
     return case_rows(conn, found)[0]
@@ -161,7 +161,7 @@ def similar(conn: Connection, row: CaseRow, pattern: str, *, limit: int = SIMILA
     """Other cases holding a finding of the same pattern, those judged by people first, then the newest."""
     f, c = t.findings.c, t.cases.c
     same = select(f.case_id).where(f.pattern == pattern, f.case_id != row.id).distinct()
-    statement = select(t.cases).where(c.id.in_(same), c.status != "merged")
+    statement = cases().where(c.id.in_(same), c.status != "merged")
     return case_rows(conn, conn.execute(statement.order_by(c.disposed_ms.desc(), c.updated_ms.desc()).limit(limit)).all())
 
 

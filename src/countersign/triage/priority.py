@@ -19,6 +19,10 @@ _SEVERITIES = {Severity.MEDIUM: 200, Severity.HIGH: 500, Severity.CRITICAL: 1000
 grades differently, and the score of the top finding holds its own already."""
 _GRADES = tuple(_SEVERITIES.get(grade, 0) for grade in Severity)
 _MILLI = PICO // 1000
+CALLED_THREAT_PICO = 20 * PICO
+"""Over every score there is: a person called a close in this case a threat."""
+TAKEN_BACK_PICO = 5 * PICO
+"""The score that once let it be closed is itself in doubt: a person, or a recall, took a close in this case back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +33,11 @@ class Part:
     pico: int
 
 
-def parts(pico: int, stages: Collection[str], products: Collection[str], severity: int) -> tuple[Part, ...]:
-    """What the rank is made of, the top finding's score first; parts that add nothing are left out.
+def parts(pico: int, stages: Collection[str], products: Collection[str], severity: int, said: int = 0) -> tuple[Part, ...]:
+    """What the place is made of, the top finding's score first; parts that add nothing are left out.
 
     pico: score of the top finding. stages: furthest tactic of each finding, each once. products: tools that reported.
-    severity: highest of the findings.
+    severity: highest of the findings. said: what people's word on closes of the case adds to its rank, in pico-logits.
     """
     chain, tools, grade = _milli(len(stages), len(products), severity)
     found = (
@@ -41,12 +45,13 @@ def parts(pico: int, stages: Collection[str], products: Collection[str], severit
         Part(f"{len(stages)} stages of an attack", chain * _MILLI),
         Part(f"{len(products)} tools agree", tools * _MILLI),
         Part(f"highest severity {Severity(severity).name.lower()}", grade * _MILLI),
+        Part("called a threat by a person" if said >= CALLED_THREAT_PICO else "a close was taken back", said),
     )
     return (found[0], *(part for part in found[1:] if part.pico))
 
 
 def rank(pico: int, stages: Collection[str], products: Collection[str], severity: int) -> int:
-    """Sum of the parts: the queue's order, highest first."""
+    """Sum of the parts that the case itself holds. What people say of its closes is added where the queue is read."""
     return pico + sum(_milli(len(stages), len(products), severity)) * _MILLI
 
 

@@ -117,7 +117,8 @@ def contributions(record: FindingRecord) -> tuple[tuple[Contribution, ...], Cont
 
 def rank_parts(row: CaseRow) -> tuple[priority.Part, ...]:
     """What the case's place in the queue is made of."""
-    return priority.parts(row.pico, row.stages, row.products, row.severity)
+    held = (row.pico, row.stages, row.products, row.severity)
+    return priority.parts(*held, said=row.rank - priority.rank(*held))
 
 
 def strongest(record: FindingRecord) -> tuple[tuple[Contribution, ...], tuple[Contribution, ...]]:

@@ -35,7 +35,7 @@ class Commands(Protocol):
         """Take a closed case up again."""
         ...
 
-    def resubmit(self, quarantine_id: int, actor: str) -> None:
+    def resubmit(self, quarantine_id: int, actor: str) -> object:
         """Send an alert from quarantine in again."""
         ...
 
