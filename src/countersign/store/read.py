@@ -7,7 +7,7 @@ the caller may keep for as long as the ledger's size has not changed. Case detai
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -169,21 +169,43 @@ class Autonomy(msgspec.Struct, frozen=True):
 
 def queue(conn: Connection, *, tab: Tab, query: str = "", cursor: str = "", limit: int = PAGE_ROWS_MAX) -> QueuePage:
     """One page of a tab, highest rank first (newest first when disposed). Raises UsageError on a bad cursor."""
-    ended = case((t.cases.c.disposed_ms > 0, t.cases.c.disposed_ms), else_=t.cases.c.updated_ms)
-    by = ended if tab is Tab.DISPOSED else _place()
-    statement = cases().where(_within(tab)).order_by(by.desc(), t.cases.c.id.desc())
-    wanted = _words(query)
-    if wanted:
-        statement = statement.where(and_(*(_holds(word) for word in wanted)))
-    if cursor:
-        value, ident = _read_cursor(cursor)
-        statement = statement.where(or_(by < value, and_(by == value, t.cases.c.id < ident)))
     size = max(1, min(limit, PAGE_ROWS_MAX))
-    found = conn.execute(statement.limit(size + 1)).all()
+    wanted = [_holds(word) for word in _words(query)]
+    ended = case((t.cases.c.disposed_ms > 0, t.cases.c.disposed_ms), else_=t.cases.c.updated_ms)
+    by: ColumnElement[int] = ended if tab is Tab.DISPOSED else t.cases.c.rank
+    statement = select(t.cases).where(_within(tab), *wanted, *_beyond(by, cursor))
+    if tab is not Tab.DISPOSED:
+        statement = statement.where(not_(_with_closes(*_DOUBTED)))
+    found = list(conn.execute(statement.order_by(by.desc(), t.cases.c.id.desc()).limit(size + 1)))
+    if tab in _STATES:
+        found += _doubted(conn, tab, *wanted, *_beyond(_place(), cursor))
+        found.sort(key=lambda row: (row.rank, row.id), reverse=True)
     rows = case_rows(conn, found[:size])
-    last = found[size - 1] if len(found) > size else None
-    following = f"{rows[-1].ended_ms if tab is Tab.DISPOSED else last.rank}:{last.id}" if last else ""
+    last = rows[-1] if len(found) > size else None
+    following = f"{last.ended_ms if tab is Tab.DISPOSED else last.rank}:{last.id}" if last else ""
     return QueuePage(rows=rows, tab=tab, query=query, cursor=following)
+
+
+_DOUBTED = (CloseState.THREAT.value, CloseState.RECALLED.value)
+_STATES: Mapping[Tab, Callable[[str], bool]] = {
+    Tab.NEEDS: lambda status: status == CaseStatus.OPEN.value,
+    Tab.ALL: lambda status: status != CaseStatus.MERGED.value,
+}
+"""Tabs that show cases with closes in doubt, and in which states."""
+
+
+def _doubted(conn: Connection, tab: Tab, *narrowed: ColumnElement[bool]) -> list[Row[Any]]:
+    """Cases with closes in doubt, which are few. They are read apart, by their ids, so that an index gives all the others in
+    their order, however many there are."""
+    found = conn.execute(cases().where(_with_closes(*_DOUBTED), *narrowed))
+    return [row for row in found if _STATES[tab](row.status)]
+
+
+def _beyond(by: ColumnElement[int], cursor: str) -> list[ColumnElement[bool]]:
+    if not cursor:
+        return []
+    value, ident = _read_cursor(cursor)
+    return [or_(by < value, and_(by == value, t.cases.c.id < ident))]
 
 
 def cases() -> Select[Any]:
@@ -221,9 +243,8 @@ def _within(tab: Tab) -> ColumnElement[bool]:
 
 
 def _words(query: str) -> list[str]:
-    """What is searched for: every word must stand in the title, id, host, technique, product, owner, in an entity of the
-    case, or in title or rule of one of its findings. Characters that a database cannot hold in text (NUL, lone surrogates)
-    are left out."""
+    """What is searched for: every word must stand in the title, id, host, technique, product, owner, or in an entity of
+    the case. Characters that a database cannot hold in text (NUL, lone surrogates) are left out."""
     text = query[:QUERY_CHARS_MAX].replace("\0", "").encode("utf-8", "ignore").decode()
     return text.lower().split()
 
@@ -234,10 +255,7 @@ def _holds(word: str) -> ColumnElement[bool]:
     texts = (c.title, c.id, c.host, c.techniques, c.tactics, c.products, c.owner, c.why)
     index = t.entity_index.c
     entities: Select[Any] = select(index.case_id).where(func.lower(index.key).like(like, escape="\\"))
-    f = t.findings.c
-    inside = or_(func.lower(f.title).like(like, escape="\\"), func.lower(f.rule).like(like, escape="\\"))
-    found = (c.id.in_(entities), c.id.in_(select(f.case_id).where(inside)))
-    return or_(*(func.lower(text).like(like, escape="\\") for text in texts), *found)
+    return or_(*(func.lower(text).like(like, escape="\\") for text in texts), c.id.in_(entities))
 
 
 def _read_cursor(cursor: str) -> tuple[int, str]:
