@@ -253,7 +253,7 @@ class Gear:
         if imported == self._imported and deciding == self._deciding:
             return
         if imported != self._imported:
-            self._enricher = make_enricher(SiteData(inventory.load(conn), self._site.data, self._geo()))
+            self._enricher = make_enricher(SiteData(inventory.load(conn), self._site.data, self._site.config.geo.files))
             self._roles.clear()
         offset = self._site.config.utc_offset_minutes
         model, gate = self._site.model, self._site.gate.decide
@@ -263,10 +263,6 @@ class Gear:
     def judge(self, batch: Batch) -> list[Judged]:
         """Verdicts and decisions with the judge of the moment."""
         return self._judge(batch)
-
-    def _geo(self) -> tuple[Path, ...]:
-        chosen = self._site.config.geo
-        return tuple(Path(name) for name in (chosen.country, chosen.asn) if name)
 
     def lease(self, conn: Connection, task: str, now_ms: int) -> Grant:
         """The lease of one micro-batch, narrowed for each lookup in use, and checked; the policy says once a source whether

@@ -41,6 +41,11 @@ class Geo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     country: str = ""
     asn: str = ""
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Those that are named, in the order in which they are asked."""
+        return tuple(Path(name) for name in (self.country, self.asn) if name)
+
 
 class Timestamps(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """RFC 3161 stamps over checkpoints; none while ``url`` is empty. ca: PEM file with the authority's root certificate.

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Executable, delete, select, update
+from sqlalchemy import Executable, delete, select, text, update
 
 from countersign.bootstrap import Site, open_site
 from countersign.errors import EnvironmentFault, VerificationError
@@ -17,7 +17,7 @@ from countersign.store import ledger, rebuild
 from countersign.store import tables as t
 from countersign.store.engine import reading, writing
 from tests import fakes
-from tests.fakes import deliver, wazuh
+from tests.fakes import data_directory, deliver, wazuh
 
 
 def set_back(site: Site) -> None:
@@ -76,6 +76,24 @@ def test_a_head_that_is_gone_is_one_clear_line(site: Site) -> None:
         conn.execute(delete(t.ledger_head))
     with pytest.raises(VerificationError, match="its row was deleted"), writing(site.engine) as conn:
         rebuild.rebuild(conn)
+    for command in ("doctor", "queue", "autonomy status"):
+        done = fakes.run(*command.split(), "--data", site.data)
+        assert (done.returncode, done.stderr.count(b"\n")) == (1, 1), command
+        assert b"ledger_head: its row was deleted" in done.stderr
+
+
+def test_an_entry_that_is_no_bytes_any_more_is_named(tmp_path: Path) -> None:
+    """SQLite takes any type in any column."""
+    site = open_site(data_directory(tmp_path / "data"))
+    deliver(site, [wazuh(ident="one")])
+    with writing(site.engine) as conn:
+        conn.execute(text("UPDATE entries SET bytes = 'no bytes' WHERE idx = 1"))
+        conn.execute(text("UPDATE entries SET bytes = 7 WHERE idx = 2"))
+    with reading(site.engine) as conn:
+        assert {problem.index for problem in replay(conn).problems} >= {1, 2}  # and what rests on them
+    with pytest.raises(VerificationError, match="not an entry"), writing(site.engine) as conn:
+        rebuild.rebuild(conn)
+    site.close()
 
 
 # --- evidence and the key table

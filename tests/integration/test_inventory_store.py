@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from countersign.cli import inventory as cli
 from countersign.cli import lookups as cli_lookups
+from countersign.config import FILE
 from countersign.errors import ConflictError, UsageError
 from countersign.model.inventory import Asset, Criticality, Identity, Inventory
 from countersign.store import tables
@@ -92,6 +93,10 @@ def test_import_show_and_lookups_as_a_stranger_runs_them(app: typer.Typer, tmp_p
     states = {row["name"]: row for row in json.loads(run(app, ["lookups", *data]).stdout)}
     assert (states["intel"]["state"], states["intel"]["entries"]) == ("faulty", 1)
     assert "a.txt:2" in states["intel"]["note"]
+    (tmp_path / "data" / FILE).write_text('[geo]\ncountry = "nowhere.mmdb"\n')
+    states = {row["name"]: row for row in json.loads(run(app, ["lookups", *data]).stdout)}
+    assert states["geo"]["state"] == "faulty"
+    assert "nowhere.mmdb" in states["geo"]["note"]
 
 
 def test_a_bad_file_changes_nothing(app: typer.Typer, tmp_path: Path) -> None:

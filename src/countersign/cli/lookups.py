@@ -22,7 +22,7 @@ def lookups(data: DataOption = None, json: JsonOption = False) -> None:
     with opened(data) as site:
         with reading(site.engine) as conn:
             found = store.load(conn)
-        rows = [_row(lookup) for lookup in plug_in(SiteData(found, site.data))]
+        rows = [_row(lookup) for lookup in plug_in(SiteData(found, site.data, site.config.geo.files))]
     if json:
         emit(rows)
         return

@@ -192,7 +192,8 @@ def _rows(conn: Connection, start: int, stop: int, *, decided: bool) -> Iterator
         kind = e.kind == Kind.FINDING_DECIDED.value
         statement = select(e.idx, e.kind, e.bytes).where(e.idx >= start, e.idx < min(start + PAGE, stop))
         for row in conn.execute((statement.where(kind) if decided else statement).order_by(e.idx)):
-            data = bytes(row.bytes)
+            held = row.bytes
+            data = held if isinstance(held, bytes) else str(held).encode()  # SQLite lets a tamperer put text there
             if decided or row.kind != Kind.FINDING_DECIDED.value or _DRAWN in data:
                 yield row.idx, data
         start += PAGE

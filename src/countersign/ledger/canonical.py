@@ -77,6 +77,8 @@ def _bounded(data: bytes, kind: str) -> bytes:
 
 def decode(data: bytes) -> Entry:
     """The entry in ``data``; raises VerificationError unless ``encode`` gives back exactly these bytes."""
+    if not isinstance(data, bytes):  # SQLite lets anything into a column of bytes
+        raise VerificationError(f"not an entry: {type(data).__name__} in place of bytes")
     if len(data) > ENTRY_BYTES_MAX:
         raise VerificationError(f"entry of {len(data)} bytes is over the limit of {ENTRY_BYTES_MAX}")
     try:
