@@ -56,7 +56,17 @@ def suggestion(action: ActionPlan, case: str, stage: Scene | None = None) -> Sug
     stage = stage or scene(action, case)
     planned, targets = action.plan(stage), tuple(map(target_of, stage.records))
     draft = Proposal(action.name, stage.parameters, targets, case, planned.plan, planned.undo, planned.blast_radius)
-    return Suggestion(action.title, action.verb, action.impactful, (), (), people_needed(targets), digest(draft), draft)
+    return Suggestion(
+        title=action.title,
+        verb=action.verb,
+        impactful=action.impactful,
+        because=(),
+        findings=(),
+        people=people_needed(targets),
+        expiry_minutes=60,
+        digest=digest(draft),
+        proposal=draft,
+    )
 
 
 @dataclass

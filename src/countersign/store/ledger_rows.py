@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Engine, Select, select
+from sqlalchemy import Connection, Engine, Select, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError, OperationalError
 
@@ -102,14 +102,28 @@ class LedgerRows:
         return None
 
     def _read(self, statement: Select[Any]) -> Sequence[Sequence[Any]]:
-        with reading(self._engine) as conn:
-            try:
-                return conn.execute(statement).all()
-            except DatabaseError as error:
-                reason = str(error.orig).splitlines()[0] if error.orig else type(error).__name__
-                if isinstance(error, OperationalError) and not reason.startswith(_DAMAGED):
-                    raise  # locked, or its server is gone: nothing that a tamperer did
-                raise VerificationError(f"database is damaged ({reason})", todo="restore it from a backup") from error
+        try:
+            with reading(self._engine) as conn:
+                return self._rows_of(conn, statement)
+        except DatabaseError as error:
+            raise _damaged(error) from error
+
+    @staticmethod
+    def _rows_of(conn: Connection, statement: Select[Any]) -> Sequence[Sequence[Any]]:
+        try:
+            return conn.execute(statement).all()
+        except OperationalError as error:  # locked, or its server is gone: nothing that a tamperer did, unless it says so
+            if _reason(error).startswith(_DAMAGED):
+                raise _damaged(error) from error
+            raise
+
+
+def _reason(error: DatabaseError) -> str:
+    return str(error.orig).splitlines()[0] if error.orig else type(error).__name__
+
+
+def _damaged(error: DatabaseError) -> VerificationError:
+    return VerificationError(f"database is damaged ({_reason(error)})", todo="restore it from a backup")
 
 
 def _raw(value: object) -> bytes:
