@@ -59,6 +59,8 @@ def _take(page: Page, base: str, scheme: str) -> None:
     page.goto(base)
     page.wait_for_selector("[data-case]")
     page.keyboard.press("j")
+    chosen = page.locator("#cases tr[aria-current]").get_attribute("data-case")
+    page.wait_for_selector(f"#preview [data-preview='{chosen}']")
     page.screenshot(path=HERE / f"queue{suffix}.png")
     page.keyboard.press("Enter")
     page.wait_for_url("**/cases/**")
