@@ -103,7 +103,8 @@ def opened(engine: Engine) -> Iterator[Connection]:
     try:
         connection = engine.connect()
     except (OperationalError, sqlite3.OperationalError) as error:
-        raise _fault(engine, error, "database cannot be opened", "check that it runs") from error
+        todo = "check disk, room and rights" if engine.dialect.name == "sqlite" else "check that its server runs"
+        raise _fault(engine, error, "database cannot be opened", todo) from error
     with connection:
         yield connection
 
