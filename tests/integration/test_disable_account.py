@@ -31,7 +31,9 @@ class Knowing:
 
 
 def driven(place: Place, action: str = "disable_account", name: str = PERSON, **more: object) -> Driven:
-    made = ACTIONS[action].hand(msgspec.convert(place.table | more, ACTIONS[action].settings), Knowing(1.0 if more else 4.0))
+    made = ACTIONS[action].hand(
+        msgspec.convert(place.table | more, ACTIONS[action].settings), Knowing(10.0 if more.keys() <= {"kdc"} else 1.0)
+    )
     assert isinstance(made, BaseHand)
     return Driven(made, order(action, Identity(name)))
 
