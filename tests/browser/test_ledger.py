@@ -189,6 +189,7 @@ def test_no_accessibility_violation_and_no_scrolling_sideways(service: Service, 
         expect(page.locator("#status")).to_contain_text("Ledger does not verify")  # on a page that listens already
         for path in ("/ledger", "/ledger?since=x&kind=token.", f"/ledger/{decided}", f"/ledger/{disposed}"):
             page.goto(service.base + path)
+            expect(page.locator("#status")).to_contain_text("Ledger does not verify")
             found = Axe().run(page, options=WCAG).response["violations"]
             assert [(v["id"], [n["html"][:160] for n in v["nodes"][:3]]) for v in found] == [], path
     page.set_viewport_size({"width": 400, "height": 800})

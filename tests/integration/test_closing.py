@@ -18,10 +18,9 @@ from countersign.evaluate.replay import replay
 from countersign.model.cases import CloseState
 from countersign.model.entries import Kind
 from countersign.model.inventory import Asset, Criticality, Inventory
-from countersign.store import autonomy, ledger, read, read_closes
+from countersign.store import autonomy, ledger, read_closes
 from countersign.store import tables as t
 from countersign.store.engine import reading, writing
-from countersign.web.case_view import rank_parts
 from tests import earned, fakes
 from tests.earned import DAY_MS, HOSTS, host, noise, promote
 from tests.fakes import NOON_MS, StepClock, data_directory, deliver, wazuh
@@ -194,26 +193,6 @@ def test_blind_reviews_feed_the_stricter_certificate_and_are_answered_once(closi
     assert scope(closing).state.stage is Stage.ADVISE
     assert closes(closing, CloseState.THREAT) == [waits[10].finding]
     fakes.assert_rebuilds(closing)
-
-
-def test_a_confirmed_miss_stands_first_in_the_queue_and_what_was_recalled_with_it_over_its_score(closing: Site) -> None:
-    missed, *recalled = closes(closing, CloseState.CLOSED)
-    deliver(closing, [wazuh("bad", host=host(390), rule="92000", level=14, at_ms=LATER, title="LSASS dump", data={})])
-    closing.commands.review(missed, "threat", "seen it", "ada")
-    with reading(closing.engine) as conn:
-        pages = [read.queue(conn, tab=read.Tab.NEEDS, limit=2)]
-        while pages[-1].cursor:
-            pages.append(read.queue(conn, tab=read.Tab.NEEDS, limit=2, cursor=pages[-1].cursor))
-    rows = [row for page in pages for row in page.rows]
-    assert len({row.id for row in rows}) == len(rows) == len(recalled) + 2
-    assert [row.rank for row in rows] == sorted((row.rank for row in rows), reverse=True)
-    assert rows[0].id == case_of(closing, missed)
-    assert rows[1].title == "LSASS dump"
-    for row, words in ((rows[0], "called a threat by a person"), (rows[2], "a close was taken back")):
-        parts = rank_parts(row)
-        assert parts[-1].words == words
-        assert sum(part.pico for part in parts) == row.rank
-    assert rank_parts(rows[1])[-1].words.startswith("highest severity")
 
 
 def test_disposing_the_same_case_again_counts_for_no_bound(ready: Site) -> None:

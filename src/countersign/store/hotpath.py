@@ -1,4 +1,4 @@
-"""The hot path: claim, read, correlate, judge, write, in one transaction per micro-batch (at most 500 alerts).
+"""The hot path: claim, read, correlate, judge, write, in one transaction per micro-batch (``BATCH_ALERTS_MAX``).
 
 A batch that fails for a reason nobody foresaw is taken apart: every alert is tried by itself, the ones that fail are
 quarantined with the error, and the rest go through. Nothing is dropped.
