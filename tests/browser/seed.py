@@ -152,11 +152,10 @@ def _decided(conn: Connection, record: FindingRecord, now_ms: int) -> int:
     blob = evidence.pack("delivery", Delivery(f.source, "alerts.json", (41, 42), (b'{"other":1}', raw)))
     evidence.put(conn, [blob])
     entry = append(conn, Kind.FINDING_DECIDED, f.id, record.case, Actor("agent", "triage"), {"label": v.label.value}, now_ms)
-    packed, known = projection.pack_records([record], [[(blob.digest, 1)]])
+    packed = projection.pack_records([record], [[(blob.digest, 1)]])
     held = evidence.pack("records", packed)
     evidence.put(conn, [held])
-    kept = projection.Kept(packed, held.digest, 0, known[0])
-    projection.write_findings(conn, [projection.decided(kept, entry, now_ms, record)])
+    projection.write_findings(conn, [projection.Decided(entry, now_ms, record, held.digest, 0)])
     return entry
 
 

@@ -19,7 +19,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import DatabaseError
@@ -29,7 +28,7 @@ from countersign.config import load
 from countersign.errors import EnvironmentFault
 from countersign.model.alerts import CHUNK_ALERTS_MAX, Delivery
 from countersign.model.entries import Kind
-from countersign.store import evidence
+from countersign.store import evidence, recorded
 from countersign.store import tables as t
 from countersign.store.engine import make_engine, reading
 from tests import fakes
@@ -166,8 +165,8 @@ def assert_complete(data: Path, wanted: list[str]) -> None:
 def behind_findings(site: Site) -> list[str]:
     """SHA-256 of the raw bytes behind every finding."""
     with reading(site.engine) as conn:
-        rows = conn.execute(select(t.finding_alerts.c.refs)).scalars()
-        refs = Counter(ref for row in rows for ref in msgspec.msgpack.decode(row, type=list[tuple[str, int]]))
+        findings = conn.execute(select(t.findings.c.id)).scalars().all()
+        refs = Counter(place for _, _, places in recorded.alerts(conn, findings) for place in places)
         assert set(refs.values()) == {1}
         raws = {blob: evidence.get(conn, blob, Delivery).raws for blob in {blob for blob, _ in refs}}
     return [hashlib.sha256(raws[blob][place]).hexdigest() for blob, place in refs]

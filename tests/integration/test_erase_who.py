@@ -17,10 +17,9 @@ from countersign.ledger.redaction import Redactor
 from countersign.model.alerts import Delivery
 from countersign.model.entities import EntityType
 from countersign.model.entries import Kind
-from countersign.model.records import Known
 from countersign.model.responses import target_of
 from countersign.sources.reader import read_deliveries
-from countersign.store import casework, erasing, evidence, inbox, proposals, read_approvals, read_case
+from countersign.store import casework, erasing, evidence, inbox, proposals, read_approvals, read_case, recorded
 from countersign.store import inventory as inventory_store
 from countersign.store import tables as t
 from countersign.store.engine import reading, writing
@@ -152,11 +151,11 @@ def test_real_alerts_lose_one_person_and_nothing_else(
 def busiest(site: Site) -> str:
     """The person of whom most findings speak."""
     with reading(site.engine) as conn:
-        known = conn.execute(select(t.findings.c.known)).scalars().all()
+        every = [outline.finding for _, outline in recorded.every(conn)]
     seen = Counter(
         entity.value
-        for data in known
-        for entity in msgspec.msgpack.decode(data, type=Known).finding.entities
+        for finding in every
+        for entity in finding.entities
         if entity.type is EntityType.USER and len(entity.value) > 3
     )
     return seen.most_common(1)[0][0]

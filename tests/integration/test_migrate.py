@@ -8,12 +8,15 @@ from collections.abc import Iterator
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, inspect, select, text
 
+from countersign.bootstrap import Site
 from countersign.errors import EnvironmentFault
 from countersign.store import migrate
 from countersign.store import tables as t
-from countersign.store.engine import make_engine, writing
+from countersign.store.engine import make_engine, reading, writing
+from tests import fakes
+from tests.fakes import deliver, wazuh
 
 
 @pytest.fixture
@@ -50,6 +53,23 @@ def test_many_that_start_at_once_make_one_schema(database: str) -> None:
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+def test_where_earlier_records_are_is_taken_from_the_ledger(site: Site) -> None:
+    for number in range(3):
+        deliver(site, [wazuh(f"{number}"), wazuh(f"o{number}", host=f"other-{number}")])
+    with writing(site.engine) as conn:
+        wanted = conn.execute(select(t.earlier_decisions)).all()
+        conn.execute(text("DROP TABLE earlier_decisions"))
+        conn.execute(text("CREATE TABLE finding_alerts (finding_id VARCHAR, entry BIGINT)"))
+        conn.execute(text("ALTER TABLE findings ADD COLUMN known VARCHAR NOT NULL DEFAULT ''"))
+        conn.execute(text("UPDATE alembic_version SET version_num = '0011'"))
+    migrate.upgrade(site.engine)
+    with reading(site.engine) as conn:
+        assert sorted(conn.execute(select(t.earlier_decisions)).all()) == sorted(wanted)
+        assert len(wanted) == 2
+        assert compare_metadata(MigrationContext.configure(conn), t.metadata) == []
+    fakes.assert_rebuilds(site)
 
 
 def test_a_database_of_a_newer_program_is_refused(engine: Engine) -> None:

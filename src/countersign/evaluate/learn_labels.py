@@ -15,11 +15,9 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy import Connection, select
 
-from countersign.errors import NotFoundError
-from countersign.ledger.canonical import decode
 from countersign.model.entries import Kind
-from countersign.model.records import FindingRecord, Known, Records
-from countersign.store import evidence, ledger
+from countersign.model.records import FindingRecord
+from countersign.store import ledger, recorded
 from countersign.store import tables as t
 from countersign.store.casework import BENIGN, THREAT
 from countersign.store.labelling import BLIND, HUMAN
@@ -30,7 +28,6 @@ IMPORTED = "imported"
 """Third source of labels, beside ``labelling.HUMAN`` and ``labelling.BLIND``."""
 
 _record = msgspec.msgpack.Decoder(FindingRecord)
-_known = msgspec.msgpack.Decoder(Known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +109,11 @@ def _threat(disposition: str) -> bool | None:
 def _imported(conn: Connection) -> list[Said]:
     """Labels that alerts brought along; a finding whose alerts disagree has none."""
     said = []
-    f = t.findings.c
-    for ident, case, known, entry in conn.execute(select(f.id, f.case_id, f.known, f.entry)):
-        words = {_word(label) for label in _known.decode(known).finding.labels}
+    for row, outline in recorded.every(conn):
+        words = {_word(label) for label in outline.finding.labels}
         verdicts = {verdict for word in words if (verdict := _threat(word)) is not None}
         if len(verdicts) == 1:
-            said.append(Said(ident, case, verdicts.pop(), IMPORTED, entry + 1))
+            said.append(Said(row.id, row.case_id, verdicts.pop(), IMPORTED, row.entry + 1))
     return said
 
 
@@ -147,13 +143,11 @@ def _decisions(conn: Connection, said: Mapping[str, Said]) -> dict[str, Place]:
 def _earlier(conn: Connection, idents: Sequence[str], said: Mapping[str, Said]) -> dict[str, Place]:
     """The same for findings that were decided again after their label; few, as only repeats within the window are."""
     found: dict[str, Place] = {}
-    e = t.entries.c
+    e = t.earlier_decisions
     for part in chunks(idents):
-        wanted = select(e.idx, e.subject, e.bytes).where(e.kind == Kind.FINDING_DECIDED.value, e.subject.in_(part))
-        for row in conn.execute(wanted.order_by(e.idx)):
-            if row.idx < said[row.subject].before:
-                where = decode(row.bytes).body["record"]
-                found[row.subject] = (row.idx, where["blob"], where["place"])
+        for row in conn.execute(select(e).where(e.c.finding_id.in_(part)).order_by(e.c.entry)):
+            if row.entry < said[row.finding_id].before:
+                found[row.finding_id] = (row.entry, row.blob, row.place)
     return found
 
 
@@ -163,12 +157,9 @@ def _records(conn: Connection, found: Mapping[str, Place]) -> Iterable[tuple[str
     for ident, (entry, blob, place) in found.items():
         by_blob.setdefault(blob, []).append((ident, entry, place))
     for blob, wanted in by_blob.items():
-        try:
-            held = evidence.get(conn, blob, Records).records
-        except NotFoundError:
-            continue
-        for ident, entry, place in wanted:
-            yield ident, entry, _record.decode(held[place])
+        packed = recorded.piece(conn, blob)
+        if packed is not None:
+            yield from ((ident, entry, _record.decode(packed.records[place])) for ident, entry, place in wanted)
 
 
 def _example(said: Said, entry: int, record: FindingRecord) -> Example:

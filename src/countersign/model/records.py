@@ -38,15 +38,22 @@ class FindingRecord(msgspec.Struct, frozen=True, gc=False):
     trouble: int = -1
 
 
+class Outline(msgspec.Struct, frozen=True, gc=False):
+    """The part of a record that the next micro-batch must know; the rest is read only for people and replay."""
+
+    finding: Finding
+    links: tuple[Link, ...]
+
+
 class Known(msgspec.Struct, frozen=True, gc=False):
-    """What the next micro-batch must know of a finding; the rest of its record is read only for people and replay.
-    case: where the finding is now, which a merge may have changed since its record was written. label: as read for a batch,
-    the trouble it makes its neighbours. settled: a person has judged it. left: a person took its close back."""
+    """What is known of a finding when more of it comes. label: the trouble it makes its neighbours. case: where the finding
+    is now, which a merge may have changed since its record was written. settled: a person has judged it. left: a person
+    took its close back."""
 
     finding: Finding
     links: tuple[Link, ...]
     label: Label
-    case: str = ""
+    case: str
     settled: bool = False
     left: bool = False
 
@@ -60,13 +67,12 @@ def _as_written(kind: type[msgspec.Struct]) -> Any:  # noqa: ANN401 - a class wi
     return msgspec.defstruct(kind.__name__, [(field.name, Any) for field in msgspec.structs.fields(kind)], gc=False)
 
 
-_RecordAs, _DecisionAs, _KnownAs = _as_written(FindingRecord), _as_written(Decision), _as_written(Known)
+_RecordAs, _DecisionAs = _as_written(FindingRecord), _as_written(Decision)
 
 
-def encoded(record: FindingRecord) -> tuple[bytes, bytes]:
-    """Msgpack of the record, and of what the next micro-batch must know of its finding (``Known``). What stands in both, and
-    what comes again with many decisions, is encoded once."""
-    finding, decision = msgspec.Raw(_encode(record.finding)), record.decision
+def encoded(record: FindingRecord) -> bytes:
+    """Msgpack of the record. What comes again with many decisions is encoded once."""
+    decision = record.decision
     decided = _DecisionAs(
         decision.action,
         decision.advice,
@@ -77,7 +83,7 @@ def encoded(record: FindingRecord) -> tuple[bytes, bytes]:
         decision.quiet,
     )
     whole = _RecordAs(
-        finding,
+        record.finding,
         record.pattern,
         record.case,
         record.links,
@@ -91,7 +97,7 @@ def encoded(record: FindingRecord) -> tuple[bytes, bytes]:
         record.added,
         record.trouble,
     )
-    return _encode(whole), _encode(_KnownAs(finding, record.links, record.verdict.label, "", False, False))
+    return _encode(whole)
 
 
 class Records(msgspec.Struct, frozen=True):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 
-import msgspec
 from sqlalchemy import Connection, func, select
 
 from countersign.errors import ConflictError, CountersignError, NotFoundError
@@ -16,10 +15,9 @@ from countersign.reporting.model import Cited
 from countersign.reporting.reading import Pieces, by_index, cited
 from countersign.reporting.responses import key_of
 from countersign.reporting.says import Names
-from countersign.store import evidence
+from countersign.store import evidence, recorded
 from countersign.store import tables as t
-from countersign.store.read_case import AlertRef
-from countersign.store.sql import chunks
+from countersign.store.sql import among, chunks
 
 FINDINGS_MAX = 200
 STEPS_MAX = 2_000
@@ -96,26 +94,25 @@ def _count(conn: Connection, cases: Sequence[str]) -> int:
 
 def _raws(conn: Connection, decisions: Sequence[Cited]) -> tuple[tuple[Raw, ...], int]:
     """Raw messages behind the findings, in the order they came, and how many there are of them in all."""
-    a = t.finding_alerts.c
+    idents = [one.entry.subject for one in decisions]
     found: list[Raw] = []
-    total = 0
-    for part in chunks([one.entry.subject for one in decisions]):
-        for row in conn.execute(select(t.finding_alerts).where(a.finding_id.in_(part)).order_by(a.entry)):
-            refs = msgspec.msgpack.decode(row.refs, type=list[AlertRef])
-            total += len(refs)
-            if len(found) < RAWS_MAX:
-                found += _located(conn, row.finding_id, row.entry, refs[: RAWS_MAX - len(found)])
-    return tuple(sorted(found, key=lambda raw: (raw.received, raw.place))), total
+    for ident, entry, places in recorded.alerts(conn, idents):
+        found += _located(conn, ident, entry, places[: RAWS_MAX - len(found)])
+        if len(found) >= RAWS_MAX:
+            break
+    f = t.findings.c
+    total = conn.execute(among(conn, select(func.coalesce(func.sum(f.count), 0)), f.id, idents)).scalar_one()
+    return tuple(sorted(found, key=lambda raw: (raw.received, raw.place))), int(total)
 
 
-def _located(conn: Connection, finding: str, decided: int, refs: Sequence[AlertRef]) -> Iterator[Raw]:
+def _located(conn: Connection, finding: str, decided: int, places: Sequence[recorded.Place]) -> Iterator[Raw]:
     """Where the delivery of a raw message was entered: in the batch of its decision, between the lease and the decision."""
     received = _deliveries(conn, decided)
-    for ref in refs:
-        one = received.get(ref.blob)
+    for blob, item in places:
+        one = received.get(blob)
         digests = one.entry.body["sha256"] if one is not None else []
-        if one is not None and ref.place < len(digests):
-            yield Raw(finding, one.index, ref.place, digests[ref.place])
+        if one is not None and item < len(digests):
+            yield Raw(finding, one.index, item, digests[item])
 
 
 def _deliveries(conn: Connection, decided: int) -> dict[str, Cited]:

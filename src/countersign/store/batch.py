@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -25,7 +25,7 @@ from countersign.ledger.decisions import DecisionEntry
 from countersign.model.alerts import Delivery
 from countersign.model.decisions import Action
 from countersign.model.entries import Actor, Entry, Kind
-from countersign.model.records import FindingRecord
+from countersign.model.records import FindingRecord, Outline
 from countersign.model.verdicts import PPM, Label
 from countersign.store import (
     asking,
@@ -38,6 +38,7 @@ from countersign.store import (
     past,
     projection,
     quarantine,
+    recorded,
     words,
     working,
 )
@@ -56,11 +57,19 @@ class Read:
     duplicates: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What a worker carries from one micro-batch to the next. past: counts. recent: findings."""
+
+    past: past.Carried = field(default_factory=past.Carried)
+    recent: recorded.Recent = field(default_factory=recorded.Recent)
+
+
 class Batch:
     """One micro-batch. Build it after taking the head lock, then ``run`` it, then commit."""
 
     def __init__(
-        self, conn: Connection, tools: Tools, now_ms: int, head: tuple[int, int], carried: past.Carried | None = None
+        self, conn: Connection, tools: Tools, now_ms: int, head: tuple[int, int], carried: Carried | None = None
     ) -> None:
         self.conn = conn
         self.carried = carried
@@ -219,9 +228,11 @@ class Batch:
         draws = self._draws(records, p1s)
         first = self._enter_decided(records, kept, draws, trigger)
         decided = [
-            projection.decided(kept[i], first + i, self.now_ms, r, policy=self.force.policy, draw=draws[i])
+            projection.Decided(first + i, self.now_ms, r, *kept[i], self.force.policy, draws[i])
             for i, r in enumerate(records)
         ]
+        if self.carried is not None:
+            self.carried.recent.hold({place: Outline(r.finding, r.links) for place, r in zip(kept, records, strict=True)})
         self._demand(Operation.DECIDE, FINDINGS)
         projection.write_findings(self.conn, decided)
         closing.write(self.conn, decided)
@@ -340,8 +351,11 @@ class Batch:
 
     def _load(self, parts: Sequence[flow.Part]) -> working.Working:
         findings = [p.finding for p in parts]
-        history = None if self.carried is None else self.carried.lend(self.conn, findings, self.size)
-        return working.load(self.conn, findings, [p.pattern for p in parts], history)
+        patterns = [p.pattern for p in parts]
+        if self.carried is None:
+            return working.load(self.conn, findings, patterns)
+        history = self.carried.past.lend(self.conn, findings, self.size)
+        return working.load(self.conn, findings, patterns, history, self.carried.recent)
 
     def _write(self, found: flow.Correlated, judged: Sequence[flow.Judged], load: working.Working) -> None:
         records = flow.records(found, judged)
@@ -372,7 +386,7 @@ class Batch:
     def _enter_decided(
         self,
         records: Sequence[FindingRecord],
-        places: Sequence[projection.Kept],
+        places: Sequence[recorded.Place],
         draws: Sequence[closing.Draw | tuple[()]],
         trigger: str,
     ) -> int:
@@ -386,7 +400,7 @@ class Batch:
         entered = partial(decisions.entry, self.actor, trigger, self.now_ms)
         self.entries.extend(
             (entered(record.finding.id, said(record, blob=blob, place=place, draw=draw)), record.case)
-            for record, (_, blob, place, _), draw in zip(records, places, draws, strict=True)
+            for record, (blob, place), draw in zip(records, places, draws, strict=True)
         )
         return first
 

@@ -17,15 +17,12 @@ from sqlalchemy import Connection, select
 from countersign.errors import ConflictError, UsageError
 from countersign.ledger.redaction import TOKEN_PREFIX, Redactor, account_forms
 from countersign.model.entities import PERSONAL, EntityType
-from countersign.model.records import Known
-from countersign.store import accounts, inventory
+from countersign.store import accounts, inventory, recorded
 from countersign.store import tables as t
 from countersign.store.act import check_text
 
 PERSON = "person"
 _KINDS = (EntityType.USER.value, EntityType.MAIL.value, PERSON)
-_known = msgspec.msgpack.Decoder(Known)
-_PAGE_ROWS = 2_000
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -114,16 +111,12 @@ def _seen(conn: Connection) -> tuple[set[tuple[str, str]], set[str]]:
     """(kind, name) of the people in all findings, and the names of all hosts, the inventory's among them."""
     people: set[tuple[str, str]] = set()
     hosts = {name for asset in inventory.load(conn).assets for name in (asset.name, *asset.aliases)}
-    f = t.findings.c
-    page = conn.execute(select(f.id, f.known).order_by(f.id).limit(_PAGE_ROWS)).all()
-    while page:
-        for row in page:
-            for entity in _known.decode(row.known).finding.entities:
-                if entity.type in PERSONAL:
-                    people.add((entity.type.value, entity.value))
-                elif entity.type is EntityType.HOST:
-                    hosts.add(entity.value)
-        page = conn.execute(select(f.id, f.known).where(f.id > page[-1].id).order_by(f.id).limit(_PAGE_ROWS)).all()
+    for _, outline in recorded.every(conn):
+        for entity in outline.finding.entities:
+            if entity.type in PERSONAL:
+                people.add((entity.type.value, entity.value))
+            elif entity.type is EntityType.HOST:
+                hosts.add(entity.value)
     people |= {
         (EntityType.USER.value, name)
         for identity in inventory.load(conn).identities

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import sys
+from collections.abc import Collection
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -16,7 +17,7 @@ from sqlalchemy import Connection, Row, select
 
 from countersign.errors import ErasedError, NotFoundError, VerificationError
 from countersign.store import tables as t
-from countersign.store.sql import insert_new
+from countersign.store.sql import among, insert_new
 
 if TYPE_CHECKING or sys.version_info < (3, 14):
     from backports import zstd
@@ -69,6 +70,12 @@ def get(conn: Connection, digest: str, kind: type[_T]) -> _T:
 
 def _row(conn: Connection, digest: str) -> Row[bytes, bytes] | None:
     return conn.execute(select(t.evidence.c.salt, t.evidence.c.bytes).where(t.evidence.c.digest == digest)).first()
+
+
+def intact(conn: Connection, digests: Collection[str]) -> set[str]:
+    """Those that are here under their own name: nobody was erased from them, and they were not archived."""
+    e = t.evidence.c
+    return set(conn.execute(among(conn, select(e.digest), e.digest, digests)).scalars())
 
 
 def erased(conn: Connection, digest: str) -> int | None:

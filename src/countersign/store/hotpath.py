@@ -19,8 +19,8 @@ from sqlalchemy.exc import OperationalError
 from countersign.authority.terms import LeaseRefused
 from countersign.errors import EnvironmentFault
 from countersign.ports import Clock
-from countersign.store import asking, inbox, leases, ledger, past
-from countersign.store.batch import Batch
+from countersign.store import asking, inbox, leases, ledger
+from countersign.store.batch import Batch, Carried
 from countersign.store.engine import reading, writing
 from countersign.store.gear import Report, Tools
 from countersign.store.labelling import Standing
@@ -41,7 +41,7 @@ class HotPath:
         self._engine = engine
         self._clock = clock
         self._tools = tools
-        self._carried = past.Carried()
+        self._carried = Carried()
         self._mark = -1
         self._was_sealed = True
         self._swept_ms = 0
@@ -138,7 +138,7 @@ class HotPath:
             if report is None:
                 return None
             start = time.process_time()
-        self._carried.keep(batch.end)
+        self._carried.past.keep(batch.end)
         report.seconds["commit"] += time.process_time() - start
         return report
 

@@ -9,8 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import msgspec
-from sqlalchemy import BigInteger, Connection, Integer, bindparam, case, delete, func, select, update
+from sqlalchemy import BigInteger, Connection, Integer, bindparam, case, delete, func, insert, select, update
 
 from countersign.correlate.link import case_number
 from countersign.correlate.nearby import LEVEL
@@ -19,75 +18,48 @@ from countersign.model.attack import TACTIC_ORDER
 from countersign.model.cases import CaseStatus
 from countersign.model.decisions import Action
 from countersign.model.records import FindingRecord, Records, encoded
-from countersign.store import evidence
+from countersign.store import evidence, recorded
 from countersign.store import tables as t
-from countersign.store.sql import Among, among, insert_new_rows, upsert, upsert_rows
+from countersign.store.sql import Among, among, upsert, upsert_rows
 from countersign.triage.priority import rank
 from countersign.triage.tactics import furthest
 
 COUNTED = ("lines", "accepted", "duplicates", "ignored", "quarantined", "findings", "closed", "escalated", "reopened")
 """Counters kept in the ``counters`` table."""
-_encode = msgspec.msgpack.Encoder().encode
 
 
 class Decided(NamedTuple):
-    """One decision as it is written: its entry, its time, its record and where that is kept, its raw alerts, the policy, and
-    the draw of a close (``closing.Draw``), () when it is none."""
+    """One decision as it is written: its entry, its time, its record and where that is kept, the policy, and the draw of a
+    close (``closing.Draw``), () when it is none."""
 
     entry: int
     time_ms: int
     record: FindingRecord
     blob: str
     place: int
-    refs: bytes
-    known: bytes
     policy: str = ""
     draw: tuple[str, int, int, int, int] | tuple[()] = ()
 
 
-class Kept(NamedTuple):
-    """Where a record is kept: the piece, its name and the place in it; and msgpack of what must be known of its finding."""
-
-    packed: Records
-    blob: str
-    place: int
-    known: bytes
-
-
-def pack_records(
-    records: Sequence[FindingRecord], refs: Sequence[Sequence[tuple[str, int]]]
-) -> tuple[Records, Sequence[bytes]]:
-    """Every record encoded once, with its raw alerts by number of blob; and msgpack of ``Known`` for each."""
+def pack_records(records: Sequence[FindingRecord], refs: Sequence[Sequence[tuple[str, int]]]) -> Records:
+    """Every record encoded, with its raw alerts by number of blob."""
     blobs: dict[str, int] = {}
     numbered = [[(blobs.setdefault(blob, len(blobs)), place) for blob, place in some] for some in refs]
-    both = list(map(encoded, records))
-    return Records([record for record, _ in both], list(blobs), numbered), [known for _, known in both]
+    return Records(list(map(encoded, records)), list(blobs), numbered)
 
 
-def keep(conn: Connection, records: Sequence[FindingRecord], refs: Sequence[Sequence[tuple[str, int]]]) -> list[Kept]:
-    """Put records beside the log, as many to a piece as a delivery has alerts: who reads one record reads its piece."""
-    kept: list[Kept] = []
+def keep(
+    conn: Connection, records: Sequence[FindingRecord], refs: Sequence[Sequence[tuple[str, int]]]
+) -> list[recorded.Place]:
+    """Put records beside the log, as many to a piece as a delivery has alerts: who reads one record reads its piece.
+    Returns where each is."""
+    kept: list[recorded.Place] = []
     for at in range(0, len(records), CHUNK_ALERTS_MAX):
         part = slice(at, at + CHUNK_ALERTS_MAX)
-        packed, known = pack_records(records[part], refs[part])
-        blob = evidence.pack("records", packed)
+        blob = evidence.pack("records", pack_records(records[part], refs[part]))
         evidence.put(conn, [blob])
-        kept.extend(Kept(packed, blob.digest, place, one) for place, one in enumerate(known))
+        kept.extend((blob.digest, place) for place in range(len(records[part])))
     return kept
-
-
-def decided(
-    kept: Kept,
-    entry: int,
-    time_ms: int,
-    record: FindingRecord,
-    *,
-    policy: str = "",
-    draw: tuple[str, int, int, int, int] | tuple[()] = (),
-) -> Decided:
-    """One decision out of packed records."""
-    refs = [(kept.packed.blobs[held], item) for held, item in kept.packed.refs[kept.place]]
-    return Decided(entry, time_ms, record, kept.blob, kept.place, _encode(refs), kept.known, policy, draw)
 
 
 def trouble(record: FindingRecord) -> int:
@@ -128,17 +100,19 @@ def finding_row(one: Decided) -> tuple[Any, ...]:
         one.time_ms,
         decision.quiet,
         trouble(record),
-        one.known,
         one.blob,
         one.place,
     )
 
 
 def write_findings(conn: Connection, several: Sequence[Decided]) -> None:
-    """Write decisions; the last of a finding stands."""
+    """Write decisions, at most one of each finding: it stands from now on, and where the one before is kept is noted."""
+    again = [one.record.finding.id for one in several if not one.record.first]
+    if again:
+        f, before = t.findings.c, t.earlier_decisions
+        standing = among(conn, select(f.id, f.entry, f.blob, f.place), f.id, again)
+        conn.execute(insert(before).from_select(list(before.columns), standing))
     upsert_rows(conn, t.findings, [finding_row(one) for one in several])
-    fresh = [(one.record.finding.id, one.entry, one.refs) for one in several if one.record.added]
-    insert_new_rows(conn, t.finding_alerts, fresh)
 
 
 class Merge(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from countersign.model.alerts import Severity
 from countersign.model.entries import Actor, Entry
 from countersign.model.records import FindingRecord, Records
 from countersign.model.verdicts import Label
-from countersign.store import evidence
+from countersign.store import evidence, recorded
 from countersign.store import tables as t
 from countersign.store.read import CaseRow, case_rows, cases, people, plain
 from countersign.triage import text
@@ -147,14 +148,8 @@ def finding_lines(conn: Connection, case_id: str, *, limit: int = FINDINGS_MAX) 
 
 def alert_refs(conn: Connection, finding_id: str, *, limit: int = ALERTS_MAX) -> tuple[AlertRef, ...]:
     """Raw alerts behind a finding, oldest batch first, at most ``limit``."""
-    a = t.finding_alerts.c
-    batches = conn.execute(select(a.refs).where(a.finding_id == finding_id).order_by(a.entry).limit(limit)).scalars()
-    found: list[AlertRef] = []
-    for batch in batches:
-        found.extend(msgspec.msgpack.decode(batch, type=list[AlertRef]))
-        if len(found) >= limit:
-            break
-    return tuple(found[:limit])
+    every = (AlertRef(*place) for _, _, places in recorded.alerts(conn, [finding_id]) for place in places)
+    return tuple(islice(every, limit))
 
 
 def similar(conn: Connection, row: CaseRow, pattern: str, *, limit: int = SIMILAR_MAX) -> tuple[CaseRow, ...]:

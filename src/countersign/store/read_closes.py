@@ -9,12 +9,9 @@ from countersign.autonomy.recall import Recalled
 from countersign.errors import ConflictError, NotFoundError
 from countersign.model.alerts import Severity
 from countersign.model.cases import CLOSED_STILL, CaseStatus, CloseState
-from countersign.model.records import Known
-from countersign.store import labelling, recalling
+from countersign.store import labelling, recalling, recorded
 from countersign.store import tables as t
 from countersign.store.act import check_text
-
-_known = msgspec.msgpack.Decoder(Known).decode
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -35,12 +32,14 @@ class Waiting(msgspec.Struct, frozen=True):
 def waiting(conn: Connection, limit: int) -> list[Waiting]:
     """Drawn closes without an answer, the oldest first."""
     f, c = t.findings.c, t.closes.c
-    columns = select(f.id, f.title, f.source, f.rule, f.host, f.severity, f.first_seen_ms, f.last_seen_ms, f.known)
-    drawn = columns.join(t.closes, c.finding_id == f.id).where(c.state == CloseState.CLOSED.value, c.drawn == 1)
+    shown = (f.id, f.title, f.source, f.rule, f.host, f.severity, f.first_seen_ms, f.last_seen_ms, f.blob, f.place)
+    drawn = select(*shown, f.count.label("alerts")).join(t.closes, c.finding_id == f.id)
+    drawn = drawn.where(c.state == CloseState.CLOSED.value, c.drawn == 1)
     rows = conn.execute(drawn.order_by(c.closed_ms, f.id).limit(limit)).all()
+    outlines = recorded.outlines(conn, [(row.blob, row.place) for row in rows], strict=False)
     found = []
     for row in rows:
-        finding = _known(row.known).finding
+        outline = outlines.get((row.blob, row.place))
         found.append(
             Waiting(
                 finding=row.id,
@@ -48,11 +47,11 @@ def waiting(conn: Connection, limit: int) -> list[Waiting]:
                 rule=f"{row.source}/{row.rule}",
                 host=row.host,
                 severity=Severity(row.severity).name.lower(),
-                alerts=finding.count,
+                alerts=row.alerts,
                 first_seen_ms=row.first_seen_ms,
                 last_seen_ms=row.last_seen_ms,
-                message=finding.message,
-                entities=tuple(entity.key for entity in finding.entities),
+                message=outline.finding.message if outline else "",
+                entities=tuple(entity.key for entity in outline.finding.entities) if outline else (),
             )
         )
     return found

@@ -19,7 +19,7 @@ from countersign.correlate.link import case_number
 from countersign.model.decisions import Action
 from countersign.model.entries import Entry, Kind
 from countersign.model.inventory import Inventory
-from countersign.model.records import FindingRecord, Records, encoded
+from countersign.model.records import FindingRecord, Records
 from countersign.store import (
     accounts,
     agents,
@@ -175,9 +175,8 @@ def _records(conn: Connection, numbered: Sequence[_Numbered]) -> Iterator[projec
         if blob not in packed:
             packed[blob] = evidence.get(conn, blob, Records)
         record = _record.decode(packed[blob].records[place])
-        kept = projection.Kept(packed[blob], blob, place, encoded(record)[1])
         draw = tuple(entry.body.get("draw", ()))
-        yield projection.decided(kept, index, entry.time, record, policy=entry.body["policy"], draw=draw)
+        yield projection.Decided(index, entry.time, record, blob, place, entry.body["policy"], draw)
 
 
 def _merged(conn: Connection, numbered: Sequence[_Numbered]) -> None:

@@ -171,7 +171,6 @@ findings = Table(
     Column("decided_ms", BigInteger, nullable=False),
     Column("quiet", Integer, nullable=False),  # decisions.Quiet: 1 all but stage and threshold held, 2 would be closed
     Column("trouble", Integer, nullable=False),  # what the case gate minds: 1 undecided, 2 a threat
-    Column("known", LargeBinary, nullable=False),  # msgpack records.Known, case left empty
     Column("blob", String(64), nullable=False),  # evidence.digest of the Records that hold its record
     Column("place", Integer, nullable=False),
     Index("findings_case", "case_id", "trouble"),
@@ -193,12 +192,13 @@ Index(
     postgresql_where=findings.c.trouble > 0,
 )
 
-finding_alerts = Table(
-    "finding_alerts",
+earlier_decisions = Table(  # of a finding, before the one in its row; seldom more than the first
+    "earlier_decisions",
     metadata,
     Column("finding_id", String, primary_key=True),
     Column("entry", BigInteger, primary_key=True),
-    Column("refs", LargeBinary, nullable=False),  # msgpack [(blob digest, position)]
+    Column("blob", String(64), nullable=False),
+    Column("place", Integer, nullable=False),
 )
 
 cases = Table(
@@ -363,7 +363,7 @@ switches = Table(
 PROJECTIONS = (
     quarantine,
     findings,
-    finding_alerts,
+    earlier_decisions,
     cases,
     entity_index,
     rules,

@@ -21,17 +21,16 @@ from countersign.flow import CaseState
 from countersign.model.cases import LEFT_TO_PEOPLE, CaseStatus
 from countersign.model.findings import FOLD_WINDOW_MS, Finding
 from countersign.model.records import Known
-from countersign.store import past
+from countersign.store import past, recorded
 from countersign.store import tables as t
 from countersign.store.sql import Among, upsert_rows
 from countersign.triage.novelty import PatternRecord
 
 ATTRACTING = (CaseStatus.OPEN.value, CaseStatus.CLOSED_AGENT.value)
 """Cases that new findings join. One that the agent closed is among them: what joins it may take its close back."""
-_known_of = msgspec.msgpack.Decoder(Known).decode
 
 _f, _i, _c, _l = t.findings.c, t.entity_index.c, t.closes.c, t.labels.c
-_KNOWN = Among(select(_f.id, _f.case_id, _f.trouble, _f.known), _f.id)
+_KNOWN = Among(select(_f.id, _f.case_id, _f.trouble, _f.blob, _f.place), _f.id)
 _SETTLED = Among(select(_l.finding_id), _l.finding_id)
 _LEFT = Among(select(_c.finding_id).where(_c.state.in_(LEFT_TO_PEOPLE)), _c.finding_id)
 _INDEX = Among(select(_i.key, _i.case_id, _i.finding_id, _i.last_seen_ms, _i.findings), _i.key)
@@ -64,11 +63,17 @@ class Working:
     confirmed: dict[str, int]
 
 
-def load(conn: Connection, findings: Sequence[Finding], patterns: Sequence[str], history: History | None = None) -> Working:
+def load(
+    conn: Connection,
+    findings: Sequence[Finding],
+    patterns: Sequence[str],
+    history: History | None = None,
+    recent: recorded.Recent | None = None,
+) -> Working:
     """Working set for the findings of one batch (what it adds to each, or each as a whole) and their patterns.
 
-    history: counts for these findings, when the caller has them already."""
-    known = _known(conn, [f.id for f in findings])
+    history: counts for these findings, when the caller has them already. recent: records that the caller remembers."""
+    known = _known(conn, [f.id for f in findings], recent or recorded.Recent())
     keys: dict[str, list[str]] = {}
     for finding, pattern in zip(findings, patterns, strict=True):
         old = known.get(finding.id)
@@ -88,7 +93,7 @@ def load(conn: Connection, findings: Sequence[Finding], patterns: Sequence[str],
     )
 
 
-def _known(conn: Connection, ids: Collection[str]) -> dict[str, Known]:
+def _known(conn: Connection, ids: Collection[str], recent: recorded.Recent) -> dict[str, Known]:
     """What was decided before. Columns name case and trouble: merges and people change them without touching the record."""
     rows = _KNOWN.rows(conn, ids)
     if not rows:
@@ -96,12 +101,12 @@ def _known(conn: Connection, ids: Collection[str]) -> dict[str, Known]:
     found = [row[0] for row in rows]
     settled = {row[0] for row in _SETTLED.rows(conn, found)}
     left = {row[0] for row in _LEFT.rows(conn, found)}
-    return {
-        ident: msgspec.structs.replace(
-            _known_of(data), case=case, label=BY_LEVEL[trouble], settled=ident in settled, left=ident in left
-        )
-        for ident, case, trouble, data in rows
-    }
+    held = recent.read(conn, [(blob, place) for *_, blob, place in rows])
+    known = {}
+    for ident, case, trouble, blob, place in rows:
+        one = held[blob, place]
+        known[ident] = Known(one.finding, one.links, BY_LEVEL[trouble], case, ident in settled, ident in left)
+    return known
 
 
 def _index(conn: Connection, keys: dict[str, list[str]]) -> Index:
