@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, inspect, select, text
+from sqlalchemy import Engine, delete, insert, inspect, select, text
 
 from countersign.bootstrap import Site
 from countersign.errors import EnvironmentFault
-from countersign.store import migrate
+from countersign.store import migrate, projection
 from countersign.store import tables as t
 from countersign.store.engine import make_engine, reading, writing
 from tests import fakes
@@ -55,7 +55,7 @@ def test_many_that_start_at_once_make_one_schema(database: str) -> None:
     assert failures == []
 
 
-def test_where_earlier_records_are_is_taken_from_the_ledger(site: Site) -> None:
+def test_older_rows_become_what_a_rebuild_makes(site: Site) -> None:
     for number in range(3):
         deliver(site, [wazuh(f"{number}"), wazuh(f"o{number}", host=f"other-{number}")])
     with writing(site.engine) as conn:
@@ -63,12 +63,19 @@ def test_where_earlier_records_are_is_taken_from_the_ledger(site: Site) -> None:
         conn.execute(text("DROP TABLE earlier_decisions"))
         conn.execute(text("CREATE TABLE finding_alerts (finding_id VARCHAR, entry BIGINT)"))
         conn.execute(text("ALTER TABLE findings ADD COLUMN known VARCHAR NOT NULL DEFAULT ''"))
+        conn.execute(text("CREATE INDEX ix_entity_index_case_id ON entity_index (case_id)"))
+        for merged, into in (("C-1", "C-2"), ("C-2", "C-3"), ("C-9", "C-3")):
+            conn.execute(insert(t.cases).values(projection._BLANK | {"id": merged, "merged_into": into}))
         conn.execute(text("UPDATE alembic_version SET version_num = '0011'"))
     migrate.upgrade(site.engine)
     with reading(site.engine) as conn:
+        c = t.cases.c
+        assert set(conn.execute(select(c.merged_into).where(c.id.in_(("C-1", "C-2", "C-9")))).scalars()) == {"C-3"}
         assert sorted(conn.execute(select(t.earlier_decisions)).all()) == sorted(wanted)
         assert len(wanted) == 2
         assert compare_metadata(MigrationContext.configure(conn), t.metadata) == []
+    with writing(site.engine) as conn:
+        conn.execute(delete(t.cases).where(t.cases.c.id.in_(("C-1", "C-2", "C-9"))))
     fakes.assert_rebuilds(site)
 
 

@@ -11,7 +11,7 @@ from countersign.autonomy.recall import Recalled
 from countersign.errors import ConflictError, NotFoundError, UsageError
 from countersign.model.cases import CaseStatus, CloseState, Disposition
 from countersign.model.entries import Actor, Entry, Kind
-from countersign.store import autonomy, closing, labelling, ledger, projection, recalling, words, working
+from countersign.store import autonomy, closing, labelling, ledger, recalling, words, working
 from countersign.store import tables as t
 from countersign.store.act import NOTHING, Act, check_text, person, required_reason
 from countersign.store.autonomy import InForce, Judgement
@@ -57,7 +57,7 @@ def dispose(
 def apply_disposed(
     conn: Connection, case_id: str, body: Mapping[str, Any], actor: Actor, entry: int, now_ms: int
 ) -> tuple[list[Judgement], list[str]]:
-    """Rows of a disposition: the case closes, its links are forgotten, its findings, patterns and rules gain a label.
+    """Rows of a disposition: the case closes, its findings, patterns and rules gain a label.
     Returns the answer as the bounds count it, and the findings that are news as threats."""
     verdict = Disposition(body["disposition"])
     values = {
@@ -70,7 +70,6 @@ def apply_disposed(
         "entry": entry,
     }
     conn.execute(update(t.cases).where(t.cases.c.id == case_id).values(values))
-    projection.forget_links(conn, case_id)
     return _labelled(conn, case_id, body, threat=_threat(verdict), entry=entry, now_ms=now_ms)
 
 

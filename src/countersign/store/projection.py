@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, Integer, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import BigInteger, Connection, Integer, bindparam, case, func, insert, select, update
 
 from countersign.correlate.link import case_number
 from countersign.correlate.nearby import LEVEL
@@ -128,9 +128,11 @@ def merge_cases(conn: Connection, merges: Sequence[Merge]) -> None:
     """Everything of each merged case belongs to its survivor, which is no merged case itself, from now on."""
     if not merges:
         return
-    for table in (t.findings, t.entity_index):
-        statement = update(table).where(table.c.case_id == bindparam("merged")).values(case_id=bindparam("survivor"))
-        conn.execute(statement, [{"merged": m.merged, "survivor": m.survivor} for m in merges])
+    f, c = t.findings.c, t.cases.c
+    moved = [{"merged": m.merged, "survivor": m.survivor} for m in merges]
+    conn.execute(update(t.findings).where(f.case_id == bindparam("merged")).values(case_id=bindparam("survivor")), moved)
+    earlier = update(t.cases).where(c.merged_into == bindparam("merged"), c.merged_into != "")
+    conn.execute(earlier.values(merged_into=bindparam("survivor")), moved)
     rows = _case_rows(conn, {case_id for m in merges for case_id in (m.merged, m.survivor)})
     for merge in merges:
         survivor, merged = rows[merge.survivor], rows[merge.merged]
@@ -155,11 +157,6 @@ def _take_in(survivor: dict[str, Any], merged: dict[str, Any]) -> None:
         survivor["advice"] = Action.ESCALATE.value
     if _rank(merged["pico"], merged["top_finding"]) < _rank(survivor["pico"], survivor["top_finding"]):
         survivor |= {name: merged[name] for name in ("top_finding", *_TOP)}
-
-
-def forget_links(conn: Connection, case_id: str) -> None:
-    """A case that is closed attracts no new findings."""
-    conn.execute(delete(t.entity_index).where(t.entity_index.c.case_id == case_id))
 
 
 def refresh_cases(conn: Connection, several: Sequence[Decided], opened: Mapping[str, int]) -> None:

@@ -254,7 +254,10 @@ def _holds(word: str) -> ColumnElement[bool]:
     c = t.cases.c
     texts = (c.title, c.id, c.host, c.techniques, c.tactics, c.products, c.owner, c.why)
     index = t.entity_index.c
-    entities: Select[Any] = select(index.case_id).where(func.lower(index.key).like(like, escape="\\"))
+    held = t.cases.alias()
+    entities = select(case((held.c.merged_into != "", held.c.merged_into), else_=held.c.id))
+    entities = entities.join(t.entity_index, index.case_id == held.c.id)
+    entities = entities.where(func.lower(index.key).like(like, escape="\\"))
     return or_(*(func.lower(text).like(like, escape="\\") for text in texts), c.id.in_(entities))
 
 

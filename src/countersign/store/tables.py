@@ -234,7 +234,7 @@ cases = Table(
     Column("reason", Text, nullable=False),
     Column("disposed_by", String, nullable=False),  # pseudonym
     Column("disposed_ms", BigInteger, nullable=False),
-    Column("merged_into", String, nullable=False),
+    Column("merged_into", String, nullable=False),  # never a case that was merged itself
     Column("entry", BigInteger, nullable=False),  # last entry that changed it: the ETag
     Index("cases_queue", "status", "rank"),
 )
@@ -246,7 +246,7 @@ entity_index = Table(
     "entity_index",
     metadata,
     Column("key", String, primary_key=True),
-    Column("case_id", String, nullable=False, index=True),
+    Column("case_id", String, nullable=False),  # as it was when written: cases.merged_into leads on
     Column("finding_id", String, nullable=False),
     Column("last_seen_ms", BigInteger, nullable=False),
     Column("findings", Integer, nullable=False),

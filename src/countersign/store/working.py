@@ -34,8 +34,11 @@ _KNOWN = Among(select(_f.id, _f.case_id, _f.trouble, _f.blob, _f.place), _f.id)
 _SETTLED = Among(select(_l.finding_id), _l.finding_id)
 _LEFT = Among(select(_c.finding_id).where(_c.state.in_(LEFT_TO_PEOPLE)), _c.finding_id)
 _INDEX = Among(select(_i.key, _i.case_id, _i.finding_id, _i.last_seen_ms, _i.findings), _i.key)
-_ATTRACTING = Among(
-    select(t.cases.c.id, t.cases.c.findings, t.cases.c.stages).where(t.cases.c.status.in_(ATTRACTING)), t.cases.c.id
+_CASES = Among(
+    select(t.cases.c.id, t.cases.c.findings, t.cases.c.stages, t.cases.c.merged_into).where(
+        t.cases.c.status.in_((*ATTRACTING, CaseStatus.MERGED.value))
+    ),
+    t.cases.c.id,
 )
 _UNSETTLED = Among(
     select(_f.case_id, _f.trouble, func.count()).where(_f.trouble > 0).group_by(_f.case_id, _f.trouble), _f.case_id
@@ -116,15 +119,28 @@ def _index(conn: Connection, keys: dict[str, list[str]]) -> Index:
     return index
 
 
-def _cases(conn: Connection, ids: Collection[str], index: Index) -> dict[str, CaseState]:
+def _cases(conn: Connection, ids: set[str], index: Index) -> dict[str, CaseState]:
+    """Cases that attract, among these and those that they were merged into; keys of merged ones are led on."""
     states: dict[str, CaseState] = {}
-    for case, count, stages in _ATTRACTING.rows(conn, ids):
+    merged = _take_cases(conn, ids, index, states)
+    _take_cases(conn, set(merged.values()) - ids, index, states)
+    for row in index.rows.values() if merged else ():
+        row.case = merged.get(row.case, row.case)
+    for case, level, count in _UNSETTLED.rows(conn, states):
+        states[case].unsettled[BY_LEVEL[level]] = count
+    return states
+
+
+def _take_cases(conn: Connection, ids: set[str], index: Index, states: dict[str, CaseState]) -> dict[str, str]:
+    """Read cases; returns what those among them were merged into that were."""
+    merged = {}
+    for case, count, stages, into in _CASES.rows(conn, ids) if ids else ():
+        if into:
+            merged[case] = into
+            continue
         states[case] = CaseState(stages=frozenset(filter(None, stages.split(","))), findings=count)
         index.sizes[case] = count
-    for case, level, count in _UNSETTLED.rows(conn, ids):
-        if case in states:
-            states[case].unsettled[BY_LEVEL[level]] = count
-    return states
+    return merged
 
 
 def _patterns(conn: Connection, patterns: Collection[str]) -> dict[str, PatternRecord]:

@@ -1,4 +1,4 @@
-"""What a finding is, and which alerts are behind it, is read from its records; a finding's row names only the newest."""
+"""What a finding is, and which alerts are behind it, is read from its records; what a case was merged into, from its row."""
 
 from __future__ import annotations
 
@@ -33,3 +33,18 @@ def upgrade() -> None:
     )
     op.drop_table("finding_alerts")
     op.drop_column("findings", "known")
+    op.drop_index("ix_entity_index_case_id", "entity_index")
+    _shorten()
+
+
+def _shorten() -> None:
+    """A merged case names the one that has its findings now, however many merges there were in between."""
+    cases = sa.table("cases", sa.column("id", sa.String), sa.column("merged_into", sa.String))
+    conn = op.get_bind()
+    into = dict(conn.execute(sa.select(cases.c.id, cases.c.merged_into).where(cases.c.merged_into != "")).all())
+    for merged, first in into.items():
+        last = first
+        while last in into:
+            last = into[last]
+        if last != first:
+            conn.execute(sa.update(cases).where(cases.c.id == merged).values(merged_into=last))
