@@ -101,7 +101,8 @@ class Feeder:
                     keys.append(key)
                 if rest is not None:
                     fresh.append(rest)
-            inbox.accept(conn, fresh, keys, trigger=self._run, now_ms=self._site.clock.now_ms())
+            blobs = inbox.accept(conn, fresh, keys, trigger=self._run, now_ms=self._site.clock.now_ms())
+        self._site.hot_path.expect({blob.digest: one for blob, one in zip(blobs, fresh, strict=True)})
 
     def resubmit(self, numbers: Iterable[int], *, mapping: str | None = None) -> None:
         """Send messages out of quarantine through again, also those before one that cannot be. Raises NotFoundError,
@@ -116,6 +117,7 @@ class Feeder:
     def work(self) -> None:
         """Process what waits, sealing about once a second."""
         self._site.hot_path.drain(self._after_batch)
+        self._site.hot_path.expect({})
 
     def _after_batch(self, report: Report) -> None:
         for stage, seconds in report.seconds.items():

@@ -162,8 +162,7 @@ def correlate(
     for part in parts:
         old = known.get(part.finding.id)
         finding = fold.merge(old.finding, part.finding) if old else part.finding
-        past = history.past(finding, first=old is None)
-        history.observe(finding, added=part.finding.count, first=old is None)
+        past = history.take(finding, added=part.finding.count, first=old is None)
         case, links = _place(finding, part.pattern, past, old, index, result)
         evidence = answer(finding.entities)
         result.placed.append(

@@ -10,8 +10,9 @@ from sqlalchemy import delete, select
 
 from countersign.bootstrap import Site, open_site
 from countersign.errors import NotFoundError
+from countersign.model.alerts import Delivery
 from countersign.model.records import Outline
-from countersign.store import erasing, read_case, read_raw, recorded
+from countersign.store import erasing, inbox, read_case, read_raw, recorded
 from countersign.store import tables as t
 from countersign.store.engine import reading, writing
 from countersign.store.erasing_who import Wanted
@@ -77,6 +78,22 @@ def test_what_was_erased_is_not_remembered(site: Site) -> None:
     with reading(site.engine) as conn:
         record = read_case.finding_record(conn, finding(site))
     assert record.finding.count == 2
+    assert "quillfeather" not in record.finding.message
+    fakes.assert_rebuilds(site)
+
+
+def test_what_was_erased_while_it_waited_is_processed_as_it_is_now(site: Site) -> None:
+    raw = wazuh("1", full_log="login of zora.quillfeather failed")
+    one = Delivery("wazuh", "test", (1,), (raw,))
+    with writing(site.engine) as conn:
+        (blob,) = inbox.accept(conn, [one], [], trigger="file", now_ms=NOON_MS)
+    site.hot_path.expect({blob.digest: one})
+    with writing(site.engine) as conn:
+        erasing.erase(conn, Wanted(("zora.quillfeather",)), "asked", "ada", NOON_MS)
+    site.hot_path.drain()
+    with reading(site.engine) as conn:
+        record = read_case.finding_record(conn, finding(site))
+    assert record.finding.message.startswith("login of")
     assert "quillfeather" not in record.finding.message
     fakes.assert_rebuilds(site)
 

@@ -87,56 +87,81 @@ class History:
     changed_pairs: set[tuple[str, str]] = field(default_factory=set)
     changed_activity: set[tuple[str, int]] = field(default_factory=set)
 
-    def past(self, finding: Finding, *, first: bool) -> Past:
-        """Counts before ``finding``. With ``first`` False the finding itself was observed earlier and is left out."""
-        host, rule_key = finding.anchor, finding.rule_key
+    def take(self, finding: Finding, *, added: int, first: bool) -> Past:
+        """Counts before ``finding``, which is observed then; with ``first`` False it was so earlier: they leave it out."""
+        host, key, window_ms = finding.anchor, finding.rule_key, finding.window_ms
+        rule, pair = self.rules.get(key), self.pairs.get((host, key))
+        before, paired = rule or _NEVER, pair or _NEVER
         own = 0 if first else 1
-        rule = self.rules.get(rule_key) or _NEVER
-        pair = self.pairs.get((host, rule_key)) or _NEVER
-        since = finding.window_ms - RECENT_MS + FOLD_WINDOW_MS
-        return Past(
-            pair_firings=max(0, pair.firings - own),
-            pair_gap_s=self._quiet_s(pair, finding),
-            rule_firings=max(0, rule.firings - own),
-            rule_gap_s=self._quiet_s(rule, finding),
-            rule_hosts=rule.hosts - int(own > 0 and pair.firings <= own),
-            rule_benign=rule.benign,
-            rule_threat=rule.threat,
+        since = window_ms - RECENT_MS + FOLD_WINDOW_MS
+        past = Past(
+            pair_firings=max(0, paired.firings - own),
+            pair_gap_s=self._quiet_s(paired, finding),
+            rule_firings=max(0, before.firings - own),
+            rule_gap_s=self._quiet_s(before, finding),
+            rule_hosts=before.hosts - int(own > 0 and paired.firings <= own),
+            rule_benign=before.benign,
+            rule_threat=before.threat,
             host_rules=self._distinct(host, since),
-            host_alerts=self._alerts(host, finding.window_ms),
+            host_alerts=self._alerts(host, window_ms),
             site_rules=self._distinct(SITE, since),
-            site_alerts=self._alerts(SITE, finding.window_ms),
-            host_rare=self._rare(host, rule_key, finding.window_ms - RARE_MS),
+            site_alerts=self._alerts(SITE, window_ms),
+            host_rare=self._rare(host, key, window_ms - RARE_MS),
         )
+        self._observe(finding, key, rule, pair, past.rule_gap_s, past.pair_gap_s, added=added, first=first)
+        return past
+
+    def observe(self, finding: Finding, *, added: int, first: bool) -> None:
+        """Take note of ``added`` alerts of this finding; ``first`` when the finding is new."""
+        key = finding.rule_key
+        rule, pair = self.rules.get(key), self.pairs.get((finding.anchor, key))
+        gaps = self._quiet_s(rule or _NEVER, finding), self._quiet_s(pair or _NEVER, finding)
+        self._observe(finding, key, rule, pair, *gaps, added=added, first=first)
 
     def _rare(self, host: str, rule_key: str, since_ms: int) -> int:
         recent = self.recent_rare.get(host)
         return sum([seen >= since_ms and name != rule_key for name, seen in recent.items()]) if recent else 0
 
-    def observe(self, finding: Finding, *, added: int, first: bool) -> None:
-        """Take note of ``added`` alerts of this finding; ``first`` when the finding is new."""
-        host, rule_key, window = finding.anchor, finding.rule_key, finding.window_ms
-        self.watched_since_ms = min(self.watched_since_ms or finding.first_seen_ms, finding.first_seen_ms)
-        rule, pair = self.rules.get(rule_key), self.pairs.get((host, rule_key))
-        if rule is None:
-            rule = self.rules[rule_key] = Firings()
+    def _observe(
+        self,
+        finding: Finding,
+        key: str,
+        rule: Firings | None,
+        pair: Firings | None,
+        rule_quiet_s: int,
+        pair_quiet_s: int,
+        *,
+        added: int,
+        first: bool,
+    ) -> None:
+        """rule, pair: rows of the finding's rule, None when it is new there; and how long each had been quiet."""
+        host, seen = finding.anchor, finding.first_seen_ms
+        if not 0 < self.watched_since_ms <= seen:
+            self.watched_since_ms = seen
         new_pair = pair is None
+        if rule is None:
+            rule = self.rules[key] = Firings()
         if pair is None:
-            pair = self.pairs[host, rule_key] = Firings()
-        self._fire(rule, finding, first=first, hosts=int(new_pair))
-        self._fire(pair, finding, first=first, hosts=0)
-        self.changed_rules.add(rule_key)
-        self.changed_pairs.add((host, rule_key))
-        if pair.quiet_s >= RARE_S:
-            self.recent_rare.setdefault(host, {})[rule_key] = pair.last_seen_ms
-        for key in (host, SITE):
-            self._see(key, rule_key, finding.last_seen_ms)
-            cell = self.activity.get((key, window))
-            if cell is None:
-                cell = self.activity[key, window] = Activity()
-            cell.alerts += added
-            cell.findings += int(first)
-            self.changed_activity.add((key, window))
+            pair = self.pairs[host, key] = Firings()
+        rule.hosts += new_pair
+        _fire(rule, finding, rule_quiet_s, first=first)
+        _fire(pair, finding, pair_quiet_s, first=first)
+        self.changed_rules.add(key)
+        self.changed_pairs.add((host, key))
+        if pair_quiet_s >= RARE_S:
+            self.recent_rare.setdefault(host, {})[key] = pair.last_seen_ms
+        for where in (host, SITE):
+            self._see(where, key, finding.last_seen_ms)
+            self._count((where, finding.window_ms), added, first=first)
+
+    def _count(self, at: tuple[str, int], added: int, *, first: bool) -> None:
+        """Alerts and findings of a host, or of the site, in a window."""
+        cell = self.activity.get(at)
+        if cell is None:
+            cell = self.activity[at] = Activity()
+        cell.alerts += added
+        cell.findings += first
+        self.changed_activity.add(at)
 
     def _see(self, key: str, rule_key: str, seen: int) -> None:
         """Note when the rule was seen last on a host or on the site."""
@@ -149,13 +174,6 @@ class History:
         known = self.distinct.get(key)
         if known is not None and seen >= known[0]:
             known[1].add(rule_key)
-
-    def _fire(self, row: Firings, finding: Finding, *, first: bool, hosts: int) -> None:
-        row.quiet_s = self._quiet_s(row, finding)
-        row.first_seen_ms = min(row.first_seen_ms or finding.first_seen_ms, finding.first_seen_ms)
-        row.last_seen_ms = max(row.last_seen_ms, finding.last_seen_ms)
-        row.firings += int(first)
-        row.hosts += hosts
 
     def _distinct(self, key: str, since_ms: int) -> int:
         """Number of rules seen since; counted once per window, then kept up by ``observe``."""
@@ -179,3 +197,12 @@ class History:
             return row.quiet_s
         since = row.last_seen_ms or self.watched_since_ms or finding.first_seen_ms
         return max(0, finding.first_seen_ms - since) // 1000
+
+
+def _fire(row: Firings, finding: Finding, quiet_s: int, *, first: bool) -> None:
+    seen = finding.first_seen_ms
+    row.quiet_s = quiet_s
+    if not 0 < row.first_seen_ms <= seen:
+        row.first_seen_ms = seen
+    row.last_seen_ms = max(row.last_seen_ms, finding.last_seen_ms)
+    row.firings += first

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -70,8 +70,7 @@ class Index:
         return case
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(msgspec.Struct, frozen=True, gc=False):
     """Where a finding went: its case, why, whether the case is new, and cases merged into it on the way."""
 
     case: str
@@ -82,9 +81,12 @@ class Placed:
 
 def notable(finding: Finding, pair_firings: int) -> bool:
     """Whether the finding may tie different detections together."""
-    if finding.severity is Severity.UNKNOWN:
+    if finding.severity is _UNKNOWN:
         return pair_firings < RARE_FIRINGS_MAX
-    return finding.severity >= Severity.MEDIUM
+    return finding.severity >= _MEDIUM
+
+
+_UNKNOWN, _MEDIUM = Severity.UNKNOWN, Severity.MEDIUM
 
 
 def pattern_key(pattern: str, anchor: str) -> str:
@@ -99,6 +101,11 @@ def link_keys(finding: Finding, pattern: str, *, is_notable: bool) -> list[str]:
         ranked = sorted([(_ORDER[e.type], e.key) for e in linking(finding.entities)])
         keys.extend(dict.fromkeys([key for _, key in ranked]))
     return keys[:KEYS_MAX]
+
+
+def most_keys(finding: Finding, pattern: str) -> list[str]:
+    """Every key that the finding may turn out to have: as if it were notable, where that is still open."""
+    return link_keys(finding, pattern, is_notable=notable(finding, pair_firings=0))
 
 
 def known_keys(finding: Finding, pattern: str, index: Index, *, is_notable: bool) -> list[str]:
@@ -117,30 +124,34 @@ def linking(entities: Iterable[Entity]) -> list[Entity]:
 def place(finding: Finding, keys: list[str], index: Index, next_case: str) -> Placed:
     """Choose the case of a new finding and record its keys in the index."""
     hits = _hits(finding, keys, index)
-    tied = [hit for hit in hits if hit.reason is not LinkReason.SAME_PATTERN]
-    targets = list(dict.fromkeys(hit.case for hit in tied)) or [hit.case for hit in hits[:1]]
-    opened = not targets
-    case, merged = (next_case, ()) if opened else _join(targets, index)
-    links = tuple(hit for hit in (tied or hits) if hit.case == case or hit.case in merged)
-    if opened:
-        index.sizes[case] = 0
-        links = (Link(finding=finding.id, case=case, reason=LinkReason.FIRST, entity=""),)
+    if not hits:
+        index.sizes[next_case] = 1
+        remember(finding, keys, next_case, index)
+        return Placed(case=next_case, links=(Link(finding.id, next_case, _FIRST, ""),), opened=True, merged=())
+    tied = [hit for hit in hits if hit.reason is not _SAME_PATTERN]
+    targets = list(dict.fromkeys([hit.case for hit in tied])) or [hits[0].case]
+    case, merged = (targets[0], ()) if len(targets) == 1 else _join(targets, index)
+    links = tuple([hit for hit in (tied or hits) if hit.case == case or hit.case in merged])
     index.sizes[case] += 1
     remember(finding, keys, case, index)
-    return Placed(case=case, links=links, opened=opened, merged=merged)
+    return Placed(case=case, links=links, opened=False, merged=merged)
 
 
-def remember(finding: Finding, keys: Iterable[str], case: str, index: Index) -> None:
+_FIRST, _SAME_PATTERN = LinkReason.FIRST, LinkReason.SAME_PATTERN
+
+
+def remember(finding: Finding, keys: Collection[str], case: str, index: Index) -> None:
     """Note that ``finding`` of ``case`` carries ``keys``."""
+    ident, seen, rows = finding.id, finding.last_seen_ms, index.rows
+    index.changed.update(keys)
     for key in keys:
-        row = index.rows.get(key)
-        index.changed.add(key)
-        if row is None or finding.last_seen_ms - row.last_seen_ms > _window(key)[1]:
-            index.rows[key] = Row(case, finding.id, finding.last_seen_ms, 1)
+        row = rows.get(key)
+        if row is None or seen - row.last_seen_ms > _window(key)[1]:
+            rows[key] = Row(case, ident, seen, 1)
             continue
-        row.findings += row.finding != finding.id
-        row.case, row.finding = case, finding.id
-        row.last_seen_ms = max(row.last_seen_ms, finding.last_seen_ms)
+        row.findings += row.finding != ident
+        row.case, row.finding = case, ident
+        row.last_seen_ms = max(row.last_seen_ms, seen)
 
 
 def _hits(finding: Finding, keys: list[str], index: Index) -> list[Link]:
@@ -153,7 +164,7 @@ def _hits(finding: Finding, keys: list[str], index: Index) -> list[Link]:
         case = index.resolve(row.case)
         near = abs(finding.first_seen_ms - row.last_seen_ms) <= window
         if near and index.sizes.get(case, CASE_FINDINGS_MAX) < CASE_FINDINGS_MAX:
-            found.append(Link(finding=finding.id, case=case, reason=reason, entity=key))
+            found.append(Link(finding.id, case, reason, key))
     return found
 
 

@@ -164,8 +164,7 @@ class _Site:
     def _touch(self, part: Finding, added: int) -> Touch:
         old = self.open.get(part.id)
         finding = part if old is None else fold.merge(old[1], part)
-        past = self.history.past(finding, first=old is None)
-        self.history.observe(finding, added=added, first=old is None)
+        past = self.history.take(finding, added=added, first=old is None)
         role = host_role(finding.host)
         pattern = fold.pattern(msgspec.structs.replace(finding, facets=(("host_role", role),)))
         keys = link.link_keys(finding, pattern, is_notable=link.notable(finding, past.pair_firings))

@@ -150,8 +150,7 @@ class _Site:
     def _touch(self, part: Finding, added: int, groups: set[str]) -> Touch:
         old = self.open.get(part.id)
         finding = part if old is None else fold.merge(old[1], part)
-        past = self.history.past(finding, first=old is None)
-        self.history.observe(finding, added=added, first=old is None)
+        past = self.history.take(finding, added=added, first=old is None)
         around = self.known.around(finding) if self.known else _HELD
         role = around.host_role
         facets = (*finding.facets, ("host_role", role)) if role else finding.facets

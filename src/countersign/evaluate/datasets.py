@@ -136,8 +136,7 @@ class _Site:
         for new, indices in zip(found, members, strict=True):
             old = self.findings.get(new.id)
             whole = new if old is None else merge(old, new)
-            past = self.history.past(whole, first=old is None)
-            self.history.observe(whole, added=len(indices), first=old is None)
+            past = self.history.take(whole, added=len(indices), first=old is None)
             self.findings[new.id] = whole
             self.rows.append((new.id, features(whole, Context(past=past, host_role=host_role(whole.host)))))
             for label in {steps[i] for i in indices} - {""}:

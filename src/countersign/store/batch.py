@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -25,13 +25,12 @@ from countersign.ledger.decisions import DecisionEntry
 from countersign.model.alerts import Delivery
 from countersign.model.decisions import Action
 from countersign.model.entries import Actor, Entry, Kind
-from countersign.model.records import FindingRecord, Outline
+from countersign.model.records import FindingRecord
 from countersign.model.verdicts import PPM, Label
 from countersign.store import (
     asking,
     autonomy,
     closing,
-    evidence,
     inbox,
     leases,
     ledger,
@@ -43,6 +42,7 @@ from countersign.store import (
     working,
 )
 from countersign.store.autonomy import InForce
+from countersign.store.carried import Carried
 from countersign.store.gear import Report, Tools
 from countersign.store.labelling import Standing
 
@@ -57,14 +57,6 @@ class Read:
     duplicates: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Carried:
-    """What a worker carries from one micro-batch to the next. past: counts. recent: findings."""
-
-    past: past.Carried = field(default_factory=past.Carried)
-    recent: recorded.Recent = field(default_factory=recorded.Recent)
-
-
 class Batch:
     """One micro-batch. Build it after taking the head lock, then ``run`` it, then commit."""
 
@@ -72,7 +64,7 @@ class Batch:
         self, conn: Connection, tools: Tools, now_ms: int, head: tuple[int, int], carried: Carried | None = None
     ) -> None:
         self.conn = conn
-        self.carried = carried
+        self.carried = carried or Carried()
         self.tools = tools
         self.now_ms = now_ms
         self.size, self.next_case = head
@@ -90,13 +82,14 @@ class Batch:
         if not self._begin(f"inbox-{claimed[0].id}", sum(row.n for row in claimed)):
             return None
         with self.timed("read"):
-            reads = [self._read(row, skip) for row in claimed]
+            waiting = self.carried.deliveries(self.conn, claimed)
+            reads = [self._read(row, one, skip) for row, one in zip(claimed, waiting, strict=True)]
             items = self._new_items(reads)
             self._enter_received(reads)
         with self.timed("fold"):
             parts = flow.gather(items, lambda finding: self.tools.role(finding, self.granted))
         with self.timed("load"):
-            load = self._load(parts)
+            load = self.carried.load(self.conn, parts, self.size)
         with self.timed("correlate"):
             found = flow.correlate(
                 parts,
@@ -231,8 +224,7 @@ class Batch:
             projection.Decided(first + i, self.now_ms, r, *kept[i], self.force.policy, draws[i])
             for i, r in enumerate(records)
         ]
-        if self.carried is not None:
-            self.carried.recent.hold({place: Outline(r.finding, r.links) for place, r in zip(kept, records, strict=True)})
+        self.carried.wrote(kept, records)
         self._demand(Operation.DECIDE, FINDINGS)
         projection.write_findings(self.conn, decided)
         closing.write(self.conn, decided)
@@ -286,8 +278,7 @@ class Batch:
         """No write in an agent's name without its lease."""
         demand(self.granted.of(operation, resource), operation, resource, self.granted.use)
 
-    def _read(self, row: inbox.Claimed, skip: frozenset[int]) -> Read:
-        delivery = evidence.get(self.conn, row.blob, Delivery)
+    def _read(self, row: inbox.Claimed, delivery: Delivery, skip: frozenset[int]) -> Read:
         try:
             source = self.tools.source(delivery.source, delivery.header, delivery.mapping)
         except CountersignError as error:  # a faulty mapping, or a source that is not there any more
@@ -348,14 +339,6 @@ class Batch:
         for name in ("lines", "accepted", "duplicates", "quarantined"):
             setattr(self.report, name, getattr(self.report, name) + body[name])
         self.report.ignored += sum(body["ignored"].values())
-
-    def _load(self, parts: Sequence[flow.Part]) -> working.Working:
-        findings = [p.finding for p in parts]
-        patterns = [p.pattern for p in parts]
-        if self.carried is None:
-            return working.load(self.conn, findings, patterns)
-        history = self.carried.past.lend(self.conn, findings, self.size)
-        return working.load(self.conn, findings, patterns, history, self.carried.recent)
 
     def _write(self, found: flow.Correlated, judged: Sequence[flow.Judged], load: working.Working) -> None:
         records = flow.records(found, judged)

@@ -18,9 +18,11 @@ from sqlalchemy.exc import OperationalError
 
 from countersign.authority.terms import LeaseRefused
 from countersign.errors import EnvironmentFault
+from countersign.model.alerts import Delivery
 from countersign.ports import Clock
 from countersign.store import asking, inbox, leases, ledger
-from countersign.store.batch import Batch, Carried
+from countersign.store.batch import Batch
+from countersign.store.carried import Carried
 from countersign.store.engine import reading, writing
 from countersign.store.gear import Report, Tools
 from countersign.store.labelling import Standing
@@ -47,6 +49,10 @@ class HotPath:
         self._swept_ms = 0
         self.held_back = False
         """Whether alerts wait that no lease allows to be processed: an agent without which nothing is written is stopped."""
+
+    def expect(self, deliveries: Mapping[str, Delivery]) -> None:
+        """Deliveries that this process just accepted, by the commitment: they need not be read back from the database."""
+        self._carried.expect(deliveries)
 
     def drain(self, tick: Callable[[Report], None] | None = None) -> Report:
         """Process until the inbox is empty; ``tick`` sees each batch's report."""
@@ -138,7 +144,7 @@ class HotPath:
             if report is None:
                 return None
             start = time.process_time()
-        self._carried.past.keep(batch.end)
+        self._carried.keep(batch.end)
         report.seconds["commit"] += time.process_time() - start
         return report
 

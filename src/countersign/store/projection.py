@@ -195,7 +195,7 @@ def _settle(conn: Connection, rows: dict[str, dict[str, Any]], touched: Mapping[
         case_id
         for case_id, some in touched.items()
         if rows[case_id]["status"] in _AGENTS
-        and (rows[case_id]["closed"] or any(one.record.decision.action is Action.CLOSE for one in some))
+        and (rows[case_id]["closed"] or any(one.record.decision.action is _CLOSE for one in some))
     ]
     for case_id, (closed, escalated) in closed_findings(conn, concerned).items():
         left = escalated or rows[case_id]["owner"]  # somebody has it: the agent closes no case under a person's hands
@@ -231,7 +231,8 @@ _CASE = tuple(t.cases.columns.keys())
 _CASES = Among(select(t.cases), t.cases.c.id)
 _BLANK: dict[str, Any] = {
     column.name: 0 if isinstance(column.type, Integer | BigInteger) else "" for column in t.cases.columns
-}
+} | {"status": CaseStatus.OPEN.value, "advice": Action.CLOSE.value}
+_CLOSE, _ESCALATE = Action.CLOSE, Action.ESCALATE
 
 
 def _case_rows(conn: Connection, ids: Collection[str]) -> dict[str, dict[str, Any]]:
@@ -240,16 +241,12 @@ def _case_rows(conn: Connection, ids: Collection[str]) -> dict[str, dict[str, An
 
 
 def _blank(case_id: str, opened_ms: int) -> dict[str, Any]:
-    return _BLANK | {
-        "id": case_id,
-        "status": CaseStatus.OPEN.value,
-        "opened_ms": opened_ms,
-        "advice": Action.CLOSE.value,
-    }
+    return _BLANK | {"id": case_id, "opened_ms": opened_ms}
 
 
 def _add(row: dict[str, Any], several: Sequence[Decided]) -> None:
     """Take what the decisions add to sums, spans and sets; a finding's own never shrink."""
+    sets = (row["products"], row["tactics"], row["techniques"], row["stages"])
     for one in several:
         finding = one.record.finding
         row["first_seen_ms"] = min(row["first_seen_ms"], finding.first_seen_ms) if row["findings"] else finding.first_seen_ms
@@ -257,10 +254,9 @@ def _add(row: dict[str, Any], several: Sequence[Decided]) -> None:
         row["severity"] = max(row["severity"], int(finding.severity))
         row["findings"] += one.record.first
         row["alerts"] += one.record.added
-        sets = ((finding.product,), finding.tactics, finding.techniques, (furthest(finding.tactics),))
-        for name, values in zip(_SETS, sets, strict=True):
-            row[name] = _united(name, row[name], ",".join(values))
-        row["entry"], row["updated_ms"] = one.entry, one.time_ms
+        sets = _grown(sets, finding.product, finding.tactics, finding.techniques)
+    row["products"], row["tactics"], row["techniques"], row["stages"] = sets
+    row["entry"], row["updated_ms"] = several[-1].entry, several[-1].time_ms
 
 
 def _rank(pico: int, finding_id: str) -> tuple[int, str]:
@@ -268,20 +264,20 @@ def _rank(pico: int, finding_id: str) -> tuple[int, str]:
     return (-pico, finding_id)
 
 
+def _rank_of(one: Decided) -> tuple[int, str]:
+    return _rank(one.record.verdict.pico, one.record.finding.id)
+
+
 def _top_stands(row: dict[str, Any], several: Sequence[Decided]) -> bool:
     """Set the top finding; False when the old one lost rank and an untouched finding may now stand above it."""
-    before = _rank(row["pico"], row["top_finding"]) if row["top_finding"] else None
-    fallen = False
-    for one in several:
-        verdict, ident = one.record.verdict, one.record.finding.id
-        rank = _rank(verdict.pico, ident)
-        if ident == row["top_finding"]:
-            fallen = fallen or rank > _rank(row["pico"], ident)
-            row |= _top(one)
-        elif not row["top_finding"] or rank < _rank(row["pico"], row["top_finding"]):
-            row |= _top(one)
-    best = _rank(row["pico"], row["top_finding"])
-    return not fallen or row["findings"] == 1 or before is None or best <= before
+    best, old = min(several, key=_rank_of), row["top_finding"]
+    if not old or _rank_of(best) <= _rank(row["pico"], old):
+        row |= _top(best)
+        return True
+    if all(one.record.finding.id != old for one in several):
+        return True
+    row |= _top(best)
+    return bool(row["findings"] == 1)
 
 
 def _top(one: Decided) -> dict[str, Any]:
@@ -302,13 +298,24 @@ def _top(one: Decided) -> dict[str, Any]:
 def _advice_stands(row: dict[str, Any], several: Sequence[Decided]) -> bool:
     """Set the advice: close only when it is so for every finding. False when a finding that was decided before may have
     been the one to escalate."""
-    if any(one.record.decision.advice is Action.ESCALATE for one in several):
-        row["advice"] = Action.ESCALATE.value
+    if any(one.record.decision.advice is _ESCALATE for one in several):
+        row["advice"] = _ESCALATE.value
         return True
-    return row["advice"] == Action.CLOSE.value or all(one.record.first for one in several)
+    return row["advice"] == _CLOSE.value or all(one.record.first for one in several)
 
 
-@lru_cache(maxsize=4096)
+_Sets = tuple[str, str, str, str]
+"""Products, tactics, techniques and stages, each comma-separated."""
+
+
+@lru_cache(maxsize=1024)
+def _grown(sets: _Sets, product: str, tactics: tuple[str, ...], techniques: tuple[str, ...]) -> _Sets:
+    """With those of one more finding."""
+    more = (product, ",".join(tactics), ",".join(techniques), furthest(tactics))
+    products, named, used, stages = [_united(*both) for both in zip(_SETS, sets, more, strict=True)]
+    return products, named, used, stages
+
+
 def _united(name: str, one: str, two: str) -> str:
     """Union of two comma-separated sets: tactics in kill-chain order, everything else sorted."""
     values = {*one.split(","), *two.split(",")} - {""}

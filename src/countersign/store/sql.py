@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from functools import cache
+from operator import itemgetter
 from typing import Any, Generic, TypeVar, TypeVarTuple
 
 import msgspec
@@ -29,27 +30,29 @@ def insert_new(conn: Connection, table: Table, rows: Sequence[dict[str, Any]]) -
     insert_new_rows(conn, table, _in_order(table, rows))
 
 
-def upsert_rows(conn: Connection, table: Table, rows: Sequence[Sequence[Any]]) -> None:
+def upsert_rows(conn: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
     """``upsert`` of rows whose values stand in the order of the table's columns."""
     _many(conn, table, "upsert", rows)
 
 
-def insert_new_rows(conn: Connection, table: Table, rows: Sequence[Sequence[Any]]) -> int:
+def insert_new_rows(conn: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> int:
     """``insert_new`` of rows whose values stand in the order of the table's columns; returns how many were new."""
     return _many(conn, table, "new", rows)
 
 
-def insert_rows(conn: Connection, table: Table, rows: Sequence[Sequence[Any]]) -> None:
+def insert_rows(conn: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert rows whose values stand in the order of the table's columns; an existing primary key is an error."""
     _many(conn, table, "plain", rows)
 
 
 def _in_order(table: Table, rows: Sequence[dict[str, Any]]) -> list[tuple[Any, ...]]:
     names = tuple(table.columns.keys())
-    return [tuple([row[name] for name in names]) for row in rows]
+    if len(names) == 1:
+        return [(row[names[0]],) for row in rows]
+    return list(map(itemgetter(*names), rows))
 
 
-def _many(conn: Connection, table: Table, kind: str, rows: Sequence[Sequence[Any]]) -> int:
+def _many(conn: Connection, table: Table, kind: str, rows: Sequence[tuple[Any, ...]]) -> int:
     """Run one statement for all rows and return how many it wrote. Goes past the per-row work that SQLAlchemy does to bind
     parameters: these tables hold only integers, text and bytes, which both drivers take as they are. PostgreSQL is handed
     whole columns, as one statement of arrays costs it a fraction of a statement per row."""
@@ -58,7 +61,7 @@ def _many(conn: Connection, table: Table, kind: str, rows: Sequence[Sequence[Any
     text = _insert_text(conn.dialect.name, table, kind)
     if conn.dialect.name == "postgresql":
         return conn.exec_driver_sql(text, tuple(map(list, zip(*rows, strict=True)))).rowcount
-    return conn.exec_driver_sql(text, list(map(tuple, rows))).rowcount
+    return conn.exec_driver_sql(text, list(rows)).rowcount
 
 
 @cache

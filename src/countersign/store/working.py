@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, func, select
 
 from countersign.correlate import fold
 from countersign.correlate.history import History
-from countersign.correlate.link import HOUR_MS, Index, Row, link_keys, pattern_key
+from countersign.correlate.link import HOUR_MS, Index, Row, most_keys, pattern_key
 from countersign.correlate.nearby import BY_LEVEL, Nearby
 from countersign.correlate.nearby import SITE as WHOLE_SITE
 from countersign.flow import CaseState
@@ -81,7 +81,7 @@ def load(
     for finding, pattern in zip(findings, patterns, strict=True):
         old = known.get(finding.id)
         whole = fold.merge(old.finding, finding) if old else finding
-        keys[finding.id] = link_keys(whole, pattern, is_notable=True)
+        keys[finding.id] = most_keys(whole, pattern)
     index = _index(conn, keys)
     cases = _cases(conn, {row.case for row in index.rows.values()} | {r.case for r in known.values()}, index)
     anchored = {pattern_key(pattern, f.anchor) for f, pattern in zip(findings, patterns, strict=True) if f.anchor}
