@@ -21,9 +21,9 @@ from countersign.model.decisions import Action
 from countersign.model.entities import Entity
 from countersign.model.entries import Kind
 from countersign.model.evidence import Evidence
-from countersign.model.records import FindingRecord, Records
+from countersign.model.records import FindingRecord, Outline, Records
 from countersign.model.verdicts import Label
-from countersign.store import autonomy, evidence, ledger, working
+from countersign.store import autonomy, evidence, ledger, recorded, working
 from countersign.store import tables as t
 from countersign.store.sql import among
 from countersign.triage.features import NOTHING_PAST
@@ -47,7 +47,9 @@ def load(conn: Connection, findings: Collection[str], answer: Callable[[Sequence
     lookups are asked anew: a host may have become critical since."""
     rows = _rows(conn, findings)
     records = _records(conn, rows)
-    loaded = working.load(conn, [r.finding for r in records], [r.pattern for r in records])
+    recent = recorded.Recent()
+    recent.hold({(row.blob, row.place): Outline(r.finding, r.links) for row, r in zip(rows, records, strict=True)})
+    loaded = working.load(conn, [r.finding for r in records], [r.pattern for r in records], recent=recent)
     placed = []
     for row, record in zip(rows, records, strict=True):
         rule = loaded.history.rules.get(record.finding.rule_key)
