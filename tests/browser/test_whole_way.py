@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.conftest import PATIENCE_MS
 
@@ -84,9 +84,9 @@ def alert(number: int, text: str) -> dict[str, object]:
         "timestamp": "2026-01-05T10:00:00.000+0000",
         "id": f"1767607200.{number}",
         "rule": {"id": "99001", "level": 14, "description": text, "groups": ["test"], "mitre": {"id": ["T1003"]}},
-        "agent": {"id": "042", "name": f"live-{number}", "ip": "10.9.9.9"},
+        "agent": {"id": "042", "name": f"live-{number}", "ip": f"10.9.9.{number}"},
         "manager": {"name": "manager"},
-        "data": {"srcip": "198.51.100.7", "dstuser": text, "url": f"http://evil.example/{text}"},
+        "data": {"srcip": f"198.51.100.{number}", "dstuser": text, "url": f"http://evil.example/{text}"},
         "location": text,
         "full_log": text,
     }
@@ -104,6 +104,23 @@ def test_alert_over_http_reaches_an_open_queue_and_the_selection_stays(service: 
     row = page.locator("tr[data-case]", has_text="Live credential dumping")
     expect(row).to_be_visible()
     assert current(page) == chosen
+
+
+def test_an_alert_that_comes_while_a_page_loads_appears_there_too(service: Service, page: Page) -> None:
+    """The page was read before it, and its stream opens after it: held back here until another page shows the alert."""
+    late = page.context.new_page()
+    late.set_default_timeout(PATIENCE_MS)
+    streams: list[Route] = []
+    late.route("**/events", lambda route: streams.append(route))  # noqa: PLW0108 - it wants a function of its own
+    with late.expect_request("**/events"):
+        late.goto(service.base)
+    token = service.countersign("token", "wazuh").strip()
+    assert service.post([alert(7, "Came while the page loaded")], token).status_code == 202
+    expect(page.locator("tr[data-case]", has_text="Came while the page loaded")).to_be_visible()
+    expect(late.locator("tr[data-case]", has_text="Came while the page loaded")).to_have_count(0)
+    streams.pop().continue_()
+    expect(late.locator("tr[data-case]", has_text="Came while the page loaded")).to_be_visible()
+    late.close()
 
 
 def test_hostile_text_in_every_field_is_shown_and_never_lives(service: Service, page: Page) -> None:

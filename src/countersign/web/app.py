@@ -280,7 +280,7 @@ def _endpoint(door: Door, pages: Pages) -> Callable[[Request], Awaitable[Respons
             if door.path not in LIVE and not door.path.endswith("/live"):
                 await run_in_threadpool(pages.sessions.seen, person, now_ms)
         try:
-            return await _answer(door, request, person or Person("", 0))
+            return await _answer(door, pages, request, person or Person("", 0))
         except CountersignError as error:
             return pages.problem(request, _status(error), *_in_words(error))
         except Exception:
@@ -292,11 +292,13 @@ def _endpoint(door: Door, pages: Pages) -> Callable[[Request], Awaitable[Respons
     return endpoint
 
 
-async def _answer(door: Door, request: Request, person: Person) -> Response:
+async def _answer(door: Door, pages: Pages, request: Request, person: Person) -> Response:
     if door.write is not None:
         form = await request.form(max_files=0, max_fields=20)
         return await run_in_threadpool(door.write, request, person, form)
     assert door.read is not None  # noqa: S101 - a door reads or writes
+    if door.access is not Access.PUBLIC and door.path not in LIVE and "hx-request" not in request.headers:
+        request.state.pulse = await run_in_threadpool(pages.pulse)
     return await run_in_threadpool(door.read, request, person)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from threading import Lock
 from typing import Any
 
@@ -16,7 +17,7 @@ from countersign.actions.suggest import DEFAULT_ASKS, Suggestion, suggest
 from countersign.authority.agents import Operation
 from countersign.authority.grant import Grant
 from countersign.authority.grant import case as resource
-from countersign.errors import NotFoundError
+from countersign.errors import CountersignError, NotFoundError
 from countersign.investigate.summary import summarise
 from countersign.model.inventory import Inventory
 from countersign.model.matters import Line
@@ -55,7 +56,7 @@ class Pages:
         self.grant = grant
         self.ways = ways or Ways()
         self.env: Environment = render.environment(static)
-        self.watcher = Watcher(self._pulse)
+        self.watcher = Watcher(self._look)
         self.proposed: Callable[[str], Sequence[Line]] = lambda _case: ()
         self.proposes = False
         self.packs = False
@@ -282,7 +283,14 @@ class Pages:
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(self.watcher.listen(), media_type="text/event-stream", headers=headers)
 
-    def _pulse(self) -> str:
+    def pulse(self) -> str:
+        """What an open page would be told now. Taken before a page is read, it says which changes the page may not show; ""
+        when it cannot be told."""
+        with suppress(CountersignError):
+            return self._look()
+        return ""
+
+    def _look(self) -> str:
         with reading(self.engine) as conn:
             now = ledger_state(conn, self.checkpoint)
         warned = self.warned()

@@ -58,6 +58,7 @@ def page(env: Environment, name: str, request: Request, /, *, http: int = 200, *
         density=density if density in DENSITIES else "comfortable",
         base=request.scope.get("root_path", ""),
         path=request.url.path,
+        pulse=getattr(request.state, "pulse", ""),
         **values,
     )
     return HTMLResponse(html, status_code=http)

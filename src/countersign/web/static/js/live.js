@@ -1,7 +1,7 @@
 // One event stream per page. The server says that something changed; the page asks again for what it shows, at most once a second.
 const PAUSE_MS = 1000;
 
-let last = "";
+let last = ""; // what the page shows: the server says so in the page, and in every event
 let waiting = null;
 let asked = 0;
 
@@ -22,6 +22,7 @@ function show(state) {
 
 export function openStream(base) {
   if (!document.getElementById("status")) return;
+  last = document.body.dataset.pulse;
   const stream = new EventSource(`${base}/events`);
   stream.addEventListener("open", () => show("on"));
   stream.addEventListener("error", () => show("off"));
