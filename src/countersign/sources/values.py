@@ -218,10 +218,17 @@ def maker(kind: EntityType, role: Role) -> Maker:
             value = clean(value)
         return Entity(kind, value[:VALUE_CHARS_MAX], role) if value else None
 
-    cached = lru_cache(maxsize=CACHE_SIZE)(build)
+    known: dict[str, Entity] = {}
 
     def make(text: str) -> Entity | None:
-        # Long texts go round the cache, which must never hold megabytes of an attacker's choosing.
-        return cached(text) if len(text) <= _CACHED_CHARS_MAX else build(text[: 2 * VALUE_CHARS_MAX])
+        entity = known.get(text)
+        if entity is None:
+            entity = build(text[: 2 * VALUE_CHARS_MAX])
+            # Long texts stay out of the memory, which must never hold megabytes of an attacker's choosing.
+            if entity is not None and len(text) <= _CACHED_CHARS_MAX:
+                if len(known) >= CACHE_SIZE:
+                    known.clear()
+                known[text] = entity
+        return entity
 
     return make
