@@ -13,6 +13,8 @@ from countersign.model.entities import Entity, EntityType
 from countersign.model.evidence import Evidence
 from countersign.model.inventory import Identity
 
+_MAIL = EntityType.MAIL
+
 
 class Identities:
     """Logins and mail addresses by dictionary."""
@@ -43,7 +45,7 @@ class Identities:
         identity, basis = self._find(entity.value.lower())
         if identity is not None:
             return found(self.name, entity, _facts(identity, basis), _summary(identity))
-        if entity.type is EntityType.MAIL and self._outside(domain_of_mail(entity.value)):
+        if entity.type is _MAIL and self._outside(domain_of_mail(entity.value)):
             return not_found(self.name, entity, {ZONE: EXTERNAL}, "a mail address outside the site")
         return not_found(self.name, entity, {ZONE: INTERNAL}, f"{entity.type} is not in the inventory")
 
