@@ -113,8 +113,8 @@ def _summary(asset: Asset) -> str:
 
 def _unknown(entity: Entity, value: str, extra: dict[str, str], *, external: bool) -> Evidence:
     if external:
-        return not_found(Assets.name, entity, {**extra, ZONE: EXTERNAL}, f"{value} is outside the site")
-    return not_found(Assets.name, entity, {**extra, ZONE: INTERNAL}, f"{value} is not in the inventory")
+        return not_found(Assets.name, entity, extra, f"{value} is outside the site", EXTERNAL)
+    return not_found(Assets.name, entity, extra, f"{value} is not in the inventory", INTERNAL)
 
 
 def version_of(records: object) -> str:

@@ -75,14 +75,16 @@ def digest(facts: tuple[tuple[str, str], ...]) -> str:
     return hashlib.sha256(_encode(facts)).hexdigest()
 
 
-_DIGEST_OF_NOTHING = digest(())
-
-
 @lru_cache(maxsize=4096)
 def _settled(told: tuple[tuple[str, str], ...]) -> tuple[tuple[tuple[str, str], ...], str]:
     """The facts that are not empty, by name, and their digest."""
     pairs = tuple(sorted([fact for fact in told if fact[1]]))
     return pairs, digest(pairs)
+
+
+_NOTHING = _settled(())
+_ONLY = {"": _NOTHING} | {zone: _settled(((ZONE, zone),)) for zone in (EXTERNAL, INTERNAL)}
+"""What most answers state: nothing, or where the entity stands."""
 
 
 def found(source: str, entity: Entity, facts: Mapping[str, str], summary: str, weight: int = 0) -> Evidence:
@@ -91,19 +93,15 @@ def found(source: str, entity: Entity, facts: Mapping[str, str], summary: str, w
     return Evidence(source, entity.key, _FOUND, pairs, hashed, _line(summary), weight)
 
 
-def not_found(source: str, entity: Entity, facts: Mapping[str, str], summary: str) -> Evidence:
-    """Evidence that the source was asked and does not know the entity."""
-    if not facts:
-        return Evidence(source, entity.key, _NOT_FOUND, (), _DIGEST_OF_NOTHING, _line(summary))
-    pairs, hashed = _settled(tuple(facts.items()))
+def not_found(source: str, entity: Entity, facts: Mapping[str, str], summary: str, zone: str = "") -> Evidence:
+    """Evidence that the source was asked and does not know the entity. zone: one more fact, "" when nobody can say."""
+    pairs, hashed = _settled((*facts.items(), (ZONE, zone))) if facts else _ONLY[zone]
     return Evidence(source, entity.key, _NOT_FOUND, pairs, hashed, _line(summary))
 
 
 def unavailable(source: str, entity: Entity, why: str) -> Evidence:
     """The source could not answer; this can never support a close."""
-    return Evidence(
-        source, entity.key, LookupStatus.UNAVAILABLE, (), _DIGEST_OF_NOTHING, _line(f"{source} unavailable: {why}")
-    )
+    return Evidence(source, entity.key, LookupStatus.UNAVAILABLE, *_NOTHING, _line(f"{source} unavailable: {why}"))
 
 
 def _line(text: str) -> str:
