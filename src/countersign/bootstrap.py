@@ -285,14 +285,15 @@ class Gear:
     def role(self, finding: Finding, granted: Grant) -> str:
         """What the inventory says that the finding's host is for; "" when it does not know the host, or may not be asked."""
         host = finding.host
-        if not host or not granted.holds(Operation.LOOKUP):
+        if not host or (granted.refusals and not granted.holds(Operation.LOOKUP)):
             return ""
-        if host not in self._roles:
+        role = self._roles.get(host)
+        if role is None:
             named = tuple(entity for entity in finding.entities if entity.value == host)
             if len(self._roles) >= ROLES_MAX:
                 self._roles.clear()
-            self._roles[host] = surroundings(self.answer(named, granted), host).host_role
-        return self._roles[host]
+            role = self._roles[host] = surroundings(self.answer(named, granted), host).host_role
+        return role
 
     def answer(self, entities: Sequence[Entity], granted: Grant) -> tuple[Evidence, ...]:
         """Evidence under the batch's lease; where that was refused, every source is unavailable, which closes nothing."""

@@ -63,10 +63,8 @@ class Reading:
 
 def read(delivery: Delivery, blob: str, source: Source, skip: frozenset[int] = frozenset()) -> Reading:
     """Parse every raw message of a delivery; what cannot be read is named, never dropped. ``skip``: places known to fail."""
-    reading = Reading()
+    reading = Reading([hashlib.sha256(raw).digest() for raw in delivery.raws])
     for place, raw in enumerate(delivery.raws):
-        digest = hashlib.sha256(raw).digest()
-        reading.digests.append(digest)
         if place in skip:
             reading.bad.append(Bad(place, "", "could not be processed (internal error; see the service's log)"))
             continue
@@ -78,7 +76,7 @@ def read(delivery: Delivery, blob: str, source: Source, skip: frozenset[int] = f
         if isinstance(parsed, Ignored):
             reading.ignored[parsed.reason] += 1
         else:
-            reading.items.append(Item(parsed, blob, place, digest))
+            reading.items.append(Item(parsed, blob, place, reading.digests[place]))
     return reading
 
 
@@ -112,7 +110,7 @@ def gather(items: Sequence[Item], role: Callable[[Finding], str] = _no_role) -> 
     """Fold the alerts of one batch. role: what the inventory says that the finding's host is for."""
     findings, members = fold.fold([item.alert for item in items])
     return [
-        Part(finding, fold.pattern(finding, role(finding)), tuple((items[i].blob, items[i].place) for i in places))
+        Part(finding, fold.pattern(finding, role(finding)), tuple([(items[i].blob, items[i].place) for i in places]))
         for finding, places in zip(findings, members, strict=True)
     ]
 

@@ -16,10 +16,12 @@ from countersign.model.findings import FOLD_WINDOW_MS, Finding
 
 START = 1_790_000_100_000
 FEW = st.sampled_from(["a", "b"])
+VALUES = st.sampled_from(["a", "b", "a\x1ftarget=user:b"])
+"""The last one, of an actor, reads like the two users of another alert."""
 ENTITIES = st.builds(
     Entity,
     st.sampled_from([EntityType.USER, EntityType.IP, EntityType.DOMAIN, EntityType.URL, EntityType.HASH, EntityType.FILE]),
-    FEW,
+    VALUES,
     st.sampled_from(list(Role)),
 )
 SETS = st.lists(st.sampled_from(["x", "y", "z"]), max_size=3, unique=True).map(tuple)
@@ -99,3 +101,14 @@ def test_what_a_sender_chooses_is_bounded(several: list[tuple[str, ...]]) -> Non
     alerts = [msgspec.structs.replace(base, techniques=ids, tactics=ids, label=str(ids)) for ids in several]
     for finding in fold.fold(alerts)[0]:
         assert max(len(finding.techniques), len(finding.tactics), len(finding.labels)) <= fold.IDS_MAX
+
+
+def test_values_that_read_like_other_entities_make_no_second_finding_of_the_same_id() -> None:
+    def signed_in(*entities: Entity) -> Alert:
+        return Alert("tool", "p", "", START, "r", "t", Severity.LOW, entities=entities)
+
+    two = signed_in(Entity(EntityType.USER, "a", Role.ACTOR), Entity(EntityType.USER, "b", Role.TARGET))
+    one = signed_in(Entity(EntityType.USER, "a\x1ftarget=user:b", Role.ACTOR))
+    (finding,), members = fold.fold([two, one])
+    assert finding.id == fold.finding_id(two) == fold.finding_id(one)
+    assert (members, finding.count) == ([[0, 1]], 2)

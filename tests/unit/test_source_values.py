@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from sys import getrefcount
 
 import pytest
 from hypothesis import given
@@ -118,3 +120,15 @@ def test_attack_names_in_every_spelling() -> None:
     names = ("Defense Evasion", "defense-evasion", "Defense_Evasion", "DefenseEvasion", "TA0005", "no such thing")
     assert tactic_ids(names) == ("TA0005",)
     assert technique_ids(("T1059", "attack.t1110.001", "x", "T1059")) == ("T1059", "T1110.001")
+
+
+@pytest.mark.parametrize("find", [tactic_ids, technique_ids])
+def test_what_a_sender_makes_long_is_not_kept(find: Callable[[tuple[str, ...]], tuple[str, ...]]) -> None:
+    for names in (("T1059" * 10_000,), ("TA0005", *["x"] * 10_000)):
+        before = getrefcount(names)
+        find(names)
+        assert getrefcount(names) == before
+    short = (f"T1059 of {find.__name__}", "TA0005")
+    before = getrefcount(short)
+    assert find(short) is find(short)
+    assert getrefcount(short) == before + 1

@@ -13,52 +13,48 @@ from typing import TypeVar
 import msgspec
 
 from countersign.model.alerts import ENTITIES_MAX, Alert
-from countersign.model.entities import Entity, EntityType
+from countersign.model.entities import EntityType, Role
 from countersign.model.findings import FOLD_WINDOW_MS, Finding, main_host
 
 _T = TypeVar("_T")
-FoldKey = tuple[str, str, str, int, frozenset[Entity]]
-"""Source, product, rule, window in ms, and the entities that tell findings apart."""
-
 IDS_MAX = 64
 """Most tactics, techniques and labels kept per finding: the sender chooses them, and a ledger entry is bounded."""
-_KEYED = frozenset({EntityType.HOST, EntityType.USER, EntityType.IP, EntityType.MAIL})
-"""Entity types that tell findings apart; domains, URLs, hashes and the like vary per event and are merged instead."""
+_KEYED = {
+    kind: {role: f"{role}={kind}:" for role in Role}
+    for kind in (EntityType.HOST, EntityType.USER, EntityType.IP, EntityType.MAIL)
+}
+"""Entity types that tell findings apart, and how each begins in a fold key by its role; domains, URLs, hashes and the like
+vary per event and are merged instead."""
 
 
-def fold_key(alert: Alert) -> FoldKey:
-    """Two alerts with equal keys are repeats of one finding."""
+def fold_key(alert: Alert) -> str:
+    """Two alerts with equal keys are repeats of one finding: source, product, rule, window in ms, and the entities that tell
+    findings apart, each in its role."""
     window = alert.time_ms - alert.time_ms % FOLD_WINDOW_MS
-    return (alert.source, alert.product, alert.rule, window, keyed_entities(alert.entities))
-
-
-def keyed_entities(entities: tuple[Entity, ...]) -> frozenset[Entity]:
-    """The entities that identify a finding."""
-    return frozenset([entity for entity in entities if entity.type in _KEYED])
+    parts = [_KEYED[e.type][e.role] + e.value for e in alert.entities if e.type in _KEYED]
+    parts.sort()
+    return "\x1f".join([alert.source, alert.product, alert.rule, str(window), *parts])
 
 
 def finding_id(alert: Alert) -> str:
     """``F-``, the window's number in 8 hex digits, and 16 over the fold key; the same in every process.
 
     Ids begin with their time so that what happens together is written together: an index over ids grows at its end."""
-    return _named(fold_key(alert))
+    return _named(fold_key(alert), alert)
 
 
-def _named(key: FoldKey) -> str:
-    source, product, rule, window, entities = key
-    parts = sorted([e.role + "=" + e.key for e in entities])
-    text = "\x1f".join([source, product, rule, str(window), *parts])
-    number = window // FOLD_WINDOW_MS & 0xFFFFFFFF
-    return f"F-{number:08x}{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+def _named(key: str, alert: Alert) -> str:
+    number = alert.time_ms // FOLD_WINDOW_MS & 0xFFFFFFFF
+    return f"F-{number:08x}{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
 def start(alert: Alert, ident: str) -> Finding:
     """A finding of one alert."""
-    return Finding(
-        id=ident,
-        source=alert.source,
-        product=alert.product,
-        rule=alert.rule,
+    return Finding(  # beyond 15 names, Python makes a dictionary for the call, which costs more than the finding
+        ident,
+        alert.source,
+        alert.product,
+        alert.rule,
         title=alert.title,
         severity=alert.severity,
         window_ms=alert.time_ms - alert.time_ms % FOLD_WINDOW_MS,
@@ -93,15 +89,16 @@ def merge(old: Finding, new: Finding) -> Finding:
 
 def fold(alerts: Sequence[Alert]) -> tuple[list[Finding], list[list[int]]]:
     """Findings in order of first appearance, and for each the indices of its alerts."""
-    groups: dict[FoldKey, list[int]] = {}
+    groups: dict[str, list[int]] = {}
     for i, alert in enumerate(alerts):
         groups.setdefault(fold_key(alert), []).append(i)
-    found = [_fold_group(_named(key), [alerts[i] for i in members]) for key, members in groups.items()]
+    found = [_fold_group(key, [alerts[i] for i in members]) for key, members in groups.items()]
     return found, list(groups.values())
 
 
-def _fold_group(ident: str, ordered: Sequence[Alert]) -> Finding:
+def _fold_group(key: str, ordered: Sequence[Alert]) -> Finding:
     first = ordered[0]
+    ident = _named(key, first)
     if len(ordered) == 1:
         return start(first, ident)
     seen: set[tuple[object, ...]] = set()
@@ -126,16 +123,22 @@ def _union(left: tuple[_T, ...], right: tuple[_T, ...]) -> tuple[_T, ...]:
 def pattern(finding: Finding, host_role: str = "") -> str:
     """(source, rule, entity roles, categorical facets, what the host is for): what people verify once and the gate then
     knows. A benign sign-in on a workstation says little about the same on a mail server, so the inventory's role counts."""
-    roles = frozenset([e.type + "/" + e.role for e in finding.entities])
+    roles = frozenset([(e.type, e.role) for e in finding.entities])
     return _pattern(finding.source, finding.product, finding.rule, roles, finding.facets, host_role)
 
 
 @lru_cache(maxsize=8192)
 def _pattern(
-    source: str, product: str, rule: str, roles: frozenset[str], facets: tuple[tuple[str, str], ...], host_role: str
+    source: str,
+    product: str,
+    rule: str,
+    roles: frozenset[tuple[EntityType, Role]],
+    facets: tuple[tuple[str, str], ...],
+    host_role: str,
 ) -> str:
     where = [f"role={host_role}"] if host_role else []
-    text = "\x1f".join([source, product, rule, *sorted(roles), *[f"{k}={v}" for k, v in facets], *where])
+    shape = sorted([f"{kind}/{role}" for kind, role in roles])
+    text = "\x1f".join([source, product, rule, *shape, *[f"{k}={v}" for k, v in facets], *where])
     return "P-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

@@ -10,6 +10,7 @@ import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
+from socket import inet_aton
 from typing import Generic, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -37,7 +38,7 @@ _PLAIN_IPV4 = re.compile(
 def parse_address(text: str) -> Address | None:
     """``10.0.0.1``, ``fe80::1%eth0``, ``::ffff:10.0.0.1`` (which is an IPv4 address) → number; None for anything else."""
     if len(text) <= 15 and text.count(".") == 3 and _PLAIN_IPV4.fullmatch(text):  # nearly all of them: ten times as fast
-        return Address(4, int.from_bytes(bytes(map(int, text.split("."))), "big"))
+        return Address(4, int.from_bytes(inet_aton(text), "big"))
     try:
         ip = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:

@@ -25,6 +25,7 @@ from countersign.model.entities import Entity, EntityType
 from countersign.model.evidence import Evidence
 from countersign.model.inventory import Asset
 
+_HOST, _URL = EntityType.HOST, EntityType.URL
 _AMBIGUOUS = Asset("")
 
 
@@ -62,15 +63,16 @@ class Assets:
 
     def answer(self, entity: Entity) -> Evidence | None:
         """Asset facts when it is in the inventory; else ``not_found`` with the zone. None for other types."""
-        if entity.type not in self.types:
+        kind = entity.type
+        if kind not in self.types:
             return None
-        value = host_of_url(entity.value) if entity.type is EntityType.URL else entity.value.lower().rstrip(".")
+        value = host_of_url(entity.value) if kind is _URL else entity.value.lower().rstrip(".")
         address = parse_address(value)
-        extra = {"host": value} if entity.type is EntityType.URL else {}
+        extra = {"host": value} if kind is _URL else {}
         asset, basis = self._by_address(address) if address else self._by_any_name(value)
         if asset is not None:
             return found(self.name, entity, extra | _facts(asset, basis), _summary(asset))
-        external = is_public(address) if address else entity.type is not EntityType.HOST and self._outside(value)
+        external = is_public(address) if address else kind is not _HOST and self._outside(value)
         return _unknown(entity, value, extra, external=external)
 
     def _by_address(self, address: Address) -> tuple[Asset | None, str]:
@@ -111,8 +113,8 @@ def _summary(asset: Asset) -> str:
 
 def _unknown(entity: Entity, value: str, extra: dict[str, str], *, external: bool) -> Evidence:
     if external:
-        return not_found(Assets.name, entity, extra | {ZONE: EXTERNAL}, f"{value} is outside the site")
-    return not_found(Assets.name, entity, extra | {ZONE: INTERNAL}, f"{value} is not in the inventory")
+        return not_found(Assets.name, entity, extra, f"{value} is outside the site", EXTERNAL)
+    return not_found(Assets.name, entity, extra, f"{value} is not in the inventory", INTERNAL)
 
 
 def version_of(records: object) -> str:

@@ -70,39 +70,38 @@ class LocalLookup(Lookup, Protocol):
         ...
 
 
-@lru_cache(maxsize=4096)
 def digest(facts: tuple[tuple[str, str], ...]) -> str:
     """SHA-256, hex, of the facts as a JSON array of pairs (RFC 8785: no spaces, UTF-8)."""
     return hashlib.sha256(_encode(facts)).hexdigest()
 
 
-_DIGEST_OF_NOTHING = digest(())
+@lru_cache(maxsize=4096)
+def _settled(told: tuple[tuple[str, str], ...]) -> tuple[tuple[tuple[str, str], ...], str]:
+    """The facts that are not empty, by name, and their digest."""
+    pairs = tuple(sorted([fact for fact in told if fact[1]]))
+    return pairs, digest(pairs)
+
+
+_NOTHING = _settled(())
+_ONLY = {"": _NOTHING} | {zone: _settled(((ZONE, zone),)) for zone in (EXTERNAL, INTERNAL)}
+"""What most answers state: nothing, or where the entity stands."""
 
 
 def found(source: str, entity: Entity, facts: Mapping[str, str], summary: str, weight: int = 0) -> Evidence:
     """Evidence that the source knows the entity; empty facts are left out."""
-    pairs = _pairs(facts)
-    return Evidence(source, entity.key, _FOUND, pairs, digest(pairs), _line(summary), weight)
+    pairs, hashed = _settled(tuple(facts.items()))
+    return Evidence(source, entity.key, _FOUND, pairs, hashed, _line(summary), weight)
 
 
-def not_found(source: str, entity: Entity, facts: Mapping[str, str], summary: str) -> Evidence:
-    """Evidence that the source was asked and does not know the entity."""
-    if not facts:
-        return Evidence(source, entity.key, _NOT_FOUND, (), _DIGEST_OF_NOTHING, _line(summary))
-    pairs = _pairs(facts)
-    return Evidence(source, entity.key, _NOT_FOUND, pairs, digest(pairs), _line(summary))
+def not_found(source: str, entity: Entity, facts: Mapping[str, str], summary: str, zone: str = "") -> Evidence:
+    """Evidence that the source was asked and does not know the entity. zone: one more fact, "" when nobody can say."""
+    pairs, hashed = _settled((*facts.items(), (ZONE, zone))) if facts else _ONLY[zone]
+    return Evidence(source, entity.key, _NOT_FOUND, pairs, hashed, _line(summary))
 
 
 def unavailable(source: str, entity: Entity, why: str) -> Evidence:
     """The source could not answer; this can never support a close."""
-    return Evidence(source, entity.key, LookupStatus.UNAVAILABLE, (), digest(()), _line(f"{source} unavailable: {why}"))
-
-
-def _pairs(facts: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    told = [fact for fact in facts.items() if fact[1]]
-    if len(told) > 1:
-        told.sort()
-    return tuple(told)
+    return Evidence(source, entity.key, LookupStatus.UNAVAILABLE, *_NOTHING, _line(f"{source} unavailable: {why}"))
 
 
 def _line(text: str) -> str:

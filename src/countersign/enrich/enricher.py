@@ -43,27 +43,31 @@ class Enricher:
         checked when it is first seen.
         """
         if granted is not self._checked:
-            self._checked = None
-            for one in self.lookups:
-                resource = lookup(one.name)
-                demand(granted.of(Operation.LOOKUP, resource), Operation.LOOKUP, resource, granted.use)
-            self._checked = granted
-        if self._versions != (versions := [one.version for one in self.lookups]):
-            self._remembered.clear()
-            self._versions = versions
+            self._check(granted)
         answers: dict[str, tuple[Evidence, ...]] = {}
         for entity in entities:
             key = entity.key
             known = self._remembered.get(key)
-            answers[key] = known if known is not None else self._ask(entity)
+            answers[key] = self._ask(entity, key) if known is None else known
         return tuple(chain.from_iterable(answers.values()))
+
+    def _check(self, granted: Grant) -> None:
+        """Once a task: is every lookup covered, and does it still know what it knew when its answers were remembered?"""
+        self._checked = None
+        for one in self.lookups:
+            resource = lookup(one.name)
+            demand(granted.of(Operation.LOOKUP, resource), Operation.LOOKUP, resource, granted.use)
+        if self._versions != (versions := [one.version for one in self.lookups]):
+            self._remembered.clear()
+            self._versions = versions
+        self._checked = granted
 
     def silent(self, entities: Sequence[Entity], why: str) -> tuple[Evidence, ...]:
         """What is known when nobody may ask: that every source that would have been asked is unavailable."""
         each = {entity.key: entity for entity in entities}.values()
         return tuple(unavailable(one.name, entity, why) for entity in each for one in self._asked[entity.type])
 
-    def _ask(self, entity: Entity) -> tuple[Evidence, ...]:
+    def _ask(self, entity: Entity, key: str) -> tuple[Evidence, ...]:
         evidence: list[Evidence] = []
         faults = 0
         for one in self._asked[entity.type]:
@@ -74,9 +78,10 @@ class Enricher:
                 faults += 1
             if answer is not None:
                 evidence.append(answer)
+        answers = tuple(evidence)
         if not faults:  # a fault may pass, so it is asked again
-            self._remember(entity.key, tuple(evidence))
-        return tuple(evidence)
+            self._remember(key, answers)
+        return answers
 
     def _remember(self, key: str, evidence: tuple[Evidence, ...]) -> None:
         if len(self._remembered) >= self._remembered_max:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from countersign.enrich.addresses import domain_of_mail, parents, registered_domain
 from countersign.enrich.assets import version_of
-from countersign.enrich.base import EXTERNAL, INTERNAL, ZONE, SiteData, found, not_found
+from countersign.enrich.base import EXTERNAL, INTERNAL, SiteData, found, not_found
 from countersign.model.entities import Entity, EntityType
 from countersign.model.evidence import Evidence
 from countersign.model.inventory import Identity
+
+_MAIL = EntityType.MAIL
 
 
 class Identities:
@@ -43,9 +45,9 @@ class Identities:
         identity, basis = self._find(entity.value.lower())
         if identity is not None:
             return found(self.name, entity, _facts(identity, basis), _summary(identity))
-        if entity.type is EntityType.MAIL and self._outside(domain_of_mail(entity.value)):
-            return not_found(self.name, entity, {ZONE: EXTERNAL}, "a mail address outside the site")
-        return not_found(self.name, entity, {ZONE: INTERNAL}, f"{entity.type} is not in the inventory")
+        if entity.type is _MAIL and self._outside(domain_of_mail(entity.value)):
+            return not_found(self.name, entity, {}, "a mail address outside the site", EXTERNAL)
+        return not_found(self.name, entity, {}, entity.type + " is not in the inventory", INTERNAL)
 
     def _find(self, value: str) -> tuple[Identity | None, str]:
         if identity := self._by_name.get(value):

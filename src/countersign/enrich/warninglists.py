@@ -38,6 +38,7 @@ DOMAIN_LISTS = (
 )  # fmt: skip
 HASH_LISTS = ("common-ioc-false-positive", "eicar.com", "empty-hashes", "ti-falsepositives", "mozilla-CA")
 LISTS_SHOWN_MAX = 5
+_HASH, _IP, _URL = EntityType.HASH, EntityType.IP, EntityType.URL
 
 
 class _List(msgspec.Struct):
@@ -81,12 +82,12 @@ class WarningLists:
     def _mask(self, entity: Entity) -> int | None:
         """Bits of the lists the entity is on; None when it is nothing that the lists speak of."""
         kind = entity.type
-        if kind is EntityType.HASH:
+        if kind is _HASH:
             return self._hashes.get(entity.value.lower(), 0)
-        value = host_of_url(entity.value) if kind is EntityType.URL else entity.value
+        value = host_of_url(entity.value) if kind is _URL else entity.value
         if address := parse_address(value):
             return self._of_address(address) if is_public(address) else None
-        return self._of_domain(value.lower().rstrip(".")) if kind is not EntityType.IP else None
+        return self._of_domain(value.lower().rstrip(".")) if kind is not _IP else None
 
     def _of_address(self, address: Address) -> int:
         mask = 0

@@ -30,7 +30,7 @@ class Alert(msgspec.Struct, frozen=True, gc=False):
     """What a source reads from one raw message.
 
     time_ms: event time, milliseconds since the epoch, UTC.  uid: the alert's own id within its source, "" if it has none.
-    rule: stable id of the detection within the product (``86601``).  title: the detection's name.
+    rule: stable id of the detection within the product (``86601``).  title: the detection's name.  entities: each once.
     techniques/tactics: ATT&CK ids (``T1078``, ``TA0001``).  facets: categorical (name, value) pairs that shape the
     pattern (category, program, action …), never free text.  tainted: paths of raw fields that an attacker can write.
     message: attacker-writable text, for people only.  label: disposition imported from the tool, "" if none.

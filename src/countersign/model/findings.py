@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from countersign.model.alerts import Severity
 from countersign.model.entities import Entity, EntityType, Role
@@ -42,9 +43,9 @@ class Finding(msgspec.Struct, frozen=True, gc=False):
     def __post_init__(self) -> None:
         """Host and anchor follow from the entities; worked out once because the hot path asks for them often."""
         if not self.host:
-            msgspec.structs.force_setattr(self, "host", main_host(self.entities))
+            force_setattr(self, "host", main_host(self.entities))
         if not self.anchor:
-            msgspec.structs.force_setattr(self, "anchor", self.host or anchor(self.entities))
+            force_setattr(self, "anchor", self.host or anchor(self.entities))
 
     @property
     def rule_key(self) -> str:
@@ -61,7 +62,9 @@ def main_host(entities: tuple[Entity, ...]) -> str:
     for entity in entities:
         kind = entity.type
         if kind is _HOST:
-            here = 0 if entity.role is _TARGET else 1
+            if entity.role is _TARGET:
+                return entity.value
+            here = 1
         elif kind is _IP and entity.role is _TARGET:
             here = 2
         else:

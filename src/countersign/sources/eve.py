@@ -5,6 +5,7 @@ Shared by the ``suricata`` source and by Wazuh, which carries the same record, a
 
 from __future__ import annotations
 
+from itertools import compress
 from typing import Any
 
 import msgspec
@@ -242,7 +243,7 @@ def tainted(eve: Eve, prefix: str = "") -> list[str]:
         eve.payload_printable, eve.payload, eve.packet, eve.http, eve.dns,
         eve.tls, eve.smtp, eve.email, eve.fileinfo, eve.files, eve.ssh,
     )  # fmt: skip
-    return [prefix + name for name, value in zip(TAINTED, present, strict=True) if value]
+    return [prefix + name for name in compress(TAINTED, present)]
 
 
 def _texts(value: object) -> tuple[str, ...]:

@@ -39,6 +39,7 @@ _T = TypeVar("_T")
 Maker = Callable[[str], Entity | None]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EMPTY = frozenset({"", "-", "(null)", "n/a"})
+_BACKSLASH = ord("\\")
 _NUL_ESCAPE = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 _IPV4 = re.compile(r"(?:25[0-5]|2[0-4]\d|1?[1-9]\d|1\d\d|\d)(?:\.(?:25[0-5]|2[0-4]\d|1?[1-9]\d|1\d\d|\d)){3}", re.ASCII)
 _MISSING = re.compile(r"missing required field `([^`]*)`")
@@ -52,9 +53,9 @@ def text_bytes(raw: bytes) -> bytes:
         raise SourceError(f"message of {len(raw)} bytes; the limit is {RAW_BYTES_MAX}", todo="shorten it at the sender")
     if not raw.isascii():
         _require_utf8(raw)
-    if b"\x00" in raw:
+    if 0 in raw:
         raise SourceError(f"NUL byte at offset {raw.index(0)}", todo="send UTF-8 text")
-    if b"\\" in raw and b"\\u0000" in raw:  # one byte is found ten times as fast as six
+    if _BACKSLASH in raw and b"\\u0000" in raw:  # a byte, named by its number, is found ten times as fast as six
         return _NUL_ESCAPE.sub(rb"\1\\u2400", raw)
     return raw
 
@@ -218,10 +219,17 @@ def maker(kind: EntityType, role: Role) -> Maker:
             value = clean(value)
         return Entity(kind, value[:VALUE_CHARS_MAX], role) if value else None
 
-    cached = lru_cache(maxsize=CACHE_SIZE)(build)
+    known: dict[str, Entity] = {}
 
     def make(text: str) -> Entity | None:
-        # Long texts go round the cache, which must never hold megabytes of an attacker's choosing.
-        return cached(text) if len(text) <= _CACHED_CHARS_MAX else build(text[: 2 * VALUE_CHARS_MAX])
+        entity = known.get(text)
+        if entity is None:
+            entity = build(text[: 2 * VALUE_CHARS_MAX])
+            # Long texts stay out of the memory, which must never hold megabytes of an attacker's choosing.
+            if entity is not None and len(text) <= _CACHED_CHARS_MAX:
+                if len(known) >= CACHE_SIZE:
+                    known.clear()
+                known[text] = entity
+        return entity
 
     return make

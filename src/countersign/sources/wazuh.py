@@ -8,6 +8,7 @@ Alerts of a network sensor (rule 86601 with Suricata's record in ``data``, rules
 from __future__ import annotations
 
 import re
+from itertools import compress
 from typing import Any
 
 import msgspec
@@ -56,8 +57,8 @@ _HASH = maker(EntityType.HASH, Role.OBSERVED)
 class Mitre(msgspec.Struct, gc=False):
     """``rule.mitre``: ids and tactic names."""
 
-    id: list[str] | str | None = None
-    tactic: list[str] | str | None = None
+    id: tuple[str, ...] | str | None = None
+    tactic: tuple[str, ...] | str | None = None
 
 
 class Rule(msgspec.Struct, gc=False):
@@ -207,10 +208,10 @@ def _attack(rule: Rule, eve: suricata.Eve | None) -> tuple[tuple[str, ...], tupl
     return tactics, techniques
 
 
-def _many(value: list[str] | str | None) -> tuple[str, ...]:
+def _many(value: tuple[str, ...] | str | None) -> tuple[str, ...]:
     if value is None:
         return ()
-    return (value,) if isinstance(value, str) else tuple(value)
+    return (value,) if isinstance(value, str) else value
 
 
 def _facets(found: WazuhAlert, eve: suricata.Eve | None) -> tuple[tuple[str, str], ...]:
@@ -281,4 +282,4 @@ def _tainted(found: WazuhAlert) -> tuple[str, ...]:
         found.full_log, found.data, found.rule.description, header and header.hostname, header and header.program_name,
         found.previous_output, found.previous_log, found.syscheck,
     )  # fmt: skip
-    return tuple([name for name, value in zip(_TAINTED, present, strict=True) if value])
+    return tuple(compress(_TAINTED, present))

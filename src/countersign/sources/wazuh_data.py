@@ -11,6 +11,7 @@ from countersign.model.entities import Entity, EntityType, Role
 from countersign.sources.values import Maker, is_private, maker
 
 _A, _T, _O = Role.ACTOR, Role.TARGET, Role.OBSERVED
+_USER, _IP = EntityType.USER, EntityType.IP
 _ACTOR = maker(EntityType.USER, _A)
 _TARGET = maker(EntityType.USER, _T)
 _FROM = maker(EntityType.IP, _A)
@@ -101,20 +102,22 @@ def _nested(root: str, top: dict[str, Any]) -> Iterator[Entity | None]:
             yield from (_HASH(part) for part in hashes.split(",")[:8])
 
 
-def log_entities(log: str, known: list[Entity | None]) -> Iterator[Entity | None]:
+def log_entities(log: str, known: list[Entity | None]) -> list[Entity | None]:
     """Users and remote addresses of common log lines, only of types that the decoder did not fill."""
-    have = {entity.type for entity in known if entity is not None}
-    if EntityType.USER in have and EntityType.IP in have:
-        return
+    have = [entity.type for entity in known if entity is not None]
+    found: list[Entity | None] = []
+    if _USER in have and _IP in have:
+        return found
     line = log[:_LOG_CHARS_MAX]
     match = _SSH.search(line) if " from " in line else None
-    if EntityType.USER not in have:
+    if _USER not in have:
         if match:
-            yield _TARGET(match.group(1))
+            found.append(_TARGET(match.group(1)))
         if "user=<" in line:
-            yield from (_TARGET(name) for name in _ANGLE_USER.findall(line)[:4])
-    if EntityType.IP not in have:
+            found += [_TARGET(name) for name in _ANGLE_USER.findall(line)[:4]]
+    if _IP not in have:
         if match:
-            yield _FROM(match.group(2))
+            found.append(_FROM(match.group(2)))
         if "rip=" in line:
-            yield from (_FROM(address) for address in _REMOTE.findall(line)[:1])
+            found += [_FROM(address) for address in _REMOTE.findall(line)[:1]]
+    return found
