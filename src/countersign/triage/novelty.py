@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import msgspec
+
 from countersign.correlate.history import Past
 from countersign.model.findings import Finding
 from countersign.model.verdicts import PPM
@@ -34,8 +36,7 @@ class PatternRecord:
     rarities: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Novelty:
+class Novelty(msgspec.Struct, frozen=True, gc=False):
     """known: the finding matches a verified pattern. p_ppm: conformal p-value, 0 while nothing was reviewed.
     reason: why it is not known, "" when it is."""
 
