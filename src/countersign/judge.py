@@ -5,24 +5,27 @@ The gate's whole input is kept with the record, so that ``replay`` can ask the g
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import Protocol
 
 import msgspec
 
 from countersign.autonomy.bounds import ALPHA_PPM
-from countersign.autonomy.scopes import START_STAGE, Scope, scope_of
+from countersign.autonomy.governor import Governed
+from countersign.autonomy.scopes import START_STAGE, Scope, Stage, scope_of
 from countersign.correlate.link import pattern_key
-from countersign.correlate.nearby import KINDS, SITE, window_of
+from countersign.correlate.nearby import BY_LEVEL, LEVEL, SITE, window_of
 from countersign.flow import Batch, CaseState, Judged, Placed
+from countersign.model.alerts import Severity
 from countersign.model.decisions import Action, Decision
 from countersign.model.evidence import Evidence
-from countersign.model.verdicts import Label, Verdict
+from countersign.model.verdicts import Label
 from countersign.policy.gate import GateInput, decide
+from countersign.triage.calibrate import merged_ppm
 from countersign.triage.features import FEATURES, Context, features, share_ppm
-from countersign.triage.model import HARD_CAP_PPM, Model, probability_ppm
+from countersign.triage.model import HARD_CAP_PPM, Model
 from countersign.triage.novelty import Novelty, PatternRecord, assess, rarity
 from countersign.triage.text import artefacts
 
@@ -30,6 +33,7 @@ DAY_MS = 86_400_000
 _encode = msgspec.msgpack.Encoder().encode
 _NOBODY = PatternRecord()
 _NEW_CASE = CaseState()
+_CLOSE = Action.CLOSE
 _AROUND = tuple(FEATURES.index(name) for name in ("asset_criticality", "identity_criticality", "ti_hits"))
 _PATTERN_SHARE, _RULE_SHARE = FEATURES.index("pattern_share_ppm"), FEATURES.index("rule_share_ppm")
 
@@ -67,6 +71,10 @@ class Surroundings(Protocol):
         """Lookups that did not answer."""
         ...
 
+    def __hash__(self) -> int:
+        """By content: many findings have the same surroundings."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Judge:
@@ -91,27 +99,38 @@ class Judge:
             assess(k, r, batch.now_ms, ranked.get(p.pattern, ()))
             for k, r, p in zip(known, rarities, batch.placed, strict=True)
         ]
-        silent = [tuple(name for name in a.unavailable if name in self.required) for a in around]
         verdicts = self.model.verdicts(
             rows,
             novelty_ppm=[n.p_ppm for n in novelties],
-            missing=[bool(names) for names in silent],
+            missing=[not self.required.isdisjoint(a.unavailable) for a in around],
             texts=[artefacts(p.finding) for p in batch.placed] if self.model.reads_text else (),
         )
         trouble = [trouble_of(p, v.label, batch) for p, v in zip(batch.placed, verdicts, strict=True)]
         others = _Others(batch, trouble)
-        closed = Counter(batch.closed)
+        told: dict[str, _Told] = {}
+        ask = cache(partial(self._ask, batch.sealed))  # lives as long as the batch
         judged = []
-        for i, placed in enumerate(batch.placed):
-            scope = self._scope(placed)
-            governed = batch.governed.get(scope.name)
-            p1 = governed.p1_ppm(verdicts[i].pico) if governed else None
-            counts = others.of(i, thin=thin(known[i]))
-            used = max(0, _used(closed, scope, batch) - placed.closed)
-            given = self._gate_input(placed, verdicts[i], novelties[i], around[i], silent[i], counts, batch, scope, p1, used)
-            decision = self.gate(given)
-            closed[scope.name] += decision.action is Action.CLOSE and not placed.closed
-            judged.append(Judged(rows[i], rarities[i], verdicts[i], decision, _encode(given), trouble[i], p1))
+        for i, (placed, verdict) in enumerate(zip(batch.placed, verdicts, strict=True)):
+            finding, scope = placed.finding, self._scope(placed)
+            tell = told.get(scope.name)
+            if tell is None:
+                tell = told[scope.name] = _told(scope, batch)
+            p1 = tell.governed.p1_ppm(verdict.pico) if tell.governed else None
+            decision, given = ask(
+                tell,
+                verdict.label,
+                p1,
+                (verdict.p0_ppm, verdict.p1_ppm),
+                around[i],
+                novelties[i],
+                others.of(i, thin=thin(known[i])),
+                finding.severity,
+                finding.tactics,
+                tell.used(placed),
+                placed.left,
+            )
+            tell.closed += decision.action is _CLOSE and not placed.closed
+            judged.append(Judged(rows[i], rarities[i], verdict, decision, given, trouble[i], p1))
         return judged
 
     def _scope(self, placed: Placed) -> Scope:
@@ -145,60 +164,92 @@ class Judge:
             tz_offset_min=self.tz_offset_min,
         )
 
-    def _gate_input(
+    def _ask(
         self,
-        placed: Placed,
-        verdict: Verdict,
-        novelty: Novelty,
-        around: Surroundings,
-        silent: tuple[str, ...],
-        others: tuple[int, int],
-        batch: Batch,
-        scope: Scope,
+        sealed: bool | None,
+        told: _Told,
+        label: Label,
         p1: int | None,
+        interval: tuple[int, int],
+        around: Surroundings,
+        novelty: Novelty,
+        others: tuple[int, int],
+        severity: Severity,
+        tactics: tuple[str, ...],
         used: int,
-    ) -> GateInput:
-        governed = batch.governed.get(scope.name)
-        return GateInput(
-            scope=scope,
-            stage=governed.state.stage if governed else START_STAGE,
-            stopped=bool(batch.killed & {"*", scope.name}),
-            alarm=bool(governed and governed.state.halted),
-            reviewed=governed.state.reviewed if governed else 0,
-            label=verdict.label,
+        left: bool,
+    ) -> tuple[Decision, bytes]:
+        """What the gate says, and msgpack of what it was asked. Remembered while a batch is judged: many of its findings
+        differ in nothing that the gate minds."""
+        given = GateInput(
+            scope=told.scope,
+            stage=told.stage,
+            stopped=told.stopped,
+            alarm=told.alarm,
+            reviewed=told.reviewed,
+            label=label,
             p1_ppm=p1,
             threshold_ppm=HARD_CAP_PPM,
-            probability_ppm=probability_ppm(verdict),
+            probability_ppm=merged_ppm(*interval),
             asset_criticality=around.asset_criticality,
             identity_criticality=around.identity_criticality,
             unknown_entities=around.unknown_entities,
             pattern_known=novelty.known,
             pattern_doubt=novelty.reason,
             novelty_ppm=novelty.p_ppm,
-            sources_unavailable=silent,
+            sources_unavailable=tuple([name for name in around.unavailable if name in self.required]),
             case_undecided=others[0],
             case_threats=others[1],
-            severity=placed.finding.severity,
-            tactics=placed.finding.tactics,
+            severity=severity,
+            tactics=tactics,
             closed_this_hour=used,
-            concerns=int(placed.left),
+            concerns=int(left),
             ti_hits=around.ti_hits,
-            sealed=batch.sealed,
+            sealed=sealed,
         )
+        return self.gate(given), _encode(given)
 
 
-def _used(closed: Mapping[str, int], scope: Scope, batch: Batch) -> int:
-    """Closes of this hour as the gate is told: exact where the budget is near, else as the batch began, so that the gate's
-    answers can be remembered."""
-    if closed[scope.name] + len(batch.placed) >= scope.closes_per_hour:
-        return closed[scope.name]
-    return batch.closed.get(scope.name, 0)
+@dataclass(slots=True, eq=False)
+class _Told:
+    """What the gate is told of one scope throughout a batch. began, closed: closes of this hour when the batch began, and by
+    now. near: closes from which on the batch could use up the budget."""
+
+    scope: Scope
+    governed: Governed | None
+    stage: Stage
+    stopped: bool
+    alarm: bool
+    reviewed: int
+    began: int
+    closed: int
+    near: int
+
+    def used(self, placed: Placed) -> int:
+        """Closes of this hour besides this finding's own as the gate is told: exact where the budget is near, else as the
+        batch began, so that the gate's answers can be remembered."""
+        return max(0, (self.closed if self.closed >= self.near else self.began) - placed.closed)
+
+
+def _told(scope: Scope, batch: Batch) -> _Told:
+    governed, began = batch.governed.get(scope.name), batch.closed.get(scope.name, 0)
+    return _Told(
+        scope=scope,
+        governed=governed,
+        stage=governed.state.stage if governed else START_STAGE,
+        stopped=bool(batch.killed & {"*", scope.name}),
+        alarm=bool(governed and governed.state.halted),
+        reviewed=governed.state.reviewed if governed else 0,
+        began=began,
+        closed=began,
+        near=scope.closes_per_hour - len(batch.placed),
+    )
 
 
 def thin(known: PatternRecord) -> bool:
     """Whether the pattern's own record leaves its risk above alpha: a handful of benign reviews is no shield while something
     goes on elsewhere on the site."""
-    return share_ppm(known.benign, known.threat) not in range(ALPHA_PPM + 1)
+    return not 0 <= share_ppm(known.benign, known.threat) <= ALPHA_PPM
 
 
 def trouble_of(placed: Placed, label: Label, batch: Batch) -> Label:
@@ -217,20 +268,25 @@ class _Others:
     """Trouble among the other findings of a case, or near a finding, with this batch's verdicts taken in."""
 
     def __init__(self, batch: Batch, trouble: Sequence[Label]) -> None:
-        self._batch, self._trouble = batch, trouble
-        self._cases = {p.case: Counter(batch.cases.get(p.case, _NEW_CASE).unsettled) for p in batch.placed}
-        for placed, now in zip(batch.placed, trouble, strict=True):
-            case = self._cases[placed.case]
+        self._batch = batch
+        self._own = [LEVEL[now] for now in trouble]
+        self._near = cache(batch.nearby.count)
+        self._cases: dict[str, list[int]] = {}
+        for placed, now, level in zip(batch.placed, trouble, self._own, strict=True):
+            counts = self._cases.get(placed.case)
+            if counts is None:
+                state = batch.cases.get(placed.case, _NEW_CASE)
+                counts = self._cases[placed.case] = [state.unsettled.get(kind, 0) for kind in BY_LEVEL]
             if placed.before is not None:
-                case[placed.before] -= 1
-            case[now] += 1
+                counts[LEVEL[placed.before]] -= 1
+            counts[level] += 1
             batch.nearby.change(placed.finding.anchor, window_of(placed.finding.first_seen_ms), placed.before, now)
 
     def of(self, i: int, *, thin: bool) -> tuple[int, int]:
         """(undecided, threats) besides finding ``i``: in its case or within the hour, whichever is more. thin: its pattern
         minds the whole site."""
-        placed, own = self._batch.placed[i], self._trouble[i]
+        placed, own = self._batch.placed[i], self._own[i]
         anchor = SITE if thin else placed.finding.anchor
-        near = self._batch.nearby.count(anchor, window_of(placed.finding.first_seen_ms)) if anchor else (0, 0)
-        counts = [max(self._cases[placed.case][kind], near[k]) - (own is kind) for k, kind in enumerate(KINDS)]
-        return max(0, counts[0]), max(0, counts[1])
+        near = self._near(anchor, window_of(placed.finding.first_seen_ms)) if anchor else (0, 0)
+        case = self._cases[placed.case]
+        return max(0, case[1] - (own == 1), near[0] - (own == 1)), max(0, case[2] - (own == 2), near[1] - (own == 2))

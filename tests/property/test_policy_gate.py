@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from countersign.errors import ConfigError
 from countersign.model.decisions import Action, Outcome
@@ -41,6 +42,25 @@ GATES = {
 def test_closing_is_what_the_whole_set_allows(name: str, given_: GateInput) -> None:
     gate = GATES[name]
     assert (gate.decide(given_).action is Action.CLOSE) == gate.engine.decide(request(given_)).allowed
+
+
+@pytest.mark.parametrize("name", GATES)
+@settings(max_examples=examples(40), deadline=None)
+@given(asked=st.lists(INPUTS, min_size=2, max_size=6))
+def test_what_a_gate_remembers_changes_nothing(name: str, asked: list[GateInput]) -> None:
+    gate = GATES[name]
+    for one in asked:
+        decision = gate.decide(one)
+        assert decision == Gate(gate.engine).decide(one)
+        assert tuple(c.name for c in decision.conditions)[: len(gate.conditions)] == gate.conditions
+
+
+def test_decisions_that_say_the_same_are_one_value() -> None:
+    """So that what is written of them is made once: 36.00 % and 36.04 % are one to a reader."""
+    gate = site()
+    one, other = (gate.decide(replace(CLEAN, novelty_ppm=ppm, probability_ppm=ppm // 100)) for ppm in (360_000, 360_400))
+    assert one is other
+    assert gate.decide(replace(CLEAN, novelty_ppm=370_000)) != one
 
 
 def test_a_forbid_of_the_site_is_a_condition_of_its_own() -> None:

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from countersign.errors import ConfigError
 from countersign.evaluate import trainer
 from countersign.evaluate.learn import pack
 from countersign.model.verdicts import PICO, PPM, Label, Verdict
-from countersign.triage.counterfactual import across_levels, counterfactual, level_of, reach
+from countersign.triage.counterfactual import across_levels, alone, counterfactual, ends_of, level_of, reach, strongest
 from countersign.triage.expert import expert_terms
 from countersign.triage.features import CATEGORICAL, FEATURES
 from countersign.triage.model import HARD_CAP_PPM, Model, label
@@ -170,6 +171,10 @@ def test_counterfactual_with_pairs_is_the_smallest_by_brute_force(
     picos = [term.pico(value) for term, value in zip(levels[values[0]].terms, values, strict=True)]
     total = sum(picos)
     found = across_levels(total, picos, values, levels, values[0], threshold)
+    first, slack = strongest(np.array([total]), np.array([picos]), np.array([values[0]]), ends_of(levels), threshold)
+    reached = levels[values[0]].reaches[first[0]]
+    quick = alone(total, picos[first[0]], values[first[0]], reached, slack[0], threshold)
+    assert quick == found if quick else len(found.changes) != 1 or found.changes[0].feature == "by"
     sizes = [
         (there != values[0]) + sum(choice != pico for choice, pico in zip(choices, kept, strict=True))
         for there in range(3)
@@ -182,6 +187,18 @@ def test_counterfactual_with_pairs_is_the_smallest_by_brute_force(
         assert len(found.changes) == min(sizes)
         assert found.pico == total + sum(change.pico for change in found.changes)
         assert (found.pico > threshold) != (total > threshold)
+
+
+def test_a_file_without_terms_or_with_numbers_beyond_every_score_is_refused() -> None:
+    document = PRIOR.document
+    table = msgspec.structs.replace(document.calibration, p0_edges=(2**62,), p0=(0, 0))
+    for broken in (
+        msgspec.structs.replace(document, terms=()),
+        msgspec.structs.replace(document, calibration=table),
+        msgspec.structs.replace(document, terms=(NumericTerm("alerts", "learnt", "", (), (2**63,), 0),)),
+    ):
+        with pytest.raises(ConfigError, match="make the model again"):
+            Model.from_bytes(pack(broken))
 
 
 def test_a_file_in_which_more_trouble_could_look_safer_is_refused() -> None:

@@ -34,11 +34,12 @@ class Nearby:
 
     def change(self, anchor: str, window: int, before: Label | None, after: Label) -> None:
         """A finding's trouble turns from ``before`` (None: it is new) into ``after``."""
-        for label, by in ((before, -1), (after, 1)):
-            if label is not None and (level := LEVEL[label]):
-                self._cell(SITE, window)[level - 1] += by
-                if anchor:
-                    self._cell(anchor, window)[level - 1] += by
+        old, new = 0 if before is None else LEVEL[before], LEVEL[after]
+        if old != new:
+            for level, by in ((old, -1), (new, 1)):
+                for key in (SITE, anchor):
+                    if level and key:
+                        self._cell(key, window)[level - 1] += by
 
     def count(self, anchor: str, window: int) -> tuple[int, int]:
         """(undecided, threats) within an hour of the window."""
@@ -49,7 +50,7 @@ class Nearby:
             near = [cell for at, cell in cells.items() if -WINDOWS <= at - window <= WINDOWS]
         else:
             near = [cells[at] for at in range(window - WINDOWS, window + WINDOWS + 1) if at in cells]
-        return sum(cell[0] for cell in near), sum(cell[1] for cell in near)
+        return sum([cell[0] for cell in near]), sum([cell[1] for cell in near])
 
     def _cell(self, anchor: str, window: int) -> Cell:
         return self._cells.setdefault(anchor, {}).setdefault(window, [0, 0])

@@ -20,6 +20,7 @@ from countersign.model.records import FindingRecord
 
 _PERSONAL_PREFIXES = tuple(f"{kind.value}:" for kind in (*sorted(PERSONAL), EntityType.URL))
 """A URL may carry a person's name or mail address (``?user=…``), so it is treated like one."""
+_SAME_PATTERN = LinkReason.SAME_PATTERN
 REASONS_MAX = 32
 """Most reasons for ignoring that one entry names: the sender chooses them, and an entry is bounded."""
 
@@ -95,8 +96,8 @@ def decision(
     techniques: Any = finding.techniques
     drawn: Any = draw
     return Body(
-        action=decided.action.value,
-        advice=decided.advice.value,
+        action=decided.action,
+        advice=decided.advice,
         alerts=Alerts(record.added, finding.count),
         case=record.case,
         conditions=_json(decided.conditions),
@@ -106,7 +107,7 @@ def decision(
         first=int(record.first),
         host=finding.host,
         intercept=verdict.intercept_pico,
-        label=verdict.label.value,
+        label=verdict.label,
         links=[_link(link, pseudonyms) for link in record.links],
         model=verdict.model,
         novelty_ppm=verdict.novelty_ppm,
@@ -155,5 +156,7 @@ _COLUMN = {LookupStatus.FOUND: 0, LookupStatus.NOT_FOUND: 1, LookupStatus.UNAVAI
 
 def _link(link: Link, pseudonyms: Mapping[str, str]) -> tuple[str, str, str]:
     """Without the anchor of a pattern link, which is the host (named above) or else a person."""
-    entity = link.entity.partition("@")[0] if link.reason is LinkReason.SAME_PATTERN else link.entity
-    return (link.case, link.reason.value, pseudonyms.get(entity, entity))
+    reason, entity = link.reason, link.entity
+    if reason is _SAME_PATTERN:
+        entity = entity.partition("@")[0]
+    return (link.case, reason, pseudonyms.get(entity, entity))

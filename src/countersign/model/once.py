@@ -1,4 +1,4 @@
-"""Encode once what comes again: many decisions share one list of conditions, and that list is half of what they say."""
+"""Encode once what comes again: many findings share one decision, and many decisions one list of conditions."""
 
 from __future__ import annotations
 

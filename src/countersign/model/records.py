@@ -59,29 +59,15 @@ class Known(msgspec.Struct, frozen=True, gc=False):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_conditions = Once(_encode)
+_decision = Once(_encode)
 
 
-def _as_written(kind: type[msgspec.Struct]) -> Any:  # noqa: ANN401 - a class with the same fields of any type
-    """A struct that is written like ``kind``, some of whose fields may be encoded already (``msgspec.Raw``)."""
-    return msgspec.defstruct(kind.__name__, [(field.name, Any) for field in msgspec.structs.fields(kind)], gc=False)
-
-
-_RecordAs, _DecisionAs = _as_written(FindingRecord), _as_written(Decision)
+_RecordAs: Any = msgspec.defstruct("FindingRecord", [(f.name, Any) for f in msgspec.structs.fields(FindingRecord)], gc=False)
+"""Written like a record, some of whose fields may be encoded already (``msgspec.Raw``)."""
 
 
 def encoded(record: FindingRecord) -> bytes:
-    """Msgpack of the record. What comes again with many decisions is encoded once."""
-    decision = record.decision
-    decided = _DecisionAs(
-        decision.action,
-        decision.advice,
-        decision.scope,
-        decision.stage,
-        _conditions(decision.conditions),
-        decision.why,
-        decision.quiet,
-    )
+    """Msgpack of the record. A decision that comes again is encoded once."""
     whole = _RecordAs(
         record.finding,
         record.pattern,
@@ -91,7 +77,7 @@ def encoded(record: FindingRecord) -> bytes:
         record.features,
         record.rarity,
         record.verdict,
-        decided,
+        _decision(record.decision),
         record.gate,
         record.first,
         record.added,

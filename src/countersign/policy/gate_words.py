@@ -123,7 +123,9 @@ def _criticality(value: int) -> str:
 
 
 def why(given: GateInput, failed: frozenset[str]) -> str:
-    """The first reason that applies, most telling first, so that the queue's column tells cases apart."""
+    """The first reason that applies, most telling first, so that the queue's column tells cases apart; "" on a close."""
+    if not failed:
+        return ""
     said = next((phrase for name, phrase in _reasons(given) if phrase and name in failed), "")
     return said or next((f"policy: {name.replace('_', ' ')}" for name in sorted(failed)), "")
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from countersign.model.verdicts import PPM
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,12 @@ class Steps:
     def at(self, score: int) -> int:
         """The value at ``score``."""
         return self.values[bisect_right(self.edges, score)]
+
+    def column(self, scores: Integers) -> list[int]:
+        """The values at many scores."""
+        places = np.searchsorted(np.array(self.edges, dtype=np.int64), scores, side="right")
+        found: list[int] = np.array(self.values, dtype=np.int64)[places].tolist()
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,11 @@ class Calibration:
         """(p0, p1) at ``score``."""
         low, high = self.p0.at(score), self.p1.at(score)
         return (low, high) if low <= high else (high, low)
+
+    def intervals(self, scores: Integers) -> list[tuple[int, int]]:
+        """(p0, p1) at many scores."""
+        pairs = zip(self.p0.column(scores), self.p1.column(scores), strict=True)
+        return [(low, high) if low <= high else (high, low) for low, high in pairs]
 
     def largest_score(self, p1_ppm_max: int) -> int | None:
         """Largest score whose p1 is at most ``p1_ppm_max``; None when no score is that safe."""
@@ -128,7 +140,7 @@ def _added_as_benign(weight: Floats, height: Floats) -> Floats:
     return 1 - _added_as_threat(weight[-1] - weight[::-1], (weight - height)[-1] - (weight - height)[::-1])[::-1]
 
 
-def _steps(values: Floats, edges: NDArray[np.int64]) -> Steps:
+def _steps(values: Floats, edges: Integers) -> Steps:
     """Keep only the edges where the value changes."""
     whole = [int(value) for value in np.clip(values, 0, PPM)]
     kept = [i for i in range(len(edges)) if whole[i] != whole[i + 1]]

@@ -9,11 +9,15 @@ falls when it rises (``triage.model`` refuses other files).
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from countersign.model.verdicts import Change, Counterfactual
-from countersign.triage.terms import PairTerm, Plain, Term
+from countersign.triage.terms import PairTerm, Picos, Plain, Term
 
 FEWEST_WITH_LEVEL = 2
 """Changes where the level alone is not enough."""
@@ -56,6 +60,31 @@ def level_of(terms: Sequence[Term], level: int, place: int) -> Level:
     if own is not None:
         reaches[place] = Reach(plain[place].feature, ((own[0], own[1]),))
     return Level(place, own[1] if own else "", plain, tuple(reaches))
+
+
+def ends_of(levels: Sequence[Level]) -> Picos:
+    """Lowest and highest score of every term at every level (levels, 2, terms). Precomputed once per model."""
+    rows = [[[r.bins[end][0] for r in level.reaches] for end in (0, -1)] for level in levels]
+    return np.array(rows, dtype=np.int64)
+
+
+def strongest(
+    totals: Picos, shares: Picos, here: NDArray[np.intp], ends: Picos, threshold: int
+) -> tuple[list[int], list[int]]:
+    """Of every row (scores, shares, level) the first of the terms that can give most, and how much."""
+    slacks = np.abs(shares - ends[here, (totals <= threshold).astype(np.intp)])
+    first = slacks.argmax(axis=1)
+    return first.tolist(), slacks[np.arange(len(first)), first].tolist()
+
+
+def alone(total: int, pico: int, value: int | str, reach: Reach, slack: int, threshold: int) -> Counterfactual | None:
+    """The change of the strongest term if that is enough, as it nearly always is: no other set need be looked for."""
+    down = total > threshold
+    need = total - threshold if down else threshold + 1 - total
+    if slack < need:
+        return None
+    score, text = _weakest(reach.bins, pico, need, down=down)
+    return Counterfactual(True, (Change(reach.feature, value, text, score - pico),), total + score - pico)
 
 
 def across_levels(
@@ -110,11 +139,8 @@ def counterfactual(
     need = total - threshold if down else threshold + 1 - total
     end = 0 if down else -1
     slacks = [abs(pico - r.bins[end][0]) for pico, r in zip(picos, reaches, strict=True)]
-    best = max(slacks, default=0)
-    alone = best >= need  # nearly always: the first of the strongest terms suffices, and nothing need be sorted
-    order = (slacks.index(best),) if alone else sorted(range(len(slacks)), key=slacks.__getitem__, reverse=True)
     changes: list[Change] = []
-    for i in order:
+    for i in sorted(range(len(slacks)), key=slacks.__getitem__, reverse=True):
         if slacks[i] == 0:
             break
         score, text = reaches[i].bins[end] if slacks[i] < need else _weakest(reaches[i].bins, picos[i], need, down=down)
@@ -126,6 +152,5 @@ def counterfactual(
 
 
 def _weakest(bins: tuple[Bin, ...], pico: int, need: int, *, down: bool) -> Bin:
-    if down:
-        return next(b for b in reversed(bins) if b[0] <= pico - need)
-    return next(b for b in bins if b[0] >= pico + need)
+    """Of the bins that give what is needed the one nearest to ``pico``; a description sorts after the empty one."""
+    return bins[bisect_left(bins, (pico - need + 1, "")) - 1] if down else bins[bisect_left(bins, (pico + need, ""))]

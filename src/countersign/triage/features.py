@@ -49,8 +49,7 @@ CATEGORICAL = frozenset({"tool", "host_role"})
 UNKNOWN = "unknown"
 """Category when nothing is known."""
 
-_NO_STAGE = frozenset({""})
-_VALUE_MAX = 2**53
+_ACTOR = Role.ACTOR
 _WORD_CHARS_MAX = 48
 _DAY_S = 86_400
 _OFFICE_HOURS = range(7, 19)
@@ -99,35 +98,41 @@ def features(finding: Finding, context: Context) -> tuple[int | str, ...]:
     """One row, in the order of FEATURES."""
     past = context.past
     return (
-        _number(finding.count),
+        finding.count,
         _actors(finding),
-        _number(past.pair_firings),
-        _number(past.pair_gap_s),
-        _number(past.rule_firings),
-        _number(past.rule_gap_s),
-        _number(past.rule_hosts),
-        _number(past.host_rules),
-        _number(past.host_alerts),
-        _number(past.site_rules),
-        _number(past.site_alerts),
+        past.pair_firings,
+        past.pair_gap_s,
+        past.rule_firings,
+        past.rule_gap_s,
+        past.rule_hosts,
+        past.host_rules,
+        past.host_alerts,
+        past.site_rules,
+        past.site_alerts,
         _word(finding.product),
         _word(context.host_role),
         int(finding.severity),
         tactics.stage(finding.tactics),
-        len(context.case_stages.union((tactics.furthest(finding.tactics),)) - _NO_STAGE),
+        _steps(context.case_stages, tactics.furthest(finding.tactics)),
         context.asset_criticality,
         context.identity_criticality,
-        _number(context.ti_hits),
+        context.ti_hits,
         off_hours(finding.first_seen_ms, context.tz_offset_min),
         share_ppm(context.pattern_benign, context.pattern_threat),
         share_ppm(past.rule_benign, past.rule_threat),
-        _number(past.host_rare),
+        past.host_rare,
     )
 
 
 def _actors(finding: Finding) -> int:
-    acting = [entity for entity in finding.entities if entity.role is Role.ACTOR]
+    acting = [entity for entity in finding.entities if entity.role is _ACTOR]
     return len(acting) if len(acting) < 2 else len({entity.key for entity in acting})
+
+
+def _steps(stages: frozenset[str], own: str) -> int:
+    """Different stages of a case with the finding's own; one that is not known is none."""
+    found = stages | {own}
+    return len(found) - ("" in found)
 
 
 def share_ppm(benign: int, threat: int) -> int:
@@ -141,10 +146,6 @@ def off_hours(time_ms: int, tz_offset_min: int) -> int:
     day, second = divmod(time_ms // 1000 + tz_offset_min * 60, _DAY_S)
     weekend = (day + _EPOCH_WEEKDAY) % 7 in _WEEKEND
     return int(weekend or second // 3600 not in _OFFICE_HOURS)
-
-
-def _number(value: int) -> int:
-    return value if value <= _VALUE_MAX else _VALUE_MAX
 
 
 @lru_cache(maxsize=4096)

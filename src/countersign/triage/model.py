@@ -24,7 +24,7 @@ from countersign.errors import ConfigError
 from countersign.model.alerts import Severity
 from countersign.model.verdicts import PPM, Contribution, Label, Verdict
 from countersign.triage.calibrate import Calibration, Steps, merged_ppm
-from countersign.triage.counterfactual import Level, across_levels, level_of
+from countersign.triage.counterfactual import Level, across_levels, alone, ends_of, level_of, strongest
 from countersign.triage.features import FEATURES
 from countersign.triage.terms import NumericTerm, PairTerm, Picos, Term
 from countersign.triage.text import Reader, TextPart, Texts
@@ -36,7 +36,9 @@ THREAT_PPM = 500_000
 """Threat: the whole interval lies from here up."""
 BENIGN_PPM = 200_000
 """Benign: the whole interval lies up to here. Missing a threat costs more than a look, hence not the same border."""
-NEVER = -(2**62)
+BEYOND = 2**62
+"""No score comes near it."""
+NEVER = -BEYOND
 """Threshold when no score is safe enough."""
 
 Row = tuple[int | str, ...]
@@ -80,16 +82,18 @@ class Document(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model ready to score. by: place in a row of the feature in whose light others are read (any, without pairs), with
-    the edges of its levels."""
+    """A model ready to score. names, columns: feature of each term, and its place in a row. by: place in a row of the
+    feature in whose light others are read (any, without pairs), with the edges of its levels. ends: ``ends_of`` them."""
 
     document: Document
     id: str
     calibration: Calibration
+    names: tuple[str, ...]
     columns: tuple[int, ...]
     by: int
     by_edges: tuple[int, ...]
     levels: tuple[Level, ...] = field(repr=False)
+    ends: Picos = field(repr=False, compare=False)
     reader: Reader | None = field(default=None, repr=False)
 
     @classmethod
@@ -107,17 +111,20 @@ class Model:
             document = msgspec.json.decode(data, type=Document)
             _check(document)
             levels = _levels(document)
-        except (msgspec.MsgspecError, ValueError) as error:
+            ends = ends_of(levels)
+        except (msgspec.MsgspecError, ValueError, OverflowError) as error:
             raise ConfigError(str(error), where=where, todo="make the model again with 'countersign learn'") from None
         pairs = [term for term in document.terms if isinstance(term, PairTerm)]
         return cls(
             document=document,
             id=hashlib.sha256(data).hexdigest(),
             calibration=document.calibration.unpack(),
+            names=tuple(term.feature for term in document.terms),
             columns=tuple(FEATURES.index(term.feature) for term in document.terms),
             by=FEATURES.index(pairs[0].by) if pairs else 0,
             by_edges=pairs[0].by_edges if pairs else (),
             levels=levels,
+            ends=ends,
             reader=Reader(document.text) if document.text is not None else None,
         )
 
@@ -138,15 +145,22 @@ class Model:
 
     def score_rows(self, rows: Sequence[Row]) -> tuple[Picos, Picos]:
         """Scores of n rows (n,) without text, and every term's share (n, terms), all in pico-logits."""
+        totals, shares, _ = self._scored(rows)
+        return totals, shares
+
+    def _scored(self, rows: Sequence[Row]) -> tuple[Picos, Picos, NDArray[np.intp]]:
+        """The same, with the level of each row."""
         terms = self.document.terms
         shares = np.empty((len(terms), len(rows)), dtype=np.int64)
+        levels = np.zeros(len(rows), dtype=np.intp)
         if rows:
             values = list(zip(*rows, strict=True))
-            levels = self._levels(values[self.by])
+            if self.by_edges:
+                levels = np.searchsorted(self.by_edges, np.array(values[self.by], dtype=np.int64), side="right")
             for i, (term, column) in enumerate(zip(terms, self.columns, strict=True)):
                 given = values[column]
                 shares[i] = term.column(given, levels) if isinstance(term, PairTerm) else term.column(given)
-        return shares.sum(axis=0) + self.document.intercept, shares.T
+        return shares.sum(axis=0) + self.document.intercept, shares.T, levels
 
     def score(self, row: Row) -> int:
         """Score of one row in pico-logits, without what its text adds."""
@@ -155,11 +169,6 @@ class Model:
 
     def _level(self, row: Row) -> int:
         return bisect_right(self.by_edges, int(row[self.by])) if self.by_edges else 0
-
-    def _levels(self, values: Sequence[int | str]) -> NDArray[np.intp]:
-        if not self.by_edges:
-            return np.zeros(len(values), dtype=np.intp)
-        return np.searchsorted(self.by_edges, np.array(values, dtype=np.int64), side="right")
 
     def verdicts(
         self,
@@ -172,12 +181,28 @@ class Model:
         """A verdict per row. novelty_ppm: conformal p-value of each row (0 when not known); missing: whether evidence
         that is required for the row was not available; texts: ``triage.text.artefacts`` of each, read only by a model that
         ``reads_text``, which then needs them. The first two may be empty."""
-        totals, shares = self.score_rows(rows)
+        totals, shares, levels = self._scored(rows)
+        said = [self.reader.contributions(text) for text in texts] if self.reader else [()] * len(rows)
+        if self.reader:
+            totals += np.array(
+                [sum(part.pico for part in parts) for _, parts in zip(rows, said, strict=True)], dtype=np.int64
+            )
+        order = np.argsort(-np.abs(shares), axis=1, kind="stable")
         novelty = novelty_ppm or (0,) * len(rows)
         gaps = missing or (False,) * len(rows)
-        order = np.argsort(-np.abs(shares), axis=1, kind="stable")
-        said = [self.reader.contributions(text) for text in texts] if self.reader else [()] * len(rows)
-        parts = zip(rows, totals.tolist(), shares.tolist(), order.tolist(), novelty, gaps, said, strict=True)
+        parts = zip(
+            rows,
+            totals.tolist(),
+            shares.tolist(),
+            levels.tolist(),
+            *strongest(totals, shares, levels, self.ends, self.threshold),
+            order.tolist(),
+            said,
+            self.calibration.intervals(totals),
+            novelty,
+            gaps,
+            strict=True,
+        )
         return [self._verdict(*part) for part in parts]
 
     def verdict(self, row: Row, *, novelty_ppm: int = 0, missing: bool = False, texts: Texts = ()) -> Verdict:
@@ -189,17 +214,26 @@ class Model:
         row: Row,
         total: int,
         shares: list[int],
+        level: int,
+        first: int,
+        slack: int,
         order: list[int],
+        said: tuple[Contribution, ...],
+        interval: tuple[int, int],
         novelty_ppm: int,
         missing: bool,
-        said: tuple[Contribution, ...],
     ) -> Verdict:
-        values = [row[column] for column in self.columns]
-        contributions = self._contributions(values, shares, order)
+        """One verdict. first, slack: ``counterfactual.strongest``."""
+        columns, names = self.columns, self.names
+        contributions = tuple([Contribution(names[i], row[columns[i]], shares[i]) for i in order if shares[i]])
         if said:
-            total += sum(part.pico for part in said)
             contributions = tuple(sorted((*contributions, *said), key=lambda part: -abs(part.pico)))
-        p0, p1 = self.calibration.interval(total)
+        p0, p1 = interval
+        reach = self.levels[level].reaches[first]
+        flip = alone(total, shares[first], row[columns[first]], reach, slack, self.threshold)
+        if flip is None:
+            values = [row[column] for column in columns]
+            flip = across_levels(total, shares, values, self.levels, level, self.threshold)
         return Verdict(
             label=label(p0, p1, missing=missing or (p1 <= BENIGN_PPM and beyond_training(row))),
             pico=total,
@@ -207,15 +241,10 @@ class Model:
             p0_ppm=p0,
             p1_ppm=p1,
             contributions=contributions,
-            counterfactual=across_levels(total, shares, values, self.levels, self._level(row), self.threshold),
+            counterfactual=flip,
             novelty_ppm=novelty_ppm,
             model=self.id,
         )
-
-    def _contributions(self, values: list[int | str], shares: list[int], order: list[int]) -> tuple[Contribution, ...]:
-        """Terms that add something, strongest first; of equals, in the model's order."""
-        terms = self.document.terms
-        return tuple([Contribution(terms[i].feature, values[i], shares[i]) for i in order if shares[i]])
 
 
 def label(p0_ppm: int, p1_ppm: int, *, missing: bool = False) -> Label:
@@ -246,11 +275,13 @@ def _check(document: Document) -> None:
     if document.features != FEATURES[: len(document.features)]:
         raise ValueError("made for other features than this version computes")
     names = [term.feature for term in document.terms]
-    if len(set(names)) != len(names) or set(names) - set(document.features):
+    if not names or len(set(names)) != len(names) or set(names) - set(document.features):
         raise ValueError("each term must name one of the features, once")
     table = document.calibration
     if len(table.p0) != len(table.p0_edges) + 1 or len(table.p1) != len(table.p1_edges) + 1:
         raise ValueError("the calibration table does not fit its edges")
+    if not all(-BEYOND < edge < BEYOND for edge in (*table.p0_edges, *table.p1_edges)):
+        raise ValueError("an edge of the calibration table is no score")
     if not all(0 <= value <= PPM for value in (*table.p0, *table.p1)):
         raise ValueError("a calibrated probability is not within 0 and 1,000,000 ppm")
     if any(low >= high for low, high in pairwise(document.edges)):

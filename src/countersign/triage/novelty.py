@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import msgspec
+
 from countersign.correlate.history import Past
 from countersign.model.findings import Finding
 from countersign.model.verdicts import PPM
@@ -34,8 +36,7 @@ class PatternRecord:
     rarities: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Novelty:
+class Novelty(msgspec.Struct, frozen=True, gc=False):
     """known: the finding matches a verified pattern. p_ppm: conformal p-value, 0 while nothing was reviewed.
     reason: why it is not known, "" when it is."""
 
@@ -47,10 +48,18 @@ class Novelty:
 def rarity(finding: Finding, past: Past) -> int:
     """Nonconformity in milli-nats: higher is stranger. Facets: this host for this rule, this rule on the site, hosts
     that ever had the rule; counts: repeats, entities, how busy host and site are."""
-    surprise = _log(past.rule_firings + 2) - _log(past.pair_firings + 1)
-    surprise += _log(past.site_alerts + 2) - _log(min(past.rule_firings, past.site_alerts) + 1)
-    busy = (finding.count, len(finding.entities), past.rule_hosts, past.host_rules, past.host_alerts, past.site_rules)
-    return surprise + sum([_log(value + 1) for value in busy])
+    known = _log(past.pair_firings + 1) + _log(min(past.rule_firings, past.site_alerts) + 1)
+    busy = (
+        past.rule_firings + 2,
+        past.site_alerts + 2,
+        finding.count + 1,
+        len(finding.entities) + 1,
+        past.rule_hosts + 1,
+        past.host_rules + 1,
+        past.host_alerts + 1,
+        past.site_rules + 1,
+    )
+    return sum(map(_log, busy)) - known
 
 
 @lru_cache(maxsize=65_536)
