@@ -190,17 +190,18 @@ def refresh_cases(conn: Connection, several: Sequence[Decided], opened: Mapping[
 
 
 def _settle(conn: Connection, rows: dict[str, dict[str, Any]], touched: Mapping[str, Sequence[Decided]]) -> None:
-    """A case whose every finding the agent closed is closed by the agent; one with a finding for a person is open."""
-    concerned = [
-        case_id
-        for case_id, some in touched.items()
-        if rows[case_id]["status"] in _AGENTS
-        and (rows[case_id]["closed"] or any(one.record.decision.action is _CLOSE for one in some))
-    ]
-    for case_id, (closed, escalated) in closed_findings(conn, concerned).items():
-        left = escalated or rows[case_id]["owner"]  # somebody has it: the agent closes no case under a person's hands
-        status = CaseStatus.OPEN if left else CaseStatus.CLOSED_AGENT
-        rows[case_id] |= {"closed": closed, "status": status.value}
+    """A case whose every finding the agent closed is closed by the agent; one with a finding for a person is open. Findings
+    are counted only where one of them was decided anew."""
+    closes = {case_id: sum([one.record.decision.action is _CLOSE for one in some]) for case_id, some in touched.items()}
+    concerned = [case_id for case_id, new in closes.items() if new or rows[case_id]["closed"]]
+    again = [case_id for case_id in concerned if not all(one.record.first for one in touched[case_id])]
+    counted = closed_findings(conn, again)
+    for case_id in concerned:
+        row = rows[case_id]
+        closed = row["closed"] + closes[case_id]
+        row["closed"], left = counted.get(case_id, (closed, row["findings"] - closed))
+        if row["status"] in _AGENTS:  # somebody has it: the agent closes no case under a person's hands
+            row["status"] = (CaseStatus.OPEN if left or row["owner"] else CaseStatus.CLOSED_AGENT).value
 
 
 _AGENTS = (CaseStatus.OPEN.value, CaseStatus.CLOSED_AGENT.value)
