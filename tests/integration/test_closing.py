@@ -322,6 +322,19 @@ def test_a_site_on_postgresql_closes_recalls_and_rebuilds_all_the_same(databases
     site.close()
 
 
+def test_a_record_that_was_changed_hides_no_other_close_from_review(closing: Site) -> None:
+    deliver(closing, noise(range(20), at_ms=LATER + 600_000))
+    with reading(closing.engine) as conn:
+        whole = read_closes.waiting(conn, 500)
+    with writing(closing.engine) as conn:
+        blob = select(t.findings.c.blob).where(t.findings.c.id == whole[0].finding).scalar_subquery()
+        conn.execute(update(t.evidence).where(t.evidence.c.digest == blob).values(bytes=b"changed"))
+    with reading(closing.engine) as conn:
+        shown = read_closes.waiting(conn, 500)
+    assert [one.finding for one in shown] == [one.finding for one in whole]
+    assert {one.message == read_closes.LOST for one in shown} == {True, False}
+
+
 def test_misses_raise_an_alarm_under_which_nothing_closes_and_nothing_is_promoted(ready: Site) -> None:
     """Through commands alone: would-be closes of many kinds turn out to be threats, the alarm stands, a person notes it."""
     promote(ready, Stage.SUPERVISED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -225,3 +226,20 @@ def test_a_row_that_was_made_unreadable_is_shown_as_damaged(lone: Site) -> None:
     client = served(lone)
     assert "damaged" in client.get("/ledger?before=5").text
     assert "These bytes are no entry" in client.get("/ledger/3").text
+
+
+def test_a_page_says_what_it_was_read_at(lone: Site) -> None:
+    client = served(lone)
+
+    def told(path: str) -> str:
+        found = re.search(r'data-pulse="([^"]*)"', client.get(path).text)
+        return found.group(1) if found else "none"
+
+    before = told("/")
+    assert before == told("/cases/C-1001") == told("/ledger") != ""
+    lone.commands.stop("*", "drill", "ada")
+    assert told("/") != before
+    assert "data-pulse" not in client.get("/queue", headers={"hx-request": "true"}).text
+    with writing(lone.engine) as conn:
+        conn.execute(text("UPDATE ledger_head SET size = 'x'"))
+    assert client.get("/cases/C-99999").status_code == 404, "a page that shows nothing of the ledger goes on"

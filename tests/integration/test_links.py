@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from countersign.bootstrap import Site
+from countersign.correlate.link import HUB_FINDINGS_MAX
 from countersign.store import read
 from countersign.store import tables as t
 from countersign.store.engine import reading
@@ -72,4 +73,16 @@ def test_a_case_that_was_reopened_attracts_again(chain: tuple[Site, list[str]]) 
     site.commands.dispose(cases[0], "benign", "a drill", "ada")
     site.commands.reopen(cases[0], "it was none", "ada")
     assert alert(site, "f", "cleo", minute=1) == cases[0]
+    fakes.assert_rebuilds(site)
+
+
+def test_what_was_infrastructure_ties_again_once_its_case_is_closed(site: Site) -> None:
+    many = range(HUB_FINDINGS_MAX + 3)
+    deliver(site, [wazuh(f"h{i}", rule=f"h{i}", level=10, host="busy", data={}, at_ms=NOON_MS + i) for i in many])
+    with reading(site.engine) as conn:
+        first = set(conn.execute(select(t.cases.c.id)).scalars())
+    assert len(first) == 3, "a host in too many findings ties nothing any more"
+    for case in first:
+        site.commands.dispose(case, "benign", "a drill", "ada")
+    assert len({alert(site, "busy", minute=1) for _ in range(3)}) == 1
     fakes.assert_rebuilds(site)

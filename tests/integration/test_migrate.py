@@ -67,6 +67,8 @@ def test_older_rows_become_what_a_rebuild_makes(site: Site) -> None:
         for merged, into in (("C-1", "C-2"), ("C-2", "C-3"), ("C-9", "C-3")):
             conn.execute(insert(t.cases).values(projection._BLANK | {"id": merged, "merged_into": into}))
         conn.execute(text("UPDATE alembic_version SET version_num = '0011'"))
+    refused = fakes.run("rebuild", "--check", "--data", site.data)
+    assert (refused.returncode, b"has schema 0011, older than 0012" in refused.stderr) == (3, True), refused.stderr
     migrate.upgrade(site.engine)
     with reading(site.engine) as conn:
         c = t.cases.c

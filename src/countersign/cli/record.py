@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from countersign.cli.common import DataOption, JsonOption, emit, opened, progress, recorded, table
 from countersign.evaluate.replay import Result
 from countersign.evaluate.replay import replay as run_replay
-from countersign.store import key_table, ledger
+from countersign.store import key_table, ledger, migrate
 from countersign.store import rebuild as rebuilding
 from countersign.store.engine import reading, writing
 
@@ -62,6 +62,7 @@ def _engine(data: Path | None, *, check: bool) -> Iterator[Engine]:
     """Only to compare, no site is opened: that would set right what is registered at its start, and hide a change."""
     if check:
         with recorded(data) as engine:
+            migrate.require(engine)
             yield engine
     else:
         with opened(data) as site:

@@ -44,7 +44,8 @@ _PATTERN = (LinkReason.SAME_PATTERN, 24 * HOUR_MS)
 
 
 class Row(msgspec.Struct, gc=False):
-    """Where a link key was seen last. ``findings`` counts since the key was last idle for longer than its window."""
+    """Where a link key was seen last. ``findings`` counts since the key was last idle for longer than its window, or people
+    closed its case."""
 
     case: str
     finding: str
@@ -68,6 +69,10 @@ class Index:
         while case in self.merged:
             case = self.merged[case]
         return case
+
+    def attracts(self, case: str) -> bool:
+        """Whether the case, or the one that it was merged into, is open."""
+        return case in self.sizes or self.resolve(case) in self.sizes
 
 
 class Placed(msgspec.Struct, frozen=True, gc=False):
@@ -141,12 +146,12 @@ _FIRST, _SAME_PATTERN = LinkReason.FIRST, LinkReason.SAME_PATTERN
 
 
 def remember(finding: Finding, keys: Collection[str], case: str, index: Index) -> None:
-    """Note that ``finding`` of ``case`` carries ``keys``."""
+    """Note that ``finding`` of ``case`` carries ``keys``. A key is counted anew once its case attracts nothing any more."""
     ident, seen, rows = finding.id, finding.last_seen_ms, index.rows
     index.changed.update(keys)
     for key in keys:
         row = rows.get(key)
-        if row is None or seen - row.last_seen_ms > _window(key)[1]:
+        if row is None or seen - row.last_seen_ms > _window(key)[1] or not index.attracts(row.case):
             rows[key] = Row(case, ident, seen, 1)
             continue
         row.findings += row.finding != ident

@@ -15,18 +15,36 @@ FOLDER = Path(__file__).parent / "migrations"
 
 def upgrade(engine: Engine) -> None:
     """Run the migrations that the database lacks. Raises EnvironmentFault when it is newer than this program."""
+    found = _found(engine)
+    if found == HEAD:
+        return
+    if found and found not in _known():
+        where = engine.url.render_as_string(hide_password=True)
+        raise EnvironmentFault(f"database has schema {found}, newer than {HEAD}", where=where, todo="update countersign")
+    _run(engine)
+
+
+def require(engine: Engine) -> None:
+    """For whoever only reads. Raises EnvironmentFault when the database is of an older program; writes nothing."""
+    found = _found(engine)
+    if found != HEAD and found in _known():
+        todo = "`countersign doctor` brings it up to date, as every start of the service does"
+        where = engine.url.render_as_string(hide_password=True)
+        raise EnvironmentFault(f"database has schema {found}, older than {HEAD}", where=where, todo=todo)
+
+
+def _found(engine: Engine) -> str:
+    """Schema of the database, "" when it has none."""
     with opened(engine) as conn:
         found = ""
         if inspect(conn).has_table("alembic_version"):
             found = conn.execute(text("SELECT version_num FROM alembic_version")).scalar() or ""
         conn.rollback()
-    if found == HEAD:
-        return
-    known = {path.name.partition("_")[0] for path in (FOLDER / "versions").glob("[0-9]*.py")}
-    if found and found not in known:
-        where = engine.url.render_as_string(hide_password=True)
-        raise EnvironmentFault(f"database has schema {found}, newer than {HEAD}", where=where, todo="update countersign")
-    _run(engine)
+    return found
+
+
+def _known() -> set[str]:
+    return {path.name.partition("_")[0] for path in (FOLDER / "versions").glob("[0-9]*.py")}
 
 
 def _run(engine: Engine) -> None:

@@ -13,6 +13,9 @@ from countersign.store import labelling, recalling, recorded
 from countersign.store import tables as t
 from countersign.store.act import check_text
 
+LOST = "(its record is gone or was changed: see countersign verify)"
+"""In place of a message."""
+
 
 class Waiting(msgspec.Struct, frozen=True):
     """A close that was drawn for blind review, as far as it may be shown before the answer."""
@@ -50,7 +53,7 @@ def waiting(conn: Connection, limit: int) -> list[Waiting]:
                 alerts=row.alerts,
                 first_seen_ms=row.first_seen_ms,
                 last_seen_ms=row.last_seen_ms,
-                message=outline.finding.message if outline else "",
+                message=outline.finding.message if outline else LOST,
                 entities=tuple(entity.key for entity in outline.finding.entities) if outline else (),
             )
         )

@@ -162,7 +162,9 @@ def _asked(conn: Connection, decided: Sequence[projection.Decided]) -> None:
 def _observe(record: FindingRecord, load: working.Working) -> None:
     finding = record.finding
     load.history.observe(finding, added=record.added, first=record.first)
-    if record.first or record.case in load.index.sizes:
+    if record.first:  # its case attracts, also one that is opened here
+        load.index.sizes.setdefault(record.case, 0)
+    if record.case in load.index.sizes:
         firings = int(record.features[_PAIR_FIRINGS])
         keys = link.link_keys(finding, record.pattern, is_notable=link.notable(finding, firings))
         link.remember(finding, keys, record.case, load.index)

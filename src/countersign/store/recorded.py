@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, select
 
-from countersign.errors import NotFoundError
+from countersign.errors import NotFoundError, VerificationError
 from countersign.model.records import Outline, Records
 from countersign.store import evidence
 from countersign.store import tables as t
@@ -26,15 +26,15 @@ _outline = msgspec.msgpack.Decoder(Outline).decode
 
 
 def outlines(conn: Connection, places: Collection[Place], *, strict: bool = True) -> dict[Place, Outline]:
-    """Each piece read once. Raises what ``evidence.get`` raises; not strict: those that are not there any more are left
-    out."""
+    """Each piece read once. Raises what ``evidence.get`` raises; not strict: those that are not there any more, or were
+    changed, are left out."""
     by_blob: dict[str, list[Place]] = {}
     for place in places:
         by_blob.setdefault(place[0], []).append(place)
     found = {}
     for blob, wanted in by_blob.items():
-        packed = evidence.get(conn, blob, Records) if strict else piece(conn, blob)
-        if packed is not None:
+        with suppress(*() if strict else (NotFoundError, VerificationError)):
+            packed = evidence.get(conn, blob, Records)
             found.update({place: _outline(packed.records[place[1]]) for place in wanted})
     return found
 

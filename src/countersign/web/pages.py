@@ -17,7 +17,7 @@ from countersign.actions.suggest import DEFAULT_ASKS, Suggestion, suggest
 from countersign.authority.agents import Operation
 from countersign.authority.grant import Grant
 from countersign.authority.grant import case as resource
-from countersign.errors import CountersignError, NotFoundError
+from countersign.errors import NotFoundError
 from countersign.investigate.summary import summarise
 from countersign.model.inventory import Inventory
 from countersign.model.matters import Line
@@ -286,7 +286,7 @@ class Pages:
     def pulse(self) -> str:
         """What an open page would be told now. Taken before a page is read, it says which changes the page may not show; ""
         when it cannot be told."""
-        with suppress(CountersignError):
+        with suppress(Exception):  # whatever is wrong with the database: the page is there to say so
             return self._look()
         return ""
 
