@@ -28,6 +28,7 @@ from countersign.ports import Clock
 from countersign.store import read
 from countersign.store import read_documents as documents
 from countersign.store.engine import reading
+from countersign.store.searching import QUERY_CHARS_MAX
 from countersign.web.guard import SecureHeaders
 from countersign.web.session import Sessions
 from countersign.web.ways import Ways
@@ -39,7 +40,7 @@ DOCUMENTS = (documents.Cases, documents.CaseDocument, documents.Entries, documen
 Ident = Annotated[str, Path(max_length=128)]
 Cursor = Annotated[str, Query(max_length=128, description="`cursor` of the page before; empty for the first.")]
 Limit = Annotated[int, Query(ge=1, le=read.PAGE_ROWS_MAX)]
-Search = Annotated[str, Query(max_length=read.QUERY_CHARS_MAX, description="Words that must all be there.")]
+Search = Annotated[str, Query(max_length=QUERY_CHARS_MAX, description="Words that must all be there.")]
 
 
 def create_api(engine: Engine, sessions: Sessions, clock: Clock, ways: Ways) -> ASGIApp:

@@ -20,13 +20,12 @@ from countersign.model.cases import CaseStatus, CloseState
 from countersign.model.decisions import Action
 from countersign.model.verdicts import Label
 from countersign.store import autonomy as scope_states
-from countersign.store import switches, words
+from countersign.store import searching, switches, words
 from countersign.store import tables as t
 from countersign.store.autonomy import InForce
 from countersign.triage.priority import CALLED_THREAT_PICO, TAKEN_BACK_PICO
 
 PAGE_ROWS_MAX = 100
-QUERY_CHARS_MAX = 200
 NOISE_SEVERITY_MAX = Severity.MEDIUM
 """A case called benign but above this severity is still put before a person first."""
 PERSON = "person:"
@@ -170,7 +169,7 @@ class Autonomy(msgspec.Struct, frozen=True):
 def queue(conn: Connection, *, tab: Tab, query: str = "", cursor: str = "", limit: int = PAGE_ROWS_MAX) -> QueuePage:
     """One page of a tab, highest rank first (newest first when disposed). Raises UsageError on a bad cursor."""
     size = max(1, min(limit, PAGE_ROWS_MAX))
-    wanted = [_holds(word) for word in _words(query)]
+    wanted = searching.conditions(query)
     ended = case((t.cases.c.disposed_ms > 0, t.cases.c.disposed_ms), else_=t.cases.c.updated_ms)
     by: ColumnElement[int] = ended if tab is Tab.DISPOSED else t.cases.c.rank
     statement = select(t.cases).where(_within(tab), *wanted, *_beyond(by, cursor))
@@ -240,25 +239,6 @@ def _within(tab: Tab) -> ColumnElement[bool]:
     if tab is Tab.DISPOSED:
         return status.in_([CaseStatus.CLOSED_HUMAN.value, CaseStatus.CLOSED_AGENT.value])
     return status != CaseStatus.MERGED.value
-
-
-def _words(query: str) -> list[str]:
-    """What is searched for: every word must stand in the title, id, host, technique, product, owner, or in an entity of
-    the case. Characters that a database cannot hold in text (NUL, lone surrogates) are left out."""
-    text = query[:QUERY_CHARS_MAX].replace("\0", "").encode("utf-8", "ignore").decode()
-    return text.lower().split()
-
-
-def _holds(word: str) -> ColumnElement[bool]:
-    like = "%" + word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-    c = t.cases.c
-    texts = (c.title, c.id, c.host, c.techniques, c.tactics, c.products, c.owner, c.why)
-    index = t.entity_index.c
-    held = t.cases.alias()
-    entities = select(case((held.c.merged_into != "", held.c.merged_into), else_=held.c.id))
-    entities = entities.join(t.entity_index, index.case_id == held.c.id)
-    entities = entities.where(func.lower(index.key).like(like, escape="\\"))
-    return or_(*(func.lower(text).like(like, escape="\\") for text in texts), c.id.in_(entities))
 
 
 def _read_cursor(cursor: str) -> tuple[int, str]:

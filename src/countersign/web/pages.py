@@ -25,6 +25,7 @@ from countersign.model.records import FindingRecord
 from countersign.ports import Clock
 from countersign.store import inventory, read, read_case, read_raw, read_review
 from countersign.store.engine import reading
+from countersign.store.searching import QUERY_CHARS_MAX
 from countersign.web import case_view, graph, raw_view, render
 from countersign.web.guard import sealed_cookie
 from countersign.web.live import Watcher
@@ -81,7 +82,7 @@ class Pages:
         return response
 
     def _queue(self, request: Request, *, whole: bool) -> dict[str, Any]:
-        query = request.query_params.get("q", "")[: read.QUERY_CHARS_MAX]
+        query = request.query_params.get("q", "")[:QUERY_CHARS_MAX]
         wanted = request.query_params.get("tab", "")
         tab = read.Tab(wanted) if wanted in list(read.Tab) else read.Tab.NEEDS
         cursor = request.query_params.get("after", "")
