@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy import Connection, select
 
+from countersign.errors import NotFoundError
 from countersign.model.entries import Kind
 from countersign.model.records import FindingRecord
 from countersign.store import ledger, recorded
@@ -153,13 +154,9 @@ def _earlier(conn: Connection, idents: Sequence[str], said: Mapping[str, Said]) 
 
 def _records(conn: Connection, found: Mapping[str, Place]) -> Iterable[tuple[str, int, FindingRecord]]:
     """Records by blob, each blob read once; those that were erased are no ground any more."""
-    by_blob: dict[str, list[tuple[str, int, int]]] = {}
-    for ident, (entry, blob, place) in found.items():
-        by_blob.setdefault(blob, []).append((ident, entry, place))
-    for blob, wanted in by_blob.items():
-        packed = recorded.piece(conn, blob)
-        if packed is not None:
-            yield from ((ident, entry, _record.decode(packed.records[place])) for ident, entry, place in wanted)
+    wanted = {(blob, place): (ident, entry) for ident, (entry, blob, place) in found.items()}
+    for at, data in recorded.packed(conn, wanted, but=(NotFoundError,)):
+        yield *wanted[at], _record.decode(data)
 
 
 def _example(said: Said, entry: int, record: FindingRecord) -> Example:

@@ -6,7 +6,6 @@ what happened nearby and what the scope may do are as they are now.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,9 +20,9 @@ from countersign.model.decisions import Action
 from countersign.model.entities import Entity
 from countersign.model.entries import Kind
 from countersign.model.evidence import Evidence
-from countersign.model.records import FindingRecord, Outline, Records
+from countersign.model.records import FindingRecord, Outline
 from countersign.model.verdicts import Label
-from countersign.store import autonomy, evidence, ledger, recorded, working
+from countersign.store import autonomy, ledger, recorded, working
 from countersign.store import tables as t
 from countersign.store.sql import among
 from countersign.triage.features import NOTHING_PAST
@@ -86,15 +85,9 @@ def _rows(conn: Connection, findings: Collection[str]) -> Sequence[Any]:
 
 
 def _records(conn: Connection, rows: Sequence[Any]) -> list[FindingRecord]:
-    by_blob: dict[str, list[int]] = defaultdict(list)
-    for i, row in enumerate(rows):
-        by_blob[row.blob].append(i)
-    found: dict[int, FindingRecord] = {}
-    for blob, places in by_blob.items():
-        packed = evidence.get(conn, blob, Records)
-        for i in places:
-            found[i] = _record(packed.records[rows[i].place])
-    return [found[i] for i in range(len(rows))]
+    places = [(row.blob, row.place) for row in rows]
+    found = dict(recorded.packed(conn, places))
+    return [_record(found[place]) for place in places]
 
 
 def mark(conn: Connection) -> int:

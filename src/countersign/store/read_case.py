@@ -107,8 +107,8 @@ def records(conn: Connection, row: CaseRow, most: int = FINDINGS_MAX) -> tuple[F
     order = ((f.id != row.top_finding), f.pico.desc(), f.id)
     chosen = select(f.blob, f.place).where(f.case_id == row.id).order_by(*order).limit(min(most, FINDINGS_MAX))
     places = [(blob, place) for blob, place in conn.execute(chosen).all()]
-    held = {blob: _held(conn, blob) for blob in dict.fromkeys(blob for blob, _ in places)}
-    return tuple(_readable(_decode_record(held[blob][place])) for blob, place in places if held[blob])
+    held = dict(recorded.packed(conn, places, but=(NotFoundError,)))  # without those that were erased, a case is readable
+    return tuple(_readable(_decode_record(held[place])) for place in places if place in held)
 
 
 def _readable(record: FindingRecord) -> FindingRecord:
@@ -117,14 +117,6 @@ def _readable(record: FindingRecord) -> FindingRecord:
     if named == record.verdict.contributions:
         return record
     return msgspec.structs.replace(record, verdict=msgspec.structs.replace(record.verdict, contributions=named))
-
-
-def _held(conn: Connection, blob: str) -> list[bytes]:
-    """Records of one batch; none when they were erased, which leaves the case readable."""
-    try:
-        return evidence.get(conn, blob, Records).records
-    except NotFoundError:
-        return []
 
 
 _decode_record = msgspec.msgpack.Decoder(FindingRecord).decode

@@ -6,7 +6,7 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from countersign.autonomy.recall import Recalled
-from countersign.errors import ConflictError, NotFoundError
+from countersign.errors import ConflictError, NotFoundError, VerificationError
 from countersign.model.alerts import Severity
 from countersign.model.cases import CLOSED_STILL, CaseStatus, CloseState
 from countersign.store import labelling, recalling, recorded
@@ -39,7 +39,7 @@ def waiting(conn: Connection, limit: int) -> list[Waiting]:
     drawn = select(*shown, f.count.label("alerts")).join(t.closes, c.finding_id == f.id)
     drawn = drawn.where(c.state == CloseState.CLOSED.value, c.drawn == 1)
     rows = conn.execute(drawn.order_by(c.closed_ms, f.id).limit(limit)).all()
-    outlines = recorded.outlines(conn, [(row.blob, row.place) for row in rows], strict=False)
+    outlines = recorded.outlines(conn, [(row.blob, row.place) for row in rows], but=(NotFoundError, VerificationError))
     found = []
     for row in rows:
         outline = outlines.get((row.blob, row.place))

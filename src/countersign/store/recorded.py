@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, select
 
-from countersign.errors import NotFoundError, VerificationError
+from countersign.errors import CountersignError, NotFoundError
 from countersign.model.records import Outline, Records
 from countersign.store import evidence
 from countersign.store import tables as t
@@ -25,18 +25,27 @@ _PAGE_ROWS = 2_000
 _outline = msgspec.msgpack.Decoder(Outline).decode
 
 
-def outlines(conn: Connection, places: Collection[Place], *, strict: bool = True) -> dict[Place, Outline]:
-    """Each piece read once. Raises what ``evidence.get`` raises; not strict: those that are not there any more, or were
-    changed, are left out."""
+def packed(
+    conn: Connection, places: Collection[Place], but: tuple[type[CountersignError], ...] = ()
+) -> Iterator[tuple[Place, bytes]]:
+    """Msgpack of each record, every piece read once. Raises what ``evidence.get`` raises; but: errors at which one is left
+    out."""
     by_blob: dict[str, list[Place]] = {}
     for place in places:
         by_blob.setdefault(place[0], []).append(place)
-    found = {}
     for blob, wanted in by_blob.items():
-        with suppress(*() if strict else (NotFoundError, VerificationError)):
-            packed = evidence.get(conn, blob, Records)
-            found.update({place: _outline(packed.records[place[1]]) for place in wanted})
-    return found
+        try:
+            held = evidence.get(conn, blob, Records).records
+        except but:
+            continue
+        yield from ((place, held[place[1]]) for place in wanted)
+
+
+def outlines(
+    conn: Connection, places: Collection[Place], but: tuple[type[CountersignError], ...] = ()
+) -> dict[Place, Outline]:
+    """The same, read."""
+    return {place: _outline(data) for place, data in packed(conn, places, but)}
 
 
 def every(conn: Connection) -> Iterator[tuple[Row[*tuple[Any, ...]], Outline]]:
@@ -45,8 +54,8 @@ def every(conn: Connection) -> Iterator[tuple[Row[*tuple[Any, ...]], Outline]]:
     wanted = select(f.id, f.case_id, f.entry, f.blob, f.place).order_by(f.blob, f.place)
     result = conn.execute(wanted, execution_options={"yield_per": _PAGE_ROWS})
     for blob, rows in groupby(result, key=lambda row: str(row.blob)):
-        packed = piece(conn, blob)
-        yield from ((row, _outline(packed.records[row.place])) for row in rows if packed is not None)
+        held = piece(conn, blob)
+        yield from ((row, _outline(held.records[row.place])) for row in rows if held is not None)
 
 
 def piece(conn: Connection, blob: str) -> Records | None:
@@ -68,9 +77,9 @@ def alerts(conn: Connection, findings: Collection[str]) -> Iterator[tuple[str, i
             if len(held) >= PIECES_HELD:
                 del held[next(iter(held))]
             held[blob] = piece(conn, blob)
-        packed = held[blob]
-        if packed is not None and packed.refs[place]:
-            yield ident, entry, [(packed.blobs[number], item) for number, item in packed.refs[place]]
+        one = held[blob]
+        if one is not None and one.refs[place]:
+            yield ident, entry, [(one.blobs[number], item) for number, item in one.refs[place]]
 
 
 class Recent:
