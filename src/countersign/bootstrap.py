@@ -285,7 +285,7 @@ class Gear:
     def role(self, finding: Finding, granted: Grant) -> str:
         """What the inventory says that the finding's host is for; "" when it does not know the host, or may not be asked."""
         host = finding.host
-        if not host or (granted.refusals and not granted.holds(Operation.LOOKUP)):
+        if not host or not granted.holds(Operation.LOOKUP):
             return ""
         role = self._roles.get(host)
         if role is None:

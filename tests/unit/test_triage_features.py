@@ -109,3 +109,7 @@ def test_share_is_smoothed_bounded_and_rises_with_threats(benign: int, threat: i
     assert share == -1 if benign + threat == 0 else 0 < share < PPM
     assert share_ppm(benign, threat + 1) >= share or share == -1
     assert share_ppm(benign + 1, threat) <= share or share == -1  # whole ppm, so not strictly
+
+
+def test_a_number_beyond_any_count_is_held_in_range() -> None:
+    assert value(make(count=2**70), Context(), "alerts") == 2**53

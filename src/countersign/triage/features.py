@@ -50,6 +50,7 @@ UNKNOWN = "unknown"
 """Category when nothing is known."""
 
 _ACTOR = Role.ACTOR
+_VALUE_MAX = 2**53
 _WORD_CHARS_MAX = 48
 _DAY_S = 86_400
 _OFFICE_HOURS = range(7, 19)
@@ -98,17 +99,17 @@ def features(finding: Finding, context: Context) -> tuple[int | str, ...]:
     """One row, in the order of FEATURES."""
     past = context.past
     return (
-        finding.count,
+        _number(finding.count),
         _actors(finding),
-        past.pair_firings,
-        past.pair_gap_s,
-        past.rule_firings,
-        past.rule_gap_s,
-        past.rule_hosts,
-        past.host_rules,
-        past.host_alerts,
-        past.site_rules,
-        past.site_alerts,
+        _number(past.pair_firings),
+        _number(past.pair_gap_s),
+        _number(past.rule_firings),
+        _number(past.rule_gap_s),
+        _number(past.rule_hosts),
+        _number(past.host_rules),
+        _number(past.host_alerts),
+        _number(past.site_rules),
+        _number(past.site_alerts),
         _word(finding.product),
         _word(context.host_role),
         int(finding.severity),
@@ -116,11 +117,11 @@ def features(finding: Finding, context: Context) -> tuple[int | str, ...]:
         _steps(context.case_stages, tactics.furthest(finding.tactics)),
         context.asset_criticality,
         context.identity_criticality,
-        context.ti_hits,
+        _number(context.ti_hits),
         off_hours(finding.first_seen_ms, context.tz_offset_min),
         share_ppm(context.pattern_benign, context.pattern_threat),
         share_ppm(past.rule_benign, past.rule_threat),
-        past.host_rare,
+        _number(past.host_rare),
     )
 
 
@@ -146,6 +147,10 @@ def off_hours(time_ms: int, tz_offset_min: int) -> int:
     day, second = divmod(time_ms // 1000 + tz_offset_min * 60, _DAY_S)
     weekend = (day + _EPOCH_WEEKDAY) % 7 in _WEEKEND
     return int(weekend or second // 3600 not in _OFFICE_HOURS)
+
+
+def _number(value: int) -> int:
+    return value if value <= _VALUE_MAX else _VALUE_MAX
 
 
 @lru_cache(maxsize=4096)
