@@ -113,7 +113,7 @@ PROPOSED = r'("digest":"\w{10})(.)(?=[^}]*\},"kind":"proposal.created")'
 APPROVED_BY = r'("id":"person~)(.)(?=[^}]*\},"body":\{"digest":"\w+","fing)'
 FORGED: list[tuple[str, Callable[[str], str]]] = [
     ("the nonce", lambda text: re.sub(r'("nonce":"\w{40})(.)', _other, text, count=1)),
-    ("the signature", lambda text: re.sub(r'("signature":"ME\w{20})(.)', _other, text, count=1)),
+    ("the signature", lambda text: re.sub(r'("signature":"ME[\w+/]{20})(.)', _other, text, count=1)),
     ("the client data", lambda text: re.sub(r'("client_data":"\w{60})(.)', _other, text, count=1)),
     ("the authenticator data", lambda text: re.sub(r'("authenticator_data":"\w{10})(.)', _other, text, count=1)),
     (
