@@ -86,9 +86,6 @@ def add_case(conn: Connection, i: int, *, hostile: bool = True, now_ms: int = NO
         actor = Actor("human", "person~0a1b2c3d4e5f")
         entry = append(conn, Kind.CASE_DISPOSED, ident, ident, actor, {"disposition": "benign"}, now_ms - i * 60_000)
     conn.execute(insert(t.cases), _case(i, ident, records, top, entry, now_ms, closed=closed, agent=agent))
-    for entity in top.finding.entities:
-        row = {"key": entity.key, "case_id": ident, "finding_id": top.finding.id, "last_seen_ms": now_ms, "findings": 1}
-        conn.execute(t.entity_index.insert().prefix_with("OR IGNORE"), row)
     return ident
 
 

@@ -18,11 +18,12 @@ from tests.fakes import NOON_MS, deliver, wazuh
 _serial = itertools.count()
 
 
-def alert(site: Site, host: str, *users: str, minute: int = 0) -> str:
-    """Deliver one notable alert; returns the case that it went to."""
+def alert(site: Site, host: str, *users: str, minute: int = 0, level: int = 10) -> str:
+    """Deliver one alert, a notable one by its level; returns the case that it went to."""
     number = next(_serial)
     data = dict(zip(("dstuser", "srcuser"), users, strict=False))
-    deliver(site, [wazuh(f"{number}", rule=f"{number}", level=10, host=host, data=data, at_ms=NOON_MS + minute * 60_000)])
+    at_ms = NOON_MS + minute * 60_000
+    deliver(site, [wazuh(f"{number}", rule=f"{number}", level=level, host=host, data=data, at_ms=at_ms)])
     with reading(site.engine) as conn:
         return str(conn.execute(select(t.findings.c.case_id).where(t.findings.c.rule == f"{number}")).scalar_one())
 
@@ -85,4 +86,18 @@ def test_what_was_infrastructure_ties_again_once_its_case_is_closed(site: Site) 
     for case in first:
         site.commands.dispose(case, "benign", "a drill", "ada")
     assert len({alert(site, "busy", minute=1) for _ in range(3)}) == 1
+    fakes.assert_rebuilds(site)
+
+
+def test_every_case_is_found_by_what_is_in_it(site: Site) -> None:
+    """However small the alert, whoever closed its case, and whichever case has the address today."""
+    cases = []
+    for minute, level in ((0, 3), (2_000, 10), (4_000, 3), (6_000, 10), (8_000, 3)):
+        cases.append(alert(site, f"h{minute}", "Zoë" if minute else "ZOË", minute=minute, level=level))
+        if minute < 6_000:
+            site.commands.dispose(cases[-1], "benign", "a drill", "ada")
+    assert len(set(cases)) == 5
+    for words in ("zoë", "USER:ZOË"):
+        assert sorted(found(site, words)) == sorted(cases)
+    assert found(site, "zoë h2000") == [cases[1]]
     fakes.assert_rebuilds(site)

@@ -60,21 +60,25 @@ def test_older_rows_become_what_a_rebuild_makes(site: Site) -> None:
         deliver(site, [wazuh(f"{number}"), wazuh(f"o{number}", host=f"other-{number}")])
     with writing(site.engine) as conn:
         wanted = conn.execute(select(t.earlier_decisions)).all()
+        entities = dict(conn.execute(select(t.findings.c.id, t.findings.c.entities)).all())
+        assert all("host:" in one and "ip:203.0.113.9" in one for one in entities.values())
         conn.execute(text("DROP TABLE earlier_decisions"))
         conn.execute(text("CREATE TABLE finding_alerts (finding_id VARCHAR, entry BIGINT)"))
         conn.execute(text("ALTER TABLE findings ADD COLUMN known VARCHAR NOT NULL DEFAULT ''"))
+        conn.execute(text("ALTER TABLE findings DROP COLUMN entities"))
         conn.execute(text("CREATE INDEX ix_entity_index_case_id ON entity_index (case_id)"))
         for merged, into in (("C-1", "C-2"), ("C-2", "C-3"), ("C-9", "C-3")):
             conn.execute(insert(t.cases).values(projection._BLANK | {"id": merged, "merged_into": into}))
         conn.execute(text("UPDATE alembic_version SET version_num = '0011'"))
     refused = fakes.run("rebuild", "--check", "--data", site.data)
-    assert (refused.returncode, b"has schema 0011, older than 0012" in refused.stderr) == (3, True), refused.stderr
+    assert (refused.returncode, b"has schema 0011, older than 0013" in refused.stderr) == (3, True), refused.stderr
     migrate.upgrade(site.engine)
     with reading(site.engine) as conn:
         c = t.cases.c
         assert set(conn.execute(select(c.merged_into).where(c.id.in_(("C-1", "C-2", "C-9")))).scalars()) == {"C-3"}
         assert sorted(conn.execute(select(t.earlier_decisions)).all()) == sorted(wanted)
         assert len(wanted) == 2
+        assert dict(conn.execute(select(t.findings.c.id, t.findings.c.entities)).all()) == entities
         assert compare_metadata(MigrationContext.configure(conn), t.metadata) == []
     with writing(site.engine) as conn:
         conn.execute(delete(t.cases).where(t.cases.c.id.in_(("C-1", "C-2", "C-9"))))

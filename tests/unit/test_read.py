@@ -11,7 +11,8 @@ from sqlalchemy import Connection, Engine, update
 
 from countersign.errors import NotFoundError, UsageError, VerificationError
 from countersign.model.cases import CaseStatus
-from countersign.store import read, read_case, read_raw
+from countersign.model.entities import EntityType
+from countersign.store import read, read_case, read_raw, recorded
 from countersign.store import tables as t
 from countersign.store.engine import make_engine
 from tests.browser import seed
@@ -68,11 +69,22 @@ def test_merged_cases_stand_nowhere(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["LSASS", "lsass READ", "dc-02", "svc-backup", "T1003.001", "c-1007", "185.203.118.4", "suricata"]
+    "query", ["LSASS", "lsass READ", "dc-02", "svc-backup", "T1003.001", "c-1007", "185.203.118.41", "suricata"]
 )
 def test_search_finds_titles_hosts_people_addresses_and_techniques(conn: Connection, query: str) -> None:
     rows = read.queue(conn, tab=read.Tab.ALL, query=query).rows
     assert 0 < len(rows) < CASES
+
+
+def test_search_finds_exactly_the_cases_in_which_an_entity_is(conn: Connection) -> None:
+    holding: dict[str, set[str]] = {}
+    for row, outline in recorded.every(conn):
+        for entity in outline.finding.entities:
+            if entity.type in {EntityType.IP, EntityType.HASH, EntityType.DOMAIN}:
+                holding.setdefault(entity.value, set()).add(row.case_id)
+    assert max(map(len, holding.values())) > 1
+    for value, cases in holding.items():
+        assert {row.id for row in read.queue(conn, tab=read.Tab.ALL, query=value.upper()).rows} == cases, value
 
 
 @pytest.mark.parametrize("query", ["%", "_", "\\", "100%_", "'; drop table cases; --"])

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, inspect, text
 from countersign.errors import EnvironmentFault
 from countersign.store.engine import opened, writing
 
-HEAD = "0012"
+HEAD = "0013"
 FOLDER = Path(__file__).parent / "migrations"
 
 

@@ -102,6 +102,7 @@ def finding_row(one: Decided) -> tuple[Any, ...]:
         trouble(record),
         one.blob,
         one.place,
+        "\n".join([entity.key for entity in finding.entities]).lower(),
     )
 
 

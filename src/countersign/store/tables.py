@@ -173,6 +173,7 @@ findings = Table(
     Column("trouble", Integer, nullable=False),  # what the case gate minds: 1 undecided, 2 a threat
     Column("blob", String(64), nullable=False),  # evidence.digest of the Records that hold its record
     Column("place", Integer, nullable=False),
+    Column("entities", Text, nullable=False),  # their keys in lower case, one a line, for the search
     Index("findings_case", "case_id", "trouble"),
     Index("findings_pattern", "pattern"),
 )
