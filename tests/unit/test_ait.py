@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import lzma
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -19,12 +21,12 @@ from countersign.autonomy.states import Cause, Happened
 from countersign.cli.main import app
 from countersign.errors import UsageError
 from countersign.evaluate import ait_measure, ait_report
-from countersign.evaluate.ait import PLAIN
+from countersign.evaluate.ait import PLAIN, evaluate
 from countersign.evaluate.ait_memory import Memory
 from countersign.evaluate.ait_online import LABEL_MS, ONE, OURS, Run, play
 from countersign.evaluate.ait_scope import seed
-from countersign.evaluate.ait_stream import BATCH_MS, Stream, ait_files, read_stream, stream
-from countersign.evaluate.datasets import read_alerts
+from countersign.evaluate.ait_stream import BATCH_MS, Stream, read_stream, stream
+from countersign.evaluate.datasets import ait_files, read_alerts
 from countersign.evaluate.learn import pack
 from countersign.model.verdicts import PICO, PPM, Label
 from countersign.triage.features import FEATURES
@@ -257,6 +259,26 @@ def test_a_folder_without_networks_is_refused(tmp_path: Path) -> None:
         ait_files(tmp_path)
 
 
+def test_packed_networks_are_read_as_well(tmp_path: Path) -> None:
+    whole = text(lines(4)).encode()
+    for name, data in (("a.csv", whole), ("b.csv.gz", gzip.compress(whole)), ("c.csv.xz", lzma.compress(whole))):
+        (tmp_path / name).write_bytes(data)
+    first, *others = (read_stream(path).found for path in ait_files(tmp_path))
+    assert first
+    assert others == [first, first]
+    assert [path.name for path in ait_files(tmp_path)] == ["a.csv", "b.csv.gz", "c.csv.xz"]
+
+
+@pytest.mark.parametrize("names", ["ab", "aab"])
+def test_a_network_is_never_judged_by_a_model_that_saw_it(tmp_path: Path, names: str) -> None:
+    """Nor by one that learnt from a single other network, of which nothing could be left out to calibrate it."""
+    for number, name in enumerate(names):
+        (tmp_path / f"{number}.csv").write_text(text(lines(4, start=ord(name))))
+    for train in (None, tmp_path):
+        with pytest.raises(UsageError, match="training needs 2 networks besides"):
+            evaluate(tmp_path, train)
+
+
 @pytest.mark.slow
 def test_the_command_prints_what_it_promises(tmp_path: Path) -> None:
     pytest.importorskip("lightgbm")
@@ -281,7 +303,7 @@ def test_one_network_may_be_tested_by_models_of_others(tmp_path: Path) -> None:
     pytest.importorskip("lightgbm")
     for folder, names in (("tested", "a"), ("train", "bc")):
         (tmp_path / folder).mkdir()
-        for start, name in enumerate(names):
+        for start, name in enumerate(names, start=len(names)):
             (tmp_path / folder / f"{name}.csv").write_text(text(lines(48, start=start * 11, attack_hour=40 + start)))
     command = ["evaluate", "ait", str(tmp_path / "tested"), "--train", str(tmp_path / "train"), "--json"]
     result = CliRunner().invoke(app, command)

@@ -62,6 +62,9 @@ def test_host_role_drops_the_user() -> None:
     [
         ("a,b\n1,2\n", "net.csv:1: the header must name time,"),
         (HEADER + "soon,Wazuh: x,1.1.1.1,h,s,l,-\n", "net.csv:2: time: not a time"),
+        (HEADER + "inf,Wazuh: x,1.1.1.1,h,s,l,-\n", "net.csv:2: time: not a time"),
+        (HEADER + "1642213952000,Wazuh: x,1.1.1.1,h,s,l,-\n", "net.csv:2: time: not a time"),
+        (HEADER, "net.csv: no alert in it"),
         (HEADER + line(0) + "1642213952,Wazuh: x\n", "net.csv:3: event_label: no value"),
     ],
 )

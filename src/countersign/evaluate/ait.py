@@ -13,8 +13,8 @@ from countersign.errors import UsageError
 from countersign.evaluate import ait_measure, ait_offline
 from countersign.evaluate.ait_online import OURS, Choices, Run, play
 from countersign.evaluate.ait_prior import network_of, prior
-from countersign.evaluate.ait_stream import Stream, ait_files, read_stream
-from countersign.evaluate.datasets import Network
+from countersign.evaluate.ait_stream import Stream, read_stream
+from countersign.evaluate.datasets import Network, ait_files
 
 NETWORKS_MIN = 2
 PLAIN = replace(OURS, plain=True, ask_again=False, postpone=False)
@@ -40,14 +40,15 @@ def evaluate(
     """Everything the command prints, and our runs by network. Raises UsageError, ConfigError, EnvironmentFault."""
     began = time.process_time()
     tested = _read(folder, say)
-    other = _read(train, say) if train else None
-    if len(other or tested) < NETWORKS_MIN:
-        raise UsageError(f"training needs {NETWORKS_MIN} networks", where=str(train or folder), todo="add another file")
+    pool = _read(train, say) if train else tested
+    for stream, _ in tested:
+        if len(_apart(pool, stream)) < NETWORKS_MIN:
+            why = f"training needs {NETWORKS_MIN} networks besides {stream.name}"
+            raise UsageError(why, where=str(train or folder), todo="add another file")
     scored, networks, runs = [], [], {}
     compared: dict[str, list[dict[str, Any]]] = {name: [] for name in VARIANTS} if variants else {}
-    for pair in tested:
-        stream, network = pair
-        training = other if other is not None else [one for one in tested if one is not pair]
+    for stream, network in tested:
+        training = _apart(pool, stream)
         learned = prior([one for _, one in training])
         scored.append(ait_offline.score(stream, network, learned, training))
         runs[stream.name] = run = play(stream, learned.model, learned.model.edges)
@@ -68,6 +69,11 @@ def evaluate(
     if compared:
         found["choices"] = {name: {"what": VARIANTS[name][0]} | ait_measure.total(rows) for name, rows in compared.items()}
     return found, runs
+
+
+def _apart(pool: list[Pair], tested: Stream) -> list[Pair]:
+    """What may be learnt from: never the network that is tested, whatever folder it lies in."""
+    return [pair for pair in pool if pair[0].sha256 != tested.sha256]
 
 
 def _read(folder: Path, say: Say) -> list[Pair]:

@@ -6,8 +6,6 @@ gate) is left to ``evaluate.ait_online``: the stream is the same whatever the ag
 
 from __future__ import annotations
 
-import hashlib
-import lzma
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +15,7 @@ import msgspec
 from countersign.autonomy.scopes import scope_of
 from countersign.correlate import fold, link
 from countersign.correlate.history import History
-from countersign.errors import ConfigError, UsageError
-from countersign.evaluate.datasets import host_role, read_alerts
+from countersign.evaluate.datasets import host_role, read_file
 from countersign.model.alerts import CHUNK_ALERTS_MAX, Alert, Severity
 from countersign.model.findings import Finding
 from countersign.model.inventory import Criticality
@@ -101,23 +98,10 @@ class Stream:
         return self.batches[0].now_ms if self.batches else 0
 
 
-def ait_files(folder: Path) -> list[Path]:
-    """Every ``*.csv``/``*.csv.xz`` of a folder, by name. Raises UsageError when there is none."""
-    files = sorted(path for path in folder.glob("*") if path.name.endswith((".csv", ".csv.xz")))
-    if not files:
-        raise UsageError("no *.csv or *.csv.xz file here", where=str(folder), todo="name the folder of AIT-ADS files")
-    return files
-
-
 def read_stream(path: Path) -> Stream:
     """One network's stream. Raises ConfigError naming file and line."""
-    raw = path.read_bytes()
-    try:
-        text = (lzma.decompress(raw) if path.suffix == ".xz" else raw).decode("utf-8")
-    except (lzma.LZMAError, UnicodeDecodeError) as error:
-        raise ConfigError(f"not readable as CSV: {error}", where=path.name, todo="fetch the file again") from None
-    alerts, steps = read_alerts(text, path.name)
-    return stream(path.name.split(".")[0], alerts, steps, sha256=hashlib.sha256(raw).hexdigest())
+    alerts, steps, digest = read_file(path)
+    return stream(path.name.split(".")[0], alerts, steps, sha256=digest)
 
 
 def stream(name: str, alerts: list[Alert], steps: list[str], *, sha256: str = "") -> Stream:
