@@ -22,6 +22,7 @@ from countersign.autonomy.threshold import grid
 from countersign.errors import UsageError, VerificationError
 from countersign.evaluate import metrics, trainer
 from countersign.evaluate.datasets import DNS_TUNNEL, Network, Row, read_ait, touches
+from countersign.model.findings import by_chance
 from countersign.model.verdicts import PICO, PPM, Label
 from countersign.triage.calibrate import Calibration, at_lower_rate, calibrate, envelope
 from countersign.triage.expert import expert_terms
@@ -122,10 +123,10 @@ def weigh(rows: Sequence[Row]) -> list[float]:
 
 def calibration_of(scored: Sequence[tuple[Row, int]]) -> Calibration:
     """Calibration of one network from scores of a model that never saw it: every benign finding and, of each attack step,
-    at most its cap (by finding id, which is a hash)."""
+    at most its cap, from any time of it."""
     taken: Counter[str] = Counter()
     scores, threats = [], []
-    for row, score in sorted(scored, key=lambda item: item[0].finding):
+    for row, score in sorted(scored, key=lambda item: by_chance(item[0].finding)):
         taken[row.step] += 1
         if not row.step or taken[row.step] <= STEP_FINDINGS_MAX:
             scores.append(score)

@@ -27,6 +27,7 @@ from countersign.evaluate.learn import pack
 from countersign.evaluate.learn_compare import compare, log_loss
 from countersign.evaluate.learn_labels import Example, snapshot
 from countersign.evaluate.metrics import summary
+from countersign.model.findings import by_chance
 from countersign.model.verdicts import PICO, PPM, Label
 from countersign.triage.calibrate import Calibration, calibrate
 from countersign.triage.features import FEATURES
@@ -206,10 +207,10 @@ def _raw_loss(scored: Scored) -> int:
 
 
 def _calibration(ahead: Scored) -> Calibration:
-    """Venn-Abers over scores of folds to come, of each case at most its cap (by finding id, which is a hash)."""
+    """Venn-Abers over scores of folds to come, of each case at most its cap, from any time of it."""
     taken: Counter[str] = Counter()
     scores, threats = [], []
-    for one, score in sorted(ahead, key=lambda item: item[0].finding):
+    for one, score in sorted(ahead, key=lambda item: by_chance(item[0].finding)):
         taken[one.case] += 1
         if taken[one.case] <= CASE_FINDINGS_MAX:
             scores.append(score)
