@@ -56,13 +56,13 @@ def sh(*argv: str, stdin: str = "") -> str:
 class Reaching:
     """A site without secrets."""
 
-    timeout_s: float = 4.0
+    timeout_s: float = 12.0
 
     def secret(self, reference: str) -> str:
         raise AssertionError(f"{reference} is none of these actions' business")
 
 
-def hand_of(name: str, table: Mapping[str, Any], timeout_s: float = 4.0) -> BaseHand:
+def hand_of(name: str, table: Mapping[str, Any], timeout_s: float = 12.0) -> BaseHand:
     """As the runner makes it from ``[actions.NAME]``."""
     action = ACTIONS[name]
     made = action.hand(msgspec.convert(table, action.settings), Reaching(timeout_s))

@@ -55,14 +55,14 @@ def provider(
         yield f"http://127.0.0.1:{port}"
     finally:
         running.terminate()
-        running.wait(timeout=20)
+        running.wait(timeout=60)
         if running.stdout is not None:
             running.stdout.close()
 
 
 def sign_in_there(address: str, login: str, back: str) -> str:
     """Walk through the provider's own pages as this person; gives the address at the console that it sends them back to."""
-    with httpx.Client(timeout=20) as browser:
+    with httpx.Client(timeout=60) as browser:
         answer = browser.get(address)
         for _ in range(12):
             while answer.is_redirect:
