@@ -53,14 +53,15 @@ def need(*tools: str) -> dict[str, str]:
     return {tool: path for tool, path in found.items() if path}
 
 
-def _listening(process: subprocess.Popen[bytes], host: str, port: int, seconds: float = 60) -> None:
+def _listening(process: subprocess.Popen[bytes], host: str, port: int, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         assert process.poll() is None, "it ended before it listened"
         with socket.socket() as link:
-            link.settimeout(0.2)
+            link.settimeout(5)
             if link.connect_ex((host, port)) == 0:
                 return
+        threading.Event().wait(0.02)
     raise AssertionError(f"nothing listens at {host}:{port}")
 
 
@@ -97,7 +98,7 @@ def openldap(
         yield Place(url, table, f"uid={PERSON},ou=people,dc=kestrel,dc=example")
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
 
 
 @contextmanager
@@ -148,7 +149,7 @@ def samba(folder: Path) -> Iterator[Place]:
         process.stdin.close()
         process.terminate()
         try:
-            process.wait(timeout=20)
+            process.wait(timeout=60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -186,7 +187,7 @@ def mit_kdc(folder: Path) -> Iterator[Kdc]:
         yield kdc
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,11 +50,13 @@ class Order:
 
 
 class Process:
-    """A process that was started, with what of ``subprocess.Popen`` the tests use."""
+    """A process that was started, with what of ``subprocess.Popen`` the tests use; any number of threads may ask it."""
 
     def __init__(self, pid: int, told: socket.socket) -> None:
-        self.pid, self._told = pid, told
+        self.pid, self._told = pid, told.detach()
         self.returncode: int | None = None
+        self._one_reads = threading.Lock()
+        weakref.finalize(self, os.close, self._told)
 
     def poll(self) -> int | None:
         """Its exit code, or None while it runs."""
@@ -73,9 +76,11 @@ class Process:
                 os.kill(self.pid, signal.SIGKILL)
 
     def _ended(self, timeout_s: float | None) -> int | None:
+        """It is told once, so whoever comes second finds it written down."""
         if self.returncode is None and select.select([self._told], [], [], timeout_s)[0]:
-            self.returncode = int(self._told.recv(32))
-            self._told.close()
+            with self._one_reads:
+                if self.returncode is None:
+                    self.returncode = int(os.read(self._told, 32))
         return self.returncode
 
 

@@ -27,7 +27,15 @@ from countersign.model.inventory import Asset, Identity
 from countersign.model.responses import Order, Seen
 
 NFT = "/usr/sbin/nft"
-_FETCH = "import sys,urllib.request as u;print(u.urlopen(sys.argv[1],timeout=2).status)"
+_FETCH = """
+import http.client, sys, urllib.parse
+to = urllib.parse.urlsplit(sys.argv[1])
+link = http.client.HTTPConnection(to.hostname, to.port, timeout=2)
+link.connect()  # which the kernel answers at once, if anybody may
+link.sock.settimeout(60)  # and the server in its own time
+link.request("GET", "/")
+print(link.getresponse().status)
+"""
 
 
 def need_root_and(*tools: str) -> None:
@@ -48,13 +56,13 @@ def sh(*argv: str, stdin: str = "") -> str:
 class Reaching:
     """A site without secrets."""
 
-    timeout_s: float = 4.0
+    timeout_s: float = 12.0
 
     def secret(self, reference: str) -> str:
         raise AssertionError(f"{reference} is none of these actions' business")
 
 
-def hand_of(name: str, table: Mapping[str, Any], timeout_s: float = 4.0) -> BaseHand:
+def hand_of(name: str, table: Mapping[str, Any], timeout_s: float = 12.0) -> BaseHand:
     """As the runner makes it from ``[actions.NAME]``."""
     action = ACTIONS[name]
     made = action.hand(msgspec.convert(table, action.settings), Reaching(timeout_s))
@@ -186,7 +194,7 @@ def http_in(namespace: str, port: int) -> Sequence[str]:
 
 
 def http_status(namespace: str, url: str) -> str:
-    """What a client in a namespace is answered; "" when it is not answered."""
+    """What a client in a namespace is answered; "" when it is not let through."""
     argv = ["ip", "netns", "exec", namespace, sys.executable, "-I", "-S", "-c", _FETCH, url]
     return subprocess.run(argv, capture_output=True, text=True, check=False).stdout.strip()
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -25,10 +26,16 @@ def installed(cache: Path) -> Path:
     return npm.installed("oidc", "oidc-provider", cache)
 
 
+PORTS = range(11_000, 32_000)
+"""Below those that the system gives to whoever asks for any (``ip_local_port_range``), and to clients for their own end."""
+
+
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    """A port for a server that is yet to start: nobody is given it by chance until then, however long that takes."""
+    while True:
+        with suppress(OSError), socket.socket() as found:
+            found.bind(("127.0.0.1", secrets.choice(PORTS)))
+            return int(found.getsockname()[1])
 
 
 @contextmanager
@@ -44,20 +51,18 @@ def provider(
     )
     try:
         assert running.stdout is not None
-        for line in running.stdout:
-            if "ready" in line:
-                break
+        assert any("ready" in line for line in running.stdout), "the provider ended before it was ready"
         yield f"http://127.0.0.1:{port}"
     finally:
         running.terminate()
-        running.wait(timeout=20)
+        running.wait(timeout=60)
         if running.stdout is not None:
             running.stdout.close()
 
 
 def sign_in_there(address: str, login: str, back: str) -> str:
     """Walk through the provider's own pages as this person; gives the address at the console that it sends them back to."""
-    with httpx.Client(timeout=20) as browser:
+    with httpx.Client(timeout=60) as browser:
         answer = browser.get(address)
         for _ in range(12):
             while answer.is_redirect:

@@ -30,7 +30,7 @@ ARGS = [
     "--disable-sync",
     "--no-first-run",
 ]
-PATIENCE_MS = 30_000
+PATIENCE_MS = 60_000
 """For how long a page is waited for. No measure of speed: a busy machine takes longer than the five seconds of default."""
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -108,7 +108,7 @@ class _serve:  # noqa: N801 - reads as a statement
     def __enter__(self) -> str:
         self._thread.start()
         port = self._socket.getsockname()[1]
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_MS / 1000
         while not self._server.started:
             assert time.monotonic() < deadline, "the console did not start"
             threading.Event().wait(0.02)
@@ -116,5 +116,5 @@ class _serve:  # noqa: N801 - reads as a statement
 
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
-        self._thread.join(timeout=20)
+        self._thread.join(timeout=PATIENCE_MS / 1000)
         self._socket.close()

@@ -4,7 +4,6 @@ serve``, whose runner works on a host in a network namespace."""
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from countersign.web.session import Sessions
 from tests import fakes, responding
 from tests.browser.test_approvals import ADA, BEA, CYN, House
 from tests.namespaces import Lan, http_in, http_status, lan, need_root_and, running
+from tests.oidc_provider import free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.root, pytest.mark.xdist_group("network")]
 HTTP, MANAGED = 8080, 2222
@@ -61,9 +61,7 @@ def estate(tmp_path: Path, chromium: Browser) -> Iterator[Estate]:
         with (data / FILE).open("a") as file:
             file.write("\n[actions.isolate_host]\nrun = true\n")
             file.writelines(f"{name} = {json.dumps(value)}\n" for name, value in table.items())
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = int(free.getsockname()[1])
+        port = free_port()
         site = open_site(data)
         case = responding.case(site)
         asset = Asset("dc-01", "directory", "k.curlew", Criticality.HIGH, (net.address(10),))

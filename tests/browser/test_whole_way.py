@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.conftest import PATIENCE_MS
+from tests.oidc_provider import free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -38,15 +38,14 @@ class Service:
 
     def post(self, alerts: list[dict[str, object]], token: str) -> httpx.Response:
         body = "\n".join(json.dumps(alert) for alert in alerts).encode()
-        return httpx.post(f"{self.base}/intake/wazuh", content=body, headers={"authorization": f"Bearer {token}"})
+        headers = {"authorization": f"Bearer {token}"}
+        return httpx.post(f"{self.base}/intake/wazuh", content=body, headers=headers, timeout=PATIENCE_MS / 1000)
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     data = tmp_path_factory.mktemp("demo")
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "countersign", "demo", "--no-browser", "--data", str(data), "--port", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "USER": "analyst"})
     try:
@@ -55,7 +54,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield Service(f"http://127.0.0.1:{port}", data, link)
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,7 @@ def killed(data: Path, draw: random.Random, *, committed: bool) -> None:
     with open(os.devnull, "wb") as nowhere:
         args = ("erase", NAME, "--yes", "--reason", "asked", "--data", data)
         process = fakes.start(*args, stdout=nowhere, stderr=nowhere)
-    with closing(sqlite3.connect(data / "countersign.sqlite")) as database:
+    with closing(sqlite3.connect(data / "countersign.sqlite", timeout=60)) as database:
         entries = "SELECT count(*) FROM entries WHERE kind = 'person.erased'"
         while committed and process.poll() is None and not database.execute(entries).fetchone()[0]:
             time.sleep(LOOK_S)

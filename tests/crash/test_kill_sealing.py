@@ -65,8 +65,9 @@ class Observer:
         self.now()
 
 
-def seal_and_kill(data: Path, seed: str, draw: random.Random) -> tuple[list[tuple[int, str]], bool]:
-    """Let a process seal and kill it; (size, root) of what it told was sealed, and whether it was in the middle of it."""
+def seal_and_kill(data: Path, seed: str, draw: random.Random, after_s: float) -> tuple[list[tuple[int, str]], bool]:
+    """Let a process seal and kill it so long after it began to; (size, root) of what it told was sealed, and whether it was
+    in the middle of it."""
     reading_end, writing_end = os.pipe()
     with tempfile.TemporaryFile() as errors, open(reading_end, "rb") as stdout:
         with open(writing_end, "wb") as telling:
@@ -75,7 +76,7 @@ def seal_and_kill(data: Path, seed: str, draw: random.Random) -> tuple[list[tupl
         while left >= 0 and (line := stdout.readline()):
             told.append(line)
             left -= line == b"seals\n"
-        timer = threading.Timer(draw.uniform(0.0, SEAL_S), child.kill)
+        timer = threading.Timer(after_s, child.kill)
         timer.start()
         told += stdout.read().splitlines(keepends=True)
         timer.join()
@@ -116,7 +117,8 @@ def test_every_checkpoint_ever_seen_stands(databases: Callable[[], str], tmp_pat
         with closing(open_site(data)) as site:
             with Observer(site.tiles.root / CHECKPOINT) as observer:
                 for kill in range(KILLS):
-                    acknowledged, middle = seal_and_kill(data, f"{seed}/{run}/{kill}", draw)
+                    after_s = draw.uniform(0.0, SEAL_S) if kill else 0.0  # the first at once: it falls into a seal
+                    acknowledged, middle = seal_and_kill(data, f"{seed}/{run}/{kill}", draw, after_s)
                     told += acknowledged
                     inside += middle
                     whole(site, told)
