@@ -18,7 +18,7 @@ from pathlib import Path
 import ldap3
 import pytest
 
-from tests.oidc_provider import free_port
+from tests.ports import free_port
 
 ADMIN_PASSWORD = "Pa55-word.of.the.Test"
 PERSON, PERSON_PASSWORD = "j.plover", "Gannet-77.flies"
@@ -36,8 +36,8 @@ class Place:
 
     def lets_in(self, password: str = PERSON_PASSWORD) -> bool:
         """Whether the person gets in with their own password: what an attacker would try."""
-        server = ldap3.Server(self.url, get_info=ldap3.NONE, connect_timeout=5)
-        with_it = ldap3.Connection(server, self.person, password, receive_timeout=5)
+        server = ldap3.Server(self.url, get_info=ldap3.NONE, connect_timeout=60)
+        with_it = ldap3.Connection(server, self.person, password, receive_timeout=60)
         try:
             return bool(with_it.bind())
         finally:
@@ -97,7 +97,7 @@ def openldap(
         yield Place(url, table, f"uid={PERSON},ou=people,dc=kestrel,dc=example")
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
 
 
 @contextmanager
@@ -148,7 +148,7 @@ def samba(folder: Path) -> Iterator[Place]:
         process.stdin.close()
         process.terminate()
         try:
-            process.wait(timeout=20)
+            process.wait(timeout=60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -186,7 +186,7 @@ def mit_kdc(folder: Path) -> Iterator[Kdc]:
         yield kdc
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
 
 
 @contextmanager

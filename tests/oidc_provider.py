@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,8 +12,10 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 import httpx
+import pytest
 
 from tests import npm
+from tests.ports import free_port
 
 SECRET = "planted-client-secret-5b1f"
 GROUPS = {"ada": ["soc-analysts"], "lee": ["soc-leads", "staff"], "nobody": ["staff"], "evil:ada": ["soc-leads"]}
@@ -23,12 +24,6 @@ GROUPS = {"ada": ["soc-analysts"], "lee": ["soc-leads", "staff"], "nobody": ["st
 def installed(cache: Path) -> Path:
     """The folder with the provider installed from the committed lock file; skips with the reason where that cannot be."""
     return npm.installed("oidc", "oidc-provider", cache)
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @contextmanager
@@ -47,17 +42,19 @@ def provider(
         for line in running.stdout:
             if "ready" in line:
                 break
+        else:
+            pytest.fail(f"the provider ended with status {running.wait()} before it was ready")
         yield f"http://127.0.0.1:{port}"
     finally:
         running.terminate()
-        running.wait(timeout=20)
+        running.wait(timeout=60)
         if running.stdout is not None:
             running.stdout.close()
 
 
 def sign_in_there(address: str, login: str, back: str) -> str:
     """Walk through the provider's own pages as this person; gives the address at the console that it sends them back to."""
-    with httpx.Client(timeout=20) as browser:
+    with httpx.Client(timeout=60) as browser:
         answer = browser.get(address)
         for _ in range(12):
             while answer.is_redirect:

@@ -23,7 +23,7 @@ from countersign.errors import TargetFault
 from countersign.model.inventory import Identity
 from tests.directories import PERSON, SECRETS, Place, openldap, samba
 from tests.examples import examples
-from tests.namespaces import Driven, order
+from tests.namespaces import PATIENCE_S, Driven, order
 from tests.recording import Tap, tapped
 from tests.vendors import SECRET
 
@@ -129,7 +129,7 @@ class Tapped:
 
 @dataclass(frozen=True)
 class _Knowing:
-    timeout_s: float = 4.0
+    timeout_s: float = PATIENCE_S
 
     def secret(self, reference: str) -> str:
         return SECRETS.get(reference, SECRET)

@@ -113,7 +113,7 @@ def amazon() -> Iterator[Amazon]:
     running.start()
     _, port = running.get_host_and_port()
     emptied = urllib.request.Request(f"http://127.0.0.1:{port}/moto-api/reset", method="POST")
-    urllib.request.urlopen(emptied, timeout=10).close()  # all its servers of this process share one state
+    urllib.request.urlopen(emptied, timeout=60).close()  # all its servers of this process share one state
     with closing(Account(f"http://127.0.0.1:{port}")) as account:
         yield from _filled(account, port)
     running.stop()

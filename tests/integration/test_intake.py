@@ -6,7 +6,6 @@ import asyncio
 import gzip
 import json
 import signal
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from countersign.bootstrap import open_site
 from countersign.config import FILE
 from tests import fakes
 from tests.fakes import StepClock, run, wazuh
+from tests.ports import free_port
 
 BODY_MAX = 200_000
 LOOKS_MAX = 50_000
@@ -65,11 +65,6 @@ class Served:
         self.client.close()
         self.child.kill()
         self.child.wait(30)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 def ready(served: Served) -> bool:

@@ -14,7 +14,7 @@ from countersign.errors import ConfigError, TargetFault
 from countersign.model.inventory import Asset, Identity
 from countersign.model.responses import Effect
 from tests.namespaces import Driven, Sshd, fault, hand_of, order, sh, sshd
-from tests.oidc_provider import free_port
+from tests.ports import deaf_port, free_port
 
 pytestmark = [pytest.mark.root, pytest.mark.xdist_group("network")]  # one at a time: they share this machine
 HOST = Asset("jump-01", "bastion", addresses=("127.0.0.1",))
@@ -97,7 +97,8 @@ def test_a_name_that_sshd_could_read_as_more_is_refused(server: Sshd, name: str,
 
 
 def test_a_server_that_is_away_is_unreachable(server: Sshd, tmp_path: Path) -> None:
-    assert fault(refuse(server, port=42_023), "probe").kind == TargetFault.UNREACHABLE
+    with deaf_port() as away:
+        assert fault(refuse(server, port=away), "probe").kind == TargetFault.UNREACHABLE
     empty = tmp_path / "known_hosts"
     empty.touch()
     assert fault(refuse(server, known_hosts=str(empty)), "probe").kind == TargetFault.CREDENTIALS

@@ -19,6 +19,7 @@ from countersign.errors import ConfigError, TargetFault
 from countersign.model.inventory import Asset, Criticality, Identity
 from countersign.model.responses import Effect
 from tests.hands import USE, Using
+from tests.ports import deaf_port
 from tests.vendors import SECRET, Asked, Crowdstrike, Defender, Entra, Okta, Vendor, Wazuh, serving
 
 HOST = Asset("file-01", "fileserver", "", Criticality.HIGH, ("127.0.0.1",))
@@ -260,13 +261,12 @@ def test_too_much_of_an_answer_is_not_read(trial: Trial) -> None:
 
 
 def test_nobody_there_is_unreachable(trial: Trial) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        number = free.getsockname()[1]
-    settings = trial.using.settings | {"url": f"http://127.0.0.1:{number}"}
-    if "login" in settings:
-        settings["login"] = settings["url"]
-    with pytest.raises(TargetFault) as caught:
-        Using(trial.using.action, settings, trial.using.records).check()
+    with deaf_port() as number:
+        settings = trial.using.settings | {"url": f"http://127.0.0.1:{number}"}
+        if "login" in settings:
+            settings["login"] = settings["url"]
+        with pytest.raises(TargetFault) as caught:
+            Using(trial.using.action, settings, trial.using.records).check()
     assert caught.value.kind == TargetFault.UNREACHABLE
     plain(caught)
 
@@ -327,13 +327,11 @@ def test_a_pending_containment_is_waited_for_and_otherwise_unknown(trial: Trial)
     vendor = trial.vendor
     assert isinstance(vendor, Crowdstrike)
     vendor.pending = 3
-    quick = Using(trial.using.action, trial.using.settings, trial.using.records, timeout_s=3)
-    quick.do()
-    assert quick.probe().effect is Effect.HOLDS
+    trial.using.do()
+    assert trial.using.probe().effect is Effect.HOLDS
     vendor.pending = 10_000
-    impatient = Using(trial.using.action, trial.using.settings, trial.using.records, timeout_s=0.5)
-    impatient.undo()
-    seen = impatient.probe()
+    trial.using.undo()
+    seen = Using(trial.using.action, trial.using.settings, trial.using.records, timeout_s=4).probe()
     assert (seen.effect, seen.detail) == (Effect.UNKNOWN, "Falcon says that file-01 is lift containment pending")
 
 
@@ -342,16 +340,15 @@ def test_a_pending_isolation_is_waited_for_and_a_failed_one_is_none(trial: Trial
     vendor = trial.vendor
     assert isinstance(vendor, Defender)
     vendor.pending = 3
-    quick = Using(trial.using.action, trial.using.settings, trial.using.records, timeout_s=3)
-    quick.do()
-    seen = quick.probe()
+    trial.using.do()
+    seen = trial.using.probe()
     assert (seen.effect, seen.detail) == (
         Effect.HOLDS,
         "Defender's last isolation succeeded; the machine's sensor is active",
     )
     vendor.pending, vendor.failing = 0, True
-    quick.undo()
-    assert quick.probe().effect is Effect.HOLDS, "a release that failed released nothing"
+    trial.using.undo()
+    assert trial.using.probe().effect is Effect.HOLDS, "a release that failed released nothing"
 
 
 @alone("okta")
