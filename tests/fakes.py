@@ -146,7 +146,7 @@ def entries(engine: Engine, kind: Kind | None = None) -> list[Entry]:
 
 
 def spoken(data: bytes) -> str:
-    """What bytes say but for keys, signatures and digests: any name of three or four letters stands in those now and then."""
+    """What bytes say but for keys, signatures and digests, in which any name of a few letters stands now and then."""
     return re.sub(rb"[\w+/=-]{20,}", b" ", data).decode("utf-8", "replace")
 
 

@@ -17,7 +17,7 @@ _NUMBERS = count(os.getpid() * 397)
 
 def free_port() -> int:
     """A port at which nobody listens. Another one each time, and from other ones on in every process."""
-    for number in range(MANY):
+    for _ in range(MANY):
         port = FIRST + next(_NUMBERS) % MANY
         with socket.socket() as found:
             try:
@@ -25,7 +25,7 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
-    raise AssertionError(f"every one of {number + 1} ports is taken")
+    raise AssertionError(f"every one of {MANY} ports is taken")
 
 
 @contextmanager

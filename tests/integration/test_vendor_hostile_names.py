@@ -40,7 +40,7 @@ HEADERS = {
 @dataclass
 class Kept:
     """A vendor that runs for all of a test's examples. named: makes the target called so its only one. value: the name in a
-    look-up's query, None when the query is not of the one form that it may have. usual: what it is sent whatever the name."""
+    look-up's query, None when the query is not of the one form that it may have. usual: what is sent whatever the name."""
 
     vendor: Vendor
     using: Using
