@@ -5,6 +5,7 @@ Each lives in a folder of its own, listens on loopback, and is stopped by its pr
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -104,7 +105,10 @@ def openldap(
 def samba(folder: Path) -> Iterator[Place]:
     """An Active Directory domain controller with one person. Takes half a minute to be made."""
     tools = need("samba", "samba-tool")
-    host, dc = "127.53.88.1", folder / "dc"
+    host = (
+        f"127.53.{os.getpid() // 250 % 250 + 1}.{os.getpid() % 250 + 1}"  # its ports are fixed: two runs of the suite differ
+    )
+    dc = folder / "dc"
     attributes = ("vfs objects=dfs_samba4 acl_xattr xattr_tdb", f"xattr_tdb:file={dc}/xattr.tdb")
     options = ("server services=ldap,kdc", f"interfaces={host}/8", "bind interfaces only=yes", *attributes)
     provision = [
