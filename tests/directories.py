@@ -105,9 +105,8 @@ def openldap(
 def samba(folder: Path) -> Iterator[Place]:
     """An Active Directory domain controller with one person. Takes half a minute to be made."""
     tools = need("samba", "samba-tool")
-    host = (
-        f"127.53.{os.getpid() // 250 % 250 + 1}.{os.getpid() % 250 + 1}"  # its ports are fixed: two runs of the suite differ
-    )
+    number = os.getpid()  # its ports are fixed, so two runs of the suite need two addresses
+    host = f"127.53.{number // 250 % 250 + 1}.{number % 250 + 1}"
     dc = folder / "dc"
     attributes = ("vfs objects=dfs_samba4 acl_xattr xattr_tdb", f"xattr_tdb:file={dc}/xattr.tdb")
     options = ("server services=ldap,kdc", f"interfaces={host}/8", "bind interfaces only=yes", *attributes)
