@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from countersign.actions import refuse_ssh_user
 from countersign.errors import ConfigError, TargetFault
 from countersign.model.inventory import Asset, Identity
 from countersign.model.responses import Effect
@@ -30,7 +31,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     with TemporaryDirectory(prefix="countersign-keys-") as open_to_all:  # sshd reads it as the account that knocks
         Path(open_to_all).chmod(0o755)
         key = shutil.copy(folder / "probe.pub", open_to_all)
-        with sshd(folder, "127.0.0.1", free_port(), f"AuthorizedKeysFile {folder / 'keys'} {key}") as made:
+        with (
+            sshd(folder, "127.0.0.1", free_port(), f"AuthorizedKeysFile {folder / 'keys'} {key}") as made,
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            patch.setattr(refuse_ssh_user, "RETRY_S", (*refuse_ssh_user.RETRY_S, 3.2, 6.4))  # it reloads slowly when busy
             yield made
 
 
@@ -96,7 +101,8 @@ def test_a_name_that_sshd_could_read_as_more_is_refused(server: Sshd, name: str,
     assert server.drop_in.read_text("utf-8") == ""
 
 
-def test_a_server_that_is_away_is_unreachable(server: Sshd, tmp_path: Path) -> None:
+def test_a_server_that_is_away_is_unreachable(server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refuse_ssh_user, "RETRY_S", (0.1, 0.2))
     with deaf_port() as away:
         assert fault(refuse(server, port=away), "probe").kind == TargetFault.UNREACHABLE
     empty = tmp_path / "known_hosts"
