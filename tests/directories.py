@@ -5,6 +5,7 @@ Each lives in a folder of its own, listens on loopback, and is stopped by its pr
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from pathlib import Path
 import ldap3
 import pytest
 
-from tests.oidc_provider import free_port
+from tests.ports import free_port
 
 ADMIN_PASSWORD = "Pa55-word.of.the.Test"
 PERSON, PERSON_PASSWORD = "j.plover", "Gannet-77.flies"
@@ -36,8 +37,8 @@ class Place:
 
     def lets_in(self, password: str = PERSON_PASSWORD) -> bool:
         """Whether the person gets in with their own password: what an attacker would try."""
-        server = ldap3.Server(self.url, get_info=ldap3.NONE, connect_timeout=5)
-        with_it = ldap3.Connection(server, self.person, password, receive_timeout=5)
+        server = ldap3.Server(self.url, get_info=ldap3.NONE, connect_timeout=60)
+        with_it = ldap3.Connection(server, self.person, password, receive_timeout=60)
         try:
             return bool(with_it.bind())
         finally:
@@ -105,7 +106,9 @@ def openldap(
 def samba(folder: Path) -> Iterator[Place]:
     """An Active Directory domain controller with one person. Takes half a minute to be made."""
     tools = need("samba", "samba-tool")
-    host, dc = "127.53.88.1", folder / "dc"
+    number = os.getpid()  # its ports are fixed, so two runs of the suite need two addresses
+    host = f"127.53.{number // 250 % 250 + 1}.{number % 250 + 1}"
+    dc = folder / "dc"
     attributes = ("vfs objects=dfs_samba4 acl_xattr xattr_tdb", f"xattr_tdb:file={dc}/xattr.tdb")
     options = ("server services=ldap,kdc", f"interfaces={host}/8", "bind interfaces only=yes", *attributes)
     provision = [

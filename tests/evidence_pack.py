@@ -76,7 +76,11 @@ def resum(folder: Path) -> None:
 def flip(path: Path, at: int | None = None) -> None:
     """Change one byte, that in the middle when none is named."""
     data = bytearray(path.read_bytes())
-    data[len(data) // 2 if at is None else at] ^= 1
+    if at is None:
+        at = len(data) // 2
+        while b"=" in data[at : at + 3]:  # the last letter of Base64 has bits that say nothing
+            at -= 1
+    data[at] ^= 1
     path.write_bytes(data)
 
 

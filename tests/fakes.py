@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -142,6 +143,11 @@ def entries(engine: Engine, kind: Kind | None = None) -> list[Entry]:
     with reading(engine) as conn:
         found = ledger.stream(conn) if kind is None else ledger.stream_kind(conn, kind)
         return [entry for _, entry in found]
+
+
+def spoken(data: bytes) -> str:
+    """What bytes say but for keys, signatures and digests, in which any name of a few letters stands now and then."""
+    return re.sub(rb"[\w+/=-]{20,}", b" ", data).decode("utf-8", "replace")
 
 
 def assert_rebuilds(site: Site) -> None:

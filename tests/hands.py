@@ -15,6 +15,7 @@ from countersign.authority.grant import running as resource
 from countersign.authority.terms import Use
 from countersign.model.inventory import Asset, Identity
 from countersign.model.responses import Order, Seen
+from tests.namespaces import PATIENCE_S
 from tests.vendors import SECRET
 
 USE = Use("action-7", 1_000, "C-1001")
@@ -24,7 +25,7 @@ USE = Use("action-7", 1_000, "C-1001")
 class Site:
     """Every reference leads to the same secret."""
 
-    timeout_s: float = 5.0
+    timeout_s: float = PATIENCE_S
 
     def secret(self, reference: str) -> str:
         assert reference == "env:TOKEN"
@@ -48,7 +49,7 @@ class Using:
     action: str
     settings: dict[str, Any]
     records: tuple[Asset | Identity, ...]
-    timeout_s: float = 5.0
+    timeout_s: float = PATIENCE_S
 
     @property
     def hand(self) -> BaseHand:

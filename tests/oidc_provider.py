@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urljoin
 
 import httpx
+import pytest
 
 from tests import npm
+from tests.ports import free_port
 
 SECRET = "planted-client-secret-5b1f"
 GROUPS = {"ada": ["soc-analysts"], "lee": ["soc-leads", "staff"], "nobody": ["staff"], "evil:ada": ["soc-leads"]}
@@ -24,18 +24,6 @@ GROUPS = {"ada": ["soc-analysts"], "lee": ["soc-leads", "staff"], "nobody": ["st
 def installed(cache: Path) -> Path:
     """The folder with the provider installed from the committed lock file; skips with the reason where that cannot be."""
     return npm.installed("oidc", "oidc-provider", cache)
-
-
-PORTS = range(11_000, 32_000)
-"""Below those that the system gives to whoever asks for any (``ip_local_port_range``), and to clients for their own end."""
-
-
-def free_port() -> int:
-    """A port for a server that is yet to start: nobody is given it by chance until then, however long that takes."""
-    while True:
-        with suppress(OSError), socket.socket() as found:
-            found.bind(("127.0.0.1", secrets.choice(PORTS)))
-            return int(found.getsockname()[1])
 
 
 @contextmanager
@@ -51,7 +39,11 @@ def provider(
     )
     try:
         assert running.stdout is not None
-        assert any("ready" in line for line in running.stdout), "the provider ended before it was ready"
+        for line in running.stdout:
+            if "ready" in line:
+                break
+        else:
+            pytest.fail(f"the provider ended with status {running.wait()} before it was ready")
         yield f"http://127.0.0.1:{port}"
     finally:
         running.terminate()

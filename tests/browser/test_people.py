@@ -24,7 +24,8 @@ from countersign.web.session import COOKIE, Sessions
 from tests.browser.conftest import PATIENCE_MS, _serve
 from tests.browser.site import WallClock
 from tests.fakes import assert_rebuilds, data_directory, deliver, entries, wazuh
-from tests.oidc_provider import SECRET, free_port, installed, provider
+from tests.oidc_provider import SECRET, installed, provider
+from tests.ports import free_port
 
 pytestmark = pytest.mark.browser
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}

@@ -22,7 +22,7 @@ from countersign.web.session import Sessions
 from tests import fakes, responding
 from tests.browser.test_approvals import ADA, BEA, CYN, House
 from tests.namespaces import Lan, http_in, http_status, lan, need_root_and, running
-from tests.oidc_provider import free_port
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.root, pytest.mark.xdist_group("network")]
 HTTP, MANAGED = 8080, 2222

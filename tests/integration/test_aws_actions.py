@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import socket
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,6 +20,7 @@ from countersign.errors import ConfigError, TargetFault
 from countersign.model.inventory import Asset, Criticality, Identity
 from countersign.model.responses import Effect
 from tests.hands import USE, Using
+from tests.ports import deaf_port
 from tests.vendors import SECRET, serving
 
 HOST = Asset("file-01", "fileserver", "", Criticality.HIGH)
@@ -71,7 +71,7 @@ class Account:
 
 @pytest.fixture
 def account(server: str) -> Iterator[Account]:
-    urllib.request.urlopen(urllib.request.Request(f"{server}/moto-api/reset", method="POST"), timeout=10).close()
+    urllib.request.urlopen(urllib.request.Request(f"{server}/moto-api/reset", method="POST"), timeout=60).close()
     with closing(Account(server)) as made:
         yield made
 
@@ -223,12 +223,11 @@ def test_a_refusal_has_its_kind(
 
 @pytest.mark.parametrize(("action", "more", "record"), BOTH, ids=lambda one: str(one)[:12])
 def test_unreachable_unready_and_without_lease(action: str, more: dict[str, Any], record: Asset | Identity) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        number = free.getsockname()[1]
-    settings = {"run": True, "url": f"http://127.0.0.1:{number}", "key": "AKIAX", "secret": "env:TOKEN"} | more
-    using = Using(action, settings, (record,))
-    with pytest.raises(TargetFault) as caught:
-        using.check()
+    with deaf_port() as number:
+        settings = {"run": True, "url": f"http://127.0.0.1:{number}", "key": "AKIAX", "secret": "env:TOKEN"} | more
+        using = Using(action, settings, (record,))
+        with pytest.raises(TargetFault) as caught:
+            using.check()
     assert caught.value.kind == TargetFault.UNREACHABLE
     with pytest.raises(LeaseRefused):
         using.hand.do(using.order, Cover(None, USE))

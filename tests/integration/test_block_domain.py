@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from countersign.actions import dns
+from countersign.actions import dns, vantage
 from countersign.actions.vantage import Vantage
 from countersign.errors import TargetFault
 from countersign.model.inventory import Asset
 from countersign.model.responses import Effect
-from tests.namespaces import Driven, Lan, fault, hand_of, lan, need_root_and, order, running
+from tests.namespaces import PATIENCE_S, Driven, Lan, fault, hand_of, lan, need_root_and, order, running
 
 pytestmark = [pytest.mark.root, pytest.mark.xdist_group("network")]  # one at a time: they share this machine
 BAD, GOOD, TRUE = "login.bad-harbour.net", "good-harbour.net", "203.0.113.9"
@@ -113,7 +113,12 @@ forward-zone:
 
 @pytest.fixture(scope="module", params=[hosts, rpz])
 def resolver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Resolver]:
-    with lan() as net, request.param(net, net.add("r", 40), tmp_path_factory.mktemp("dns")) as made:
+    with (
+        lan() as net,
+        request.param(net, net.add("r", 40), tmp_path_factory.mktemp("dns")) as made,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(vantage, "ASK_S", PATIENCE_S)
         yield made
 
 
@@ -157,7 +162,8 @@ def test_a_name_that_nobody_has_is_not_called_blocked(resolver: Resolver) -> Non
     assert resolver.block("nobody-has-this.net").probe().effect is not Effect.HOLDS
 
 
-def test_a_resolver_that_does_not_answer_is_not_known(resolver: Resolver) -> None:
+def test_a_resolver_that_does_not_answer_is_not_known(resolver: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vantage, "ASK_S", 0.5)
     assert resolver.block(dns_port=54).probe().effect is Effect.UNKNOWN
 
 

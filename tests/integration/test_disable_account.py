@@ -15,7 +15,8 @@ from countersign.errors import ConfigError, TargetFault
 from countersign.model.inventory import Identity
 from countersign.model.responses import Effect
 from tests.directories import PERSON, SECRETS, Place, dripping, openldap, samba
-from tests.namespaces import Driven, fault, order
+from tests.namespaces import PATIENCE_S, Driven, fault, order
+from tests.ports import deaf_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("directories")]
 
@@ -24,16 +25,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("directories")]
 class Knowing:
     """A site that knows the secrets of these tests."""
 
-    timeout_s: float = 4.0
+    timeout_s: float
 
     def secret(self, reference: str) -> str:
         return SECRETS[reference]
 
 
-def driven(place: Place, action: str = "disable_account", name: str = PERSON, **more: object) -> Driven:
-    made = ACTIONS[action].hand(
-        msgspec.convert(place.table | more, ACTIONS[action].settings), Knowing(10.0 if more.keys() <= {"kdc"} else 1.0)
-    )
+def driven(
+    place: Place, action: str = "disable_account", name: str = PERSON, timeout_s: float = PATIENCE_S, **more: object
+) -> Driven:
+    made = ACTIONS[action].hand(msgspec.convert(place.table | more, ACTIONS[action].settings), Knowing(timeout_s))
     assert isinstance(made, BaseHand)
     return Driven(made, order(action, Identity(name)))
 
@@ -98,10 +99,8 @@ def test_a_directory_that_does_not_say_so_is_not_taken_at_its_word(tmp_path_fact
 
 
 def test_each_trouble_has_its_kind_and_changes_nothing(ldap: Place) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        nobody = f"ldap://127.0.0.1:{free.getsockname()[1]}"
-    assert fault(driven(ldap, url=nobody)).kind == TargetFault.UNREACHABLE
+    with deaf_port() as nobody:
+        assert fault(driven(ldap, url=f"ldap://127.0.0.1:{nobody}")).kind == TargetFault.UNREACHABLE
     assert fault(driven(ldap, password="env:WRONG")).kind == TargetFault.CREDENTIALS
     assert fault(driven(ldap, name="nobody.here")).kind == TargetFault.MISSING
     reader = {"bind_dn": "cn=reader,dc=kestrel,dc=example"}
@@ -114,7 +113,7 @@ def test_a_directory_that_drips_is_left_in_time(step: str) -> None:
     """A byte now and then, for as long as anybody listens."""
     with dripping(b"\x30\x83\x00\xff\x00") as port:
         table = {"url": f"ldap://127.0.0.1:{port}", "base": "dc=x", "bind_dn": "cn=x", "password": "env:SERVICE"}
-        one = driven(Place("", {"run": True, "kind": "openldap"}, ""), **table)
+        one = driven(Place("", {"run": True, "kind": "openldap"}, ""), timeout_s=1.0, **table)
         assert fault(one, step).kind == TargetFault.TIMEOUT
 
 
@@ -123,7 +122,7 @@ def test_a_directory_that_stops_answering_ends_in_time(ldap: Place) -> None:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         url = f"ldap://127.0.0.1:{silent.getsockname()[1]}"
-        assert fault(driven(ldap, url=url)).kind in {TargetFault.TIMEOUT, TargetFault.UNREACHABLE}
+        assert fault(driven(ldap, timeout_s=1.0, url=url)).kind in {TargetFault.TIMEOUT, TargetFault.UNREACHABLE}
 
 
 @pytest.mark.parametrize(

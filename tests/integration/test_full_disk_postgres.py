@@ -60,7 +60,7 @@ class Small:
     def no_room_for_its_log(self) -> None:
         """It writes its own log until there is no room for it, and goes down."""
         fill(self.disk)
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         while self.server.runs():  # it may come up once, look for room, and go down again
             assert time.monotonic() < until, "it does not go down"
             with suppress(psycopg.OperationalError):
@@ -154,12 +154,12 @@ def test_a_service_that_runs_all_the_while_goes_on_by_itself(small: Small) -> No
     with capture_logs() as said:
         performer.start()
         try:
-            assert went_down.wait(60)
+            assert went_down.wait(180)
             for _ in range(20):
                 performer.wake()
                 performer.join(0.1)
             small.room_again()
-            until = time.monotonic() + 60
+            until = time.monotonic() + 120
             while stage.state(number) != Status.PROBED_OK.value and time.monotonic() < until:
                 performer.wake()
                 performer.join(0.1)

@@ -26,7 +26,7 @@ from countersign.model.inventory import Asset, Identity
 from countersign.model.values import is_address, is_domain
 from tests.examples import examples
 from tests.namespaces import Driven, Sshd, hand_of, order, sshd
-from tests.oidc_provider import free_port
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.root, pytest.mark.xdist_group("network")]  # one at a time: they share this machine
 COVERS = (

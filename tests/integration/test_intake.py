@@ -6,7 +6,6 @@ import asyncio
 import gzip
 import json
 import signal
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from countersign.bootstrap import open_site
 from countersign.config import FILE
 from tests import fakes
 from tests.fakes import StepClock, run, wazuh
+from tests.ports import free_port
 
 BODY_MAX = 200_000
 LOOKS_MAX = 50_000
@@ -40,19 +40,30 @@ class Served:
         named["authorization"] = f"Bearer {token}"
         return self.client.post(f"/intake/{source}{query}", content=body, headers=named)
 
-    def measure(self, name: str) -> int:
-        """One number of ``/metrics``."""
+    def said(self, name: str) -> str:
+        """What ``/metrics`` says of one measure."""
         for line in self.client.get("/metrics").text.splitlines():
             if line.startswith(f"countersign_{name} "):
-                return int(line.split()[1])
+                return line.split()[1]
         raise AssertionError(f"no measure {name}")
+
+    def measure(self, name: str) -> int:
+        """One number of ``/metrics``."""
+        return int(self.said(name))
 
     def drained(self) -> None:
         """Return once nothing waits in the inbox any more."""
+        self._gone("inbox_waiting")
+
+    def sealed(self) -> None:
+        """Return once nothing waits for its seal any more, which comes a little after an empty inbox."""
+        self._gone("ledger_unsealed")
+
+    def _gone(self, name: str) -> None:
         for _ in range(LOOKS_MAX):
-            if not self.measure("inbox_waiting"):
+            if self.said(name) == "0":
                 return
-        raise AssertionError("the inbox does not empty")
+        raise AssertionError(f"{name} does not come down to 0")
 
     def stop(self) -> None:
         """As an operator would."""
@@ -65,11 +76,6 @@ class Served:
         self.client.close()
         self.child.kill()
         self.child.wait(30)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 def ready(served: Served) -> bool:
@@ -144,6 +150,7 @@ def test_what_a_sender_is_told(served: tuple[Served, str]) -> None:
     refuses(server, token)
     keeps_what_it_cannot_read(server, token)
     server.drained()
+    server.sealed()
     shows_measures(server)
     serves_the_log(server)
     server.stop()

@@ -311,7 +311,8 @@ def test_no_answer_in_the_middle_ends_in_time(place: Place, tmp_path: Path) -> N
 def test_a_server_that_takes_the_connection_and_says_nothing(place: Place) -> None:
     with socket.create_server((place.net.here, 0)) as silent:
         asset = Asset("ws-103", addresses=(place.net.here,))
-        found = fault(place.isolate(asset, **by_ssh(place) | {"port": silent.getsockname()[1]}))
+        table = place.settings(**by_ssh(place) | {"port": silent.getsockname()[1]})
+        found = fault(Driven(hand_of("isolate_host", table, 4.0), order("isolate_host", asset, minutes=240)))
     assert found.kind == TargetFault.TIMEOUT
 
 

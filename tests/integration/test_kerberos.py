@@ -13,6 +13,7 @@ from countersign.errors import TargetFault
 from countersign.model.responses import Effect
 from tests.directories import PERSON, Kdc, Place, dripping, mit_kdc
 from tests.integration.test_disable_account import domain, driven
+from tests.namespaces import PATIENCE_S
 
 __all__ = ["domain"]
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("directories")]
@@ -34,7 +35,7 @@ def as_before(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def asked(kdc: Kdc, name: str = PERSON) -> Answer:
-    return kerberos.ask("127.0.0.1", kdc.port, REALM, name, 4.0)
+    return kerberos.ask("127.0.0.1", kdc.port, REALM, name, PATIENCE_S)
 
 
 def test_a_disabled_account_is_revoked_and_an_enabled_one_open(kdc: Kdc) -> None:
@@ -67,11 +68,11 @@ def test_an_account_that_has_run_out_is_no_disabled_account(kdc: Kdc) -> None:
 def test_samba_answers_it_too_and_does_not_tell_a_disabled_account(domain: Place) -> None:
     """So where the directory says that it is Samba's, another question is asked."""
     host = domain.url.rpartition("/")[2]
-    assert kerberos.ask(host, kerberos.PORT, REALM, PERSON, 4.0) is Answer.OPEN
-    assert kerberos.ask(host, kerberos.PORT, REALM, "nobody.here", 4.0) is Answer.NOT_KNOWN
+    assert kerberos.ask(host, kerberos.PORT, REALM, PERSON, PATIENCE_S) is Answer.OPEN
+    assert kerberos.ask(host, kerberos.PORT, REALM, "nobody.here", PATIENCE_S) is Answer.NOT_KNOWN
     one = driven(domain)
     one.do()
-    assert kerberos.ask(host, kerberos.PORT, REALM, PERSON, 4.0) is Answer.OPEN
+    assert kerberos.ask(host, kerberos.PORT, REALM, PERSON, PATIENCE_S) is Answer.OPEN
     one.undo()
 
 

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from countersign.actions import refuse_ssh_user
 from countersign.errors import ConfigError, TargetFault
 from countersign.model.inventory import Asset, Identity
 from countersign.model.responses import Effect
 from tests.namespaces import Driven, Sshd, fault, hand_of, order, sh, sshd
-from tests.oidc_provider import free_port
+from tests.ports import deaf_port, free_port
 
 pytestmark = [pytest.mark.root, pytest.mark.xdist_group("network")]  # one at a time: they share this machine
 HOST = Asset("jump-01", "bastion", addresses=("127.0.0.1",))
@@ -30,7 +31,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     with TemporaryDirectory(prefix="countersign-keys-") as open_to_all:  # sshd reads it as the account that knocks
         Path(open_to_all).chmod(0o755)
         key = shutil.copy(folder / "probe.pub", open_to_all)
-        with sshd(folder, "127.0.0.1", free_port(), f"AuthorizedKeysFile {folder / 'keys'} {key}") as made:
+        with (
+            sshd(folder, "127.0.0.1", free_port(), f"AuthorizedKeysFile {folder / 'keys'} {key}") as made,
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            patch.setattr(refuse_ssh_user, "RETRY_S", (*refuse_ssh_user.RETRY_S, 3.2, 6.4))  # it reloads slowly when busy
             yield made
 
 
@@ -96,8 +101,10 @@ def test_a_name_that_sshd_could_read_as_more_is_refused(server: Sshd, name: str,
     assert server.drop_in.read_text("utf-8") == ""
 
 
-def test_a_server_that_is_away_is_unreachable(server: Sshd, tmp_path: Path) -> None:
-    assert fault(refuse(server, port=42_023), "probe").kind == TargetFault.UNREACHABLE
+def test_a_server_that_is_away_is_unreachable(server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refuse_ssh_user, "RETRY_S", (0.1, 0.2))
+    with deaf_port() as away:
+        assert fault(refuse(server, port=away), "probe").kind == TargetFault.UNREACHABLE
     empty = tmp_path / "known_hosts"
     empty.touch()
     assert fault(refuse(server, known_hosts=str(empty)), "probe").kind == TargetFault.CREDENTIALS

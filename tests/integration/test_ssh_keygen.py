@@ -40,7 +40,7 @@ def test_what_ssh_keygen_signs_verifies(tmp_path: Path, kind: tuple[str, ...], o
     public = sshsig.parse_key(file.with_suffix(".pub").read_text())
     assert sshsig.verify(armoured, MESSAGE) == public
     assert public.fingerprint in keygen("-l", "-f", file).decode()
-    assert "ada" not in public.line
+    assert len(public.line.split()) == 2, "nobody's name behind the key"
     with pytest.raises(VerificationError, match="does not match"):
         sshsig.verify(armoured, MESSAGE + b"\n")
 

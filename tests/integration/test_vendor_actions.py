@@ -19,6 +19,7 @@ from countersign.errors import ConfigError, TargetFault
 from countersign.model.inventory import Asset, Criticality, Identity
 from countersign.model.responses import Effect
 from tests.hands import USE, Using
+from tests.ports import deaf_port
 from tests.vendors import SECRET, Asked, Crowdstrike, Defender, Entra, Okta, Vendor, Wazuh, serving
 
 HOST = Asset("file-01", "fileserver", "", Criticality.HIGH, ("127.0.0.1",))
@@ -116,6 +117,11 @@ def trial(request: pytest.FixtureRequest) -> Iterator[Trial]:
         started = getattr(vendor, "started", None)
         if started is not None:
             started.__self__.close()
+
+
+def within(trial: Trial, seconds: float) -> Using:
+    """The same hand with less patience: it looks as often, in shorter pauses."""
+    return Using(trial.using.action, trial.using.settings, trial.using.records, seconds)
 
 
 def alone(name: str) -> Any:
@@ -232,9 +238,8 @@ def test_a_refused_sign_in_means_wrong_credentials(trial: Trial, status: int) ->
 def test_no_answer_in_time_ends_the_step(trial: Trial) -> None:
     late = threading.Event()
     trial.vendor.hang[trial.change] = late
-    slow = Using(trial.using.action, trial.using.settings, trial.using.records, timeout_s=0.4)
     with pytest.raises(TargetFault) as caught:
-        slow.do()
+        within(trial, 0.4).do()
     late.set()
     assert caught.value.kind == TargetFault.TIMEOUT
     plain(caught)
@@ -260,13 +265,12 @@ def test_too_much_of_an_answer_is_not_read(trial: Trial) -> None:
 
 
 def test_nobody_there_is_unreachable(trial: Trial) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        number = free.getsockname()[1]
-    settings = trial.using.settings | {"url": f"http://127.0.0.1:{number}"}
-    if "login" in settings:
-        settings["login"] = settings["url"]
-    with pytest.raises(TargetFault) as caught:
-        Using(trial.using.action, settings, trial.using.records).check()
+    with deaf_port() as number:
+        settings = trial.using.settings | {"url": f"http://127.0.0.1:{number}"}
+        if "login" in settings:
+            settings["login"] = settings["url"]
+        with pytest.raises(TargetFault) as caught:
+            Using(trial.using.action, settings, trial.using.records).check()
     assert caught.value.kind == TargetFault.UNREACHABLE
     plain(caught)
 
@@ -326,14 +330,12 @@ def test_settings_that_miss_something_or_are_not_https_are_refused(trial: Trial)
 def test_a_pending_containment_is_waited_for_and_otherwise_unknown(trial: Trial) -> None:
     vendor = trial.vendor
     assert isinstance(vendor, Crowdstrike)
-    vendor.pending = 3
-    quick = Using(trial.using.action, trial.using.settings, trial.using.records, timeout_s=3)
-    quick.do()
-    assert quick.probe().effect is Effect.HOLDS
+    vendor.pending = 2
+    trial.using.do()
+    assert within(trial, 10).probe().effect is Effect.HOLDS
     vendor.pending = 10_000
-    impatient = Using(trial.using.action, trial.using.settings, trial.using.records, timeout_s=0.5)
-    impatient.undo()
-    seen = impatient.probe()
+    trial.using.undo()
+    seen = within(trial, 3).probe()
     assert (seen.effect, seen.detail) == (Effect.UNKNOWN, "Falcon says that file-01 is lift containment pending")
 
 
@@ -341,17 +343,16 @@ def test_a_pending_containment_is_waited_for_and_otherwise_unknown(trial: Trial)
 def test_a_pending_isolation_is_waited_for_and_a_failed_one_is_none(trial: Trial) -> None:
     vendor = trial.vendor
     assert isinstance(vendor, Defender)
-    vendor.pending = 3
-    quick = Using(trial.using.action, trial.using.settings, trial.using.records, timeout_s=3)
-    quick.do()
-    seen = quick.probe()
+    vendor.pending = 2
+    trial.using.do()
+    seen = within(trial, 10).probe()
     assert (seen.effect, seen.detail) == (
         Effect.HOLDS,
         "Defender's last isolation succeeded; the machine's sensor is active",
     )
     vendor.pending, vendor.failing = 0, True
-    quick.undo()
-    assert quick.probe().effect is Effect.HOLDS, "a release that failed released nothing"
+    trial.using.undo()
+    assert trial.using.probe().effect is Effect.HOLDS, "a release that failed released nothing"
 
 
 @alone("okta")
@@ -375,7 +376,7 @@ def test_wazuh_alone_cannot_tell_and_an_agent_that_is_away_is_not_told(trial: Tr
     blind.do()
     assert "keeps no state" in blind.probe().detail
     vendor.agents["004"] = ("file-01", "disconnected")
-    assert trial.using.probe().effect is Effect.UNKNOWN, "a host that is off does not answer either"
+    assert within(trial, 3).probe().effect is Effect.UNKNOWN, "a host that is off does not answer either"
     with pytest.raises(TargetFault, match="not active"):
         trial.using.check()
     with pytest.raises(TargetFault, match="did not tell"):

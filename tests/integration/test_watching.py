@@ -195,7 +195,7 @@ def test_it_runs_beside_a_service_and_ends_with_it(site: Site) -> None:
     tell = reads._tell
     reads._tell = lambda upto: (tell(upto), done.set())  # type: ignore[method-assign, func-returns-value, assignment]
     reads.start()
-    assert done.wait(30)
+    assert done.wait(60)
     reads.stop()
     assert not reads.is_alive()
     assert reads.state.state is Standing.VERIFIED

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from countersign import witnessing
 from countersign.bootstrap import Site, open_site
 from tests import fakes
 from tests.fakes import StepClock
@@ -21,6 +22,12 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     yield found
     for one in found.servers:
         one.end()
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A witness that is only slow, on a busy machine, is none that is away."""
+    monkeypatch.setattr(witnessing, "TIMEOUT_S", 60.0)
 
 
 @pytest.fixture
