@@ -11,6 +11,7 @@ import pytest
 
 from countersign.actions import ACTIONS
 from countersign.actions.hand import BaseHand
+from countersign.actions.ldap_directory import is_ours
 from countersign.errors import ConfigError, TargetFault
 from countersign.model.inventory import Identity
 from countersign.model.responses import Effect
@@ -106,6 +107,32 @@ def test_each_trouble_has_its_kind_and_changes_nothing(ldap: Place) -> None:
     reader = {"bind_dn": "cn=reader,dc=kestrel,dc=example"}
     assert fault(driven(ldap, **reader)).kind in {TargetFault.DENIED, TargetFault.MISSING}
     assert ldap.lets_in()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("bind_dn", ["CN=Administrator,CN=Users,DC=kestrel,DC=test", "Administrator@kestrel.test"])
+def test_the_account_that_we_sign_in_with_is_left_alone(domain: Place, bind_dn: str) -> None:
+    """Whoever locks himself out cannot undo it."""
+    for step in ("check", "do", "probe"):
+        told = fault(driven(domain, name="administrator", bind_dn=bind_dn), step)
+        assert (told.kind, "our own way in" in str(told)) == (TargetFault.REFUSED, True)
+    assert driven(domain).check().effect is Effect.ABSENT
+
+
+@pytest.mark.parametrize(
+    ("bind_dn", "ours"),
+    [
+        ("cn=svc, ou=Services,dc=x", True),
+        ("CN=SVC,OU=services,DC=X", True),
+        ("cn=svc,dc=x", False),
+        ("KESTREL\\Svc", True),
+        ("svc@kestrel.test", True),
+        ("other@kestrel.test", False),
+        ("cn=,,", False),
+    ],
+)
+def test_a_service_account_is_known_however_it_is_written(bind_dn: str, ours: bool) -> None:
+    assert is_ours(bind_dn, "cn=svc,ou=Services,dc=x", "svc") is ours
 
 
 @pytest.mark.parametrize("step", ["check", "do", "probe"])

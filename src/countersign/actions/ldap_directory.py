@@ -19,9 +19,11 @@ import ldap3
 from ldap3.core.exceptions import (
     LDAPCommunicationError,
     LDAPExceptionError,
+    LDAPInvalidDnError,
     LDAPMaximumRetriesError,
     LDAPStartTLSError,
 )
+from ldap3.utils.dn import parse_dn
 
 from countersign.actions.ldap_settings import DirectorySettings
 from countersign.errors import TargetFault
@@ -169,7 +171,8 @@ class Session:
         self._link = link
 
     def account(self, name: str, attributes: Sequence[str]) -> Entry:
-        """The one entry of an account. Raises TargetFault when there is none, or more than one."""
+        """The one entry of an account. Raises TargetFault when there is none, or more than one, or when it is the account
+        that Countersign itself signs in with."""
         settings = self._directory.settings
         named = settings.attribute
         found = self.search(settings.base, f"({named}={escaped(name)})", [named, *attributes], ldap3.SUBTREE)
@@ -179,6 +182,8 @@ class Session:
             raise self._none(
                 TargetFault.MISSING, f"no entry under {settings.base} has {named} {name}", "check the inventory"
             )
+        if is_ours(settings.bind_dn, found[0].dn, name):
+            raise self._none(TargetFault.REFUSED, f"{name} is our own way in", "nothing was sent; it could not be undone")
         return found[0]
 
     def read(self, dn: str, attributes: Sequence[str], condition: str = "(objectClass=*)") -> Entry | None:
@@ -210,6 +215,20 @@ class Session:
 
     def _none(self, kind: str, what: str, todo: str) -> TargetFault:
         return TargetFault(kind, what, where=self._directory.where, todo=todo)
+
+
+def is_ours(bind_dn: str, dn: str, name: str) -> bool:
+    """Whether an entry is the one that ``bind_dn`` signs in as: a DN, or, as domains take it, DOMAIN\\user, user@domain."""
+    if "=" in bind_dn:
+        return _parsed(bind_dn) == _parsed(dn)
+    return bind_dn.rpartition("\\")[2].partition("@")[0].casefold() == name.casefold()
+
+
+def _parsed(dn: str) -> list[tuple[str, str]]:
+    try:
+        return [(kind.casefold(), value.casefold()) for kind, value, _ in parse_dn(dn, strip=True)]
+    except LDAPInvalidDnError:
+        return [("", dn.casefold())]
 
 
 def escaped(name: str) -> str:
