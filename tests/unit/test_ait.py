@@ -274,7 +274,11 @@ def test_a_network_is_never_judged_by_a_model_that_saw_it(tmp_path: Path, names:
     """Nor by one that learnt from a single other network, of which nothing could be left out to calibrate it."""
     for number, name in enumerate(names):
         (tmp_path / f"{number}.csv").write_text(text(lines(4, start=ord(name))))
-    for train in (None, tmp_path):
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    for path in ait_files(tmp_path):
+        (packed / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    for train in (None, tmp_path, packed):
         with pytest.raises(UsageError, match="training needs 2 networks besides"):
             evaluate(tmp_path, train)
 

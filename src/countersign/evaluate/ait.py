@@ -72,8 +72,8 @@ def evaluate(
 
 
 def _apart(pool: list[Pair], tested: Stream) -> list[Pair]:
-    """What may be learnt from: never the network that is tested, whatever folder it lies in."""
-    return [pair for pair in pool if pair[0].sha256 != tested.sha256]
+    """What may be learnt from: never the network that is tested, whatever folder it lies in and however it is packed."""
+    return [pair for pair in pool if pair[0].found != tested.found]
 
 
 def _read(folder: Path, say: Say) -> list[Pair]:
