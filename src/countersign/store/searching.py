@@ -13,7 +13,7 @@ def conditions(query: str) -> list[ColumnElement[bool]]:
     """One per word: it must stand in the id, technique, product, owner or title of the case, or in title, rule, host or an
     entity of one of its findings. Characters that a database cannot hold in text (NUL, lone surrogates) are left out."""
     text = query[:QUERY_CHARS_MAX].replace("\0", "").encode("utf-8", "ignore").decode()
-    return [_holds(word) for word in text.lower().split()]
+    return [_holds(word) for word in dict.fromkeys(text.lower().split())]
 
 
 def _holds(word: str) -> ColumnElement[bool]:
