@@ -29,7 +29,7 @@ from tests.planted import content
 pytestmark = [pytest.mark.crash, pytest.mark.slow]
 
 RUNS = int(os.environ.get("COUNTERSIGN_CRASH_ERASE_RUNS", "4"))
-ALERTS, LOOK_S = 400, 0.002
+ALERTS, LOOK_S = 800, 0.002
 NAME = "user17"
 
 
@@ -72,7 +72,7 @@ def killed(data: Path, draw: random.Random, *, committed: bool) -> None:
         while committed and process.poll() is None and not database.execute(entries).fetchone()[0]:
             time.sleep(LOOK_S)
     with suppress(subprocess.TimeoutExpired):
-        process.wait(draw.uniform(0, 0.4) if committed else draw.uniform(0, 1.2))
+        process.wait(draw.uniform(0, 0.4) if committed else draw.uniform(0, 3))
     process.kill()
     process.wait()
 

@@ -44,11 +44,11 @@ def hot_path(
     return _on(database, lambda address, cpu: _hot_path(folder, lambda: source, address, cpu, begin))
 
 
-def closing(folder: Path, alerts: int, *, database: str = "", settled: int = bench_closing.SETTLED) -> dict[str, Any]:
+def closing(folder: Path, alerts: int, *, database: str = "") -> dict[str, Any]:
     """The same with new and distinct alerts of kinds that the agent may close at this site (``bench_closing``)."""
 
     def source() -> Iterator[Delivery]:
-        return bench_alerts.deliveries(bench_closing.routine(alerts, bench_closing.earn(folder, settled)))
+        return bench_alerts.deliveries(bench_closing.routine(alerts, bench_closing.earn(folder)))
 
     def run(address: str, cpu: _ServerCpu) -> dict[str, Any]:
         bench_closing.configured(folder, address)

@@ -64,9 +64,8 @@ def routine(n: int, start_ms: int, seed: int = 1, *, hosts: range | None = None)
         yield padded(alert, at_ms, f"session opened for user{user} from {address} ", draw, ALERT_BYTES)
 
 
-def earn(folder: Path, settled: int = SETTLED) -> int:
-    """Let the site live until the agent may close in its scope; returns the time at which new alerts should start. settled:
-    alerts of the warm-up's second part."""
+def earn(folder: Path) -> int:
+    """Let the site live until the agent may close in its scope; returns the time at which new alerts should start."""
     site = open_site(folder)
     start_ms = site.clock.now_ms() - 2 * _DAY_MS
     assets = tuple(Asset(f"host-{i:03}", "workstation", "", Criticality.LOW) for i in range(HOSTS + REVIEWED))
@@ -74,13 +73,13 @@ def earn(folder: Path, settled: int = SETTLED) -> int:
     site.commands.import_inventory(Inventory(assets, people), "bench.csv")
     _feed(site, routine(REVIEWED, start_ms, seed=0, hosts=range(HOSTS, HOSTS + REVIEWED)))
     _dispose(site)
-    _feed(site, routine(settled, start_ms + _DAY_MS, seed=2))
+    _feed(site, routine(SETTLED, start_ms + _DAY_MS, seed=2))
     _dispose(site)
     with writing(site.engine) as conn:
         given = Approval("bench", SCOPE, Stage.SUPERVISED, "bench")
         promoting.promote(conn, given, site.in_force, site.clock.now_ms(), "bench")
     site.close()
-    return start_ms + _DAY_MS + settled * GAP_MS
+    return start_ms + _DAY_MS + SETTLED * GAP_MS
 
 
 def _feed(site: Site, alerts: Iterator[bytes]) -> None:
