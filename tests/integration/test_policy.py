@@ -213,7 +213,7 @@ def test_the_commands_print_what_scripts_read(tmp_path: Path) -> None:
     assert checked["ok"]
     proof = fakes.run_json("policy", "prove", "--json", "--data", data)
     assert (proof["environments"], proof["proved"], proof["refused"], proof["counterexamples"]) == (17, 17, 0, [])
-    assert proof["seconds"] > 0
+    assert 0 < proof["seconds"] < 30
     scripts = sorted(Path(proof["artefacts"]).glob("*.smt2"))
     assert len(scripts) == 17
     folder = tmp_path / "set"

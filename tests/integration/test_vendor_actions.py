@@ -330,7 +330,7 @@ def test_settings_that_miss_something_or_are_not_https_are_refused(trial: Trial)
 def test_a_pending_containment_is_waited_for_and_otherwise_unknown(trial: Trial) -> None:
     vendor = trial.vendor
     assert isinstance(vendor, Crowdstrike)
-    vendor.pending = 2
+    vendor.pending = 3
     trial.using.do()
     assert within(trial, 10).probe().effect is Effect.HOLDS
     vendor.pending = 10_000
@@ -343,7 +343,7 @@ def test_a_pending_containment_is_waited_for_and_otherwise_unknown(trial: Trial)
 def test_a_pending_isolation_is_waited_for_and_a_failed_one_is_none(trial: Trial) -> None:
     vendor = trial.vendor
     assert isinstance(vendor, Defender)
-    vendor.pending = 2
+    vendor.pending = 3
     trial.using.do()
     seen = within(trial, 10).probe()
     assert (seen.effect, seen.detail) == (

@@ -183,7 +183,7 @@ class Session:
                 TargetFault.MISSING, f"no entry under {settings.base} has {named} {name}", "check the inventory"
             )
         if is_ours(settings.bind_dn, found[0].dn, name):
-            raise self._none(TargetFault.REFUSED, f"{name} is our own way in", "nothing was sent; it could not be undone")
+            raise self._none(TargetFault.REFUSED, f"{name} is our own way in", "nothing was changed; it could not be undone")
         return found[0]
 
     def read(self, dn: str, attributes: Sequence[str], condition: str = "(objectClass=*)") -> Entry | None:
